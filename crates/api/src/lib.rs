@@ -1,0 +1,2 @@
+//! The Daytona-compatible HTTP and WebSocket rim.
+#![forbid(unsafe_code)]

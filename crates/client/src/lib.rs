@@ -1,0 +1,2 @@
+//! Rust client of the public API: this server, another one, or Daytona's cloud.
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The toolbox daemon.
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,137 @@
+//! The [`Driver`] trait.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use pitlane_model::{ImageName, SandboxId};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+
+use crate::{
+    ConnectError, CreateError, DestroyError, Hello, ImageProgress, InventoryError, LaunchSpec,
+    PrepareImageError, PreparedImage, StartError, StopError,
+};
+
+/// A byte stream to a sandbox's daemon, which speaks the toolbox API over HTTP/1.1 on it.
+pub type Connection = Box<dyn ByteStream>;
+
+/// Bytes both ways.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+
+impl fmt::Debug for dyn ByteStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+/// How a sandbox's process 1 ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// Nobody who could know is left. Never replaced by a guess.
+    Unknown,
+}
+
+/// Whether a sandbox runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liveness {
+    /// Its daemon runs and can be connected to.
+    Running,
+    /// It has a disk and no processes.
+    Stopped,
+}
+
+/// A sandbox that a driver has, whoever made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Existing {
+    /// Its id.
+    pub id: SandboxId,
+    /// Whether it runs.
+    pub liveness: Liveness,
+}
+
+/// Something that happened to a sandbox without being asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriverEvent {
+    /// A running sandbox ended by itself.
+    Exited {
+        /// Which one.
+        id: SandboxId,
+        /// How.
+        exit: Exit,
+    },
+}
+
+/// Makes sandboxes, connects to them and frees them.
+///
+/// Every method may be called at any time and from any task, but a caller never has two calls for one sandbox under
+/// way, [`Driver::connect`] excepted. Dropping a future leaves the sandbox in a state that [`Driver::destroy`] frees.
+#[async_trait]
+pub trait Driver: Send + Sync + fmt::Debug {
+    /// Puts an image on this machine, once; an image that is here is answered at once.
+    ///
+    /// `progress` receives steps while it works; a full channel drops them.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepareImageError`]: nothing was left behind, the call can be repeated.
+    async fn prepare_image(
+        &self,
+        image: &ImageName,
+        progress: mpsc::Sender<ImageProgress>,
+    ) -> Result<PreparedImage, PrepareImageError>;
+
+    /// Makes a sandbox with a fresh disk and returns when its daemon answers.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is left behind. [`CreateError::NoImage`]: prepare it first. [`CreateError::Exists`]: the id is taken.
+    async fn create(&self, spec: &LaunchSpec) -> Result<Hello, CreateError>;
+
+    /// Starts a stopped sandbox on the disk it had. Starting a running one answers with its daemon's hello.
+    ///
+    /// # Errors
+    ///
+    /// The sandbox is stopped and its disk untouched. [`StartError::NotFound`]: it has no disk here.
+    async fn start(&self, spec: &LaunchSpec) -> Result<Hello, StartError>;
+
+    /// Opens a byte stream to the daemon of a running sandbox.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::NotRunning`]: start it first.
+    async fn connect(&self, id: SandboxId) -> Result<Connection, ConnectError>;
+
+    /// Ends every process of a sandbox and keeps its disk. Stopping a stopped sandbox succeeds.
+    ///
+    /// Processes get SIGTERM and a short while to end; `force` skips both.
+    ///
+    /// # Errors
+    ///
+    /// [`StopError::NotFound`]: there is no such sandbox. [`StopError::Host`]: it may still run; call again.
+    async fn stop(&self, id: SandboxId, force: bool) -> Result<(), StopError>;
+
+    /// Frees everything a sandbox holds, running or not. Destroying one that does not exist succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`DestroyError::Host`]: something is still held; call again.
+    async fn destroy(&self, id: SandboxId) -> Result<(), DestroyError>;
+
+    /// Lists every sandbox this driver has, those of an earlier server process included.
+    ///
+    /// # Errors
+    ///
+    /// [`InventoryError::Host`]: what exists cannot be told.
+    async fn inventory(&self) -> Result<Vec<Existing>, InventoryError>;
+
+    /// Waits for the next thing that happens without being asked for; `None` when the driver has shut down.
+    ///
+    /// Has one caller. Dropping the future loses nothing.
+    async fn next_event(&self) -> Option<DriverEvent>;
+}

@@ -1,0 +1,151 @@
+//! What can go wrong in a driver, by operation.
+//!
+//! `Host` variants carry the cause for the log; their text is for operators, never for callers of the API.
+
+use std::error::Error as StdError;
+
+use pitlane_model::{ImageName, SandboxId};
+
+/// The cause of a failure that only an operator can act on.
+pub type Cause = Box<dyn StdError + Send + Sync>;
+
+/// Why an image is not on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareImageError {
+    /// The driver knows no way to get it.
+    #[error("image {image} is unknown")]
+    Unknown {
+        /// The image asked for.
+        image: ImageName,
+    },
+    /// The machine failed to make it.
+    #[error("cannot prepare image {image}")]
+    Host {
+        /// The image asked for.
+        image: ImageName,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// Why a sandbox was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// Its image is not on this machine.
+    #[error("image {image} is not on this machine")]
+    NoImage {
+        /// The image asked for.
+        image: ImageName,
+    },
+    /// The driver has a sandbox of this id.
+    #[error("sandbox {id} exists already")]
+    Exists {
+        /// The id asked for.
+        id: SandboxId,
+    },
+    /// The image has no such user.
+    #[error("the image has no user {user:?}")]
+    NoUser {
+        /// The user asked for.
+        user: String,
+    },
+    /// The machine has no room for another sandbox.
+    #[error("this machine has no room for another sandbox")]
+    Full,
+    /// The machine failed.
+    #[error("cannot create sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// Why a stopped sandbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It has no disk here.
+    #[error("sandbox {id} does not exist")]
+    NotFound {
+        /// The id asked for.
+        id: SandboxId,
+    },
+    /// The machine failed.
+    #[error("cannot start sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// Why there is no connection to a sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// It does not run.
+    #[error("sandbox {id} is not running")]
+    NotRunning {
+        /// The id asked for.
+        id: SandboxId,
+    },
+    /// It runs, and its daemon cannot be reached.
+    #[error("cannot connect to sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// Why a sandbox was not stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// There is no such sandbox.
+    #[error("sandbox {id} does not exist")]
+    NotFound {
+        /// The id asked for.
+        id: SandboxId,
+    },
+    /// The machine failed.
+    #[error("cannot stop sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// Why a sandbox still holds something.
+#[derive(Debug, thiserror::Error)]
+pub enum DestroyError {
+    /// The machine failed.
+    #[error("cannot destroy sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// Why a driver cannot say what it has.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    /// The machine failed.
+    #[error("cannot list sandboxes")]
+    Host {
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}

@@ -1,0 +1,47 @@
+//! What a driver is told to make, and what it tells back.
+
+use std::collections::BTreeMap;
+
+use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId};
+
+/// One sandbox as a driver needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchSpec {
+    /// Its id: names its folder, its groups and its host name.
+    pub id: SandboxId,
+    /// The root filesystem it starts from.
+    pub image: ImageName,
+    /// What it may use at most.
+    pub limits: Limits,
+    /// What it may reach.
+    pub network: NetworkPolicy,
+    /// The user its processes run as, as the image's `/etc/passwd` names it.
+    pub user: String,
+    /// Variables of every process in it.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// What a sandbox's daemon said when it was ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// The daemon's version, `MAJOR.MINOR.PATCH`.
+    pub daemon_version: String,
+}
+
+/// How far the preparation of an image is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageProgress {
+    /// What is being done, for a person: `installing packages`.
+    pub step: String,
+    /// Parts of it that are done.
+    pub done: u64,
+    /// Parts in all; 0 while unknown.
+    pub total: u64,
+}
+
+/// An image that is on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreparedImage {
+    /// Bytes of its root filesystem.
+    pub size_bytes: u64,
+}

@@ -1,0 +1,2 @@
+//! The Linux driver: launcher, prepared slots, sandboxes; usable as a library.
+#![forbid(unsafe_code)]

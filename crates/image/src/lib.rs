@@ -1,0 +1,2 @@
+//! Root filesystems: the default image, its Debian bootstrap and its cache.
+#![forbid(unsafe_code)]

@@ -1,0 +1,69 @@
+//! API keys: what proves who a caller is.
+
+use crate::{KeyId, OrganizationId, Timestamp};
+
+/// SHA-256 of a key's text. A key has 256 random bits, so an unsalted hash cannot be searched.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl std::fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyHash(…)")
+    }
+}
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Permission {
+    /// Create and change sandboxes.
+    WriteSandboxes,
+    /// Delete sandboxes.
+    DeleteSandboxes,
+    /// Create snapshots.
+    WriteSnapshots,
+    /// Delete snapshots.
+    DeleteSnapshots,
+    /// Read volumes.
+    ReadVolumes,
+    /// Create volumes.
+    WriteVolumes,
+    /// Delete volumes.
+    DeleteVolumes,
+    /// Create, list and revoke keys of the organization.
+    ManageKeys,
+}
+
+impl Permission {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 8] = [
+        Self::WriteSandboxes,
+        Self::DeleteSandboxes,
+        Self::WriteSnapshots,
+        Self::DeleteSnapshots,
+        Self::ReadVolumes,
+        Self::WriteVolumes,
+        Self::DeleteVolumes,
+        Self::ManageKeys,
+    ];
+}
+
+/// An API key as it is kept: its text is shown once and never again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Names the key without proving anything.
+    pub id: KeyId,
+    /// Whose key it is.
+    pub organization: OrganizationId,
+    /// What its owner calls it, unique in its organization.
+    pub name: String,
+    /// Finds and proves the key.
+    pub hash: KeyHash,
+    /// The first and last characters, for lists: `dtn_ab…yz`.
+    pub hint: String,
+    /// What it may do.
+    pub permissions: Vec<Permission>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it stops working; `None` for never.
+    pub expires_at: Option<Timestamp>,
+}

@@ -1,0 +1,27 @@
+//! The vocabulary of Pitlane.
+//!
+//! Ids, names, limits with their units, specifications, states and the transitions between them. Values here are
+//! valid by construction. No I/O, no async, no serialization: the rims own what travels and convert.
+#![forbid(unsafe_code)]
+
+mod id;
+mod key;
+mod lifecycle;
+mod limits;
+mod name;
+mod network;
+mod sandbox;
+mod snapshot;
+mod state;
+mod timestamp;
+
+pub use id::{KeyId, OrganizationId, ParseIdError, SandboxId, SnapshotId};
+pub use key::{ApiKey, KeyHash, Permission};
+pub use lifecycle::{Lifecycle, Minutes};
+pub use limits::{LimitError, Limits};
+pub use name::{NameError, SandboxName};
+pub use network::NetworkPolicy;
+pub use sandbox::{Environment, EnvironmentError, Labels, Sandbox, SandboxSpec};
+pub use snapshot::{ImageName, ImageNameError, Snapshot, SnapshotState};
+pub use state::{DesiredState, SandboxState, Transition, TransitionError};
+pub use timestamp::Timestamp;

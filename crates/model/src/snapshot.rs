@@ -1,0 +1,81 @@
+//! Snapshots: what sandboxes start from.
+
+use std::fmt;
+
+use crate::{Limits, OrganizationId, SnapshotId, Timestamp};
+
+/// The name under which a root filesystem is kept on this machine: letters, digits, `.`, `_`, `-`; it is a folder name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageName(String);
+
+/// A text that cannot name an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an image name has 1 to 128 letters, digits, dots, underscores and dashes and starts with a letter or digit"
+)]
+pub struct ImageNameError;
+
+impl ImageName {
+    /// Takes a name that is safe as a single path component.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageNameError`] says what is allowed.
+    pub fn new(name: impl Into<String>) -> Result<Self, ImageNameError> {
+        let name = name.into();
+        let is_valid = name.len() <= 128
+            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+        if is_valid { Ok(Self(name)) } else { Err(ImageNameError) }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a snapshot stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SnapshotState {
+    /// Its image is being prepared.
+    Building,
+    /// Sandboxes can start from it.
+    Active,
+    /// Its image could not be prepared.
+    Error,
+}
+
+/// Something a sandbox starts from: an image with default limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its id.
+    pub id: SnapshotId,
+    /// Its owner; `None` for one that every organization may use.
+    pub organization: Option<OrganizationId>,
+    /// Its name, unique in its organization.
+    pub name: String,
+    /// The root filesystem.
+    pub image: ImageName,
+    /// Where it stands.
+    pub state: SnapshotState,
+    /// The limits of a sandbox that asks for none.
+    pub limits: Limits,
+    /// Bytes of the root filesystem, once known.
+    pub size_bytes: Option<u64>,
+    /// Why it is in [`SnapshotState::Error`].
+    pub error_reason: Option<String>,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When its row last changed.
+    pub updated_at: Timestamp,
+    /// When a sandbox last started from it.
+    pub last_used_at: Option<Timestamp>,
+}

@@ -1,0 +1,3 @@
+//! The pitlane binary.
+#![forbid(unsafe_code)]
+fn main() {}

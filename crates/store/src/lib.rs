@@ -1,0 +1,2 @@
+//! What survives a restart: SQLite and its migrations.
+#![forbid(unsafe_code)]
