@@ -1,0 +1,27 @@
+//! The control plane: what travels under `/api`.
+//!
+//! Field names, required fields and number types are the Daytona API's. Dates are RFC 3339 text with `Z`; sizes are
+//! whole GiB; unknown fields are ignored when read, so that newer clients are understood. A field that is `None` is
+//! left out when written, except where the API wants an explicit `null`.
+
+mod configuration;
+mod error;
+mod key;
+mod list;
+mod sandbox;
+mod snapshot;
+
+pub use configuration::{
+    Announcement, Configuration, Health, HealthDetail, OidcConfiguration, Readiness,
+};
+pub use error::{ErrorBody, SOURCE_API, SOURCE_DAEMON};
+pub use key::{ApiKeyItem, CreateApiKey, CreatedApiKey};
+pub use list::{PaginatedSandboxes, PaginatedSnapshots, SandboxPage};
+pub use sandbox::{
+    BuildInfo, CreateBuildInfo, CreateSandbox, Sandbox, SandboxCore, SandboxListItem,
+    SandboxVolume, StateUpdated, ToolboxProxyUrl,
+};
+pub use snapshot::Snapshot;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! Snapshots as they travel.
+
+use serde::{Deserialize, Serialize};
+
+/// Something a sandbox starts from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// Its id.
+    pub id: String,
+    /// Its owner; absent for one that everybody may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<String>,
+    /// Whether everybody may use it.
+    pub general: bool,
+    /// Its name.
+    pub name: String,
+    /// The image it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_name: Option<String>,
+    /// Where it stands: `active`, `building`, `error`, …
+    pub state: String,
+    /// Its size in whole GiB, rounded up; `null` while unknown.
+    pub size: Option<u64>,
+    /// The command an image starts by itself.
+    pub entrypoint: Option<Vec<String>>,
+    /// CPUs of a sandbox that asks for none.
+    pub cpu: u64,
+    /// Graphics cards of such a sandbox.
+    pub gpu: u64,
+    /// Memory of such a sandbox, in GiB.
+    pub mem: u64,
+    /// Disk of such a sandbox, in GiB.
+    pub disk: u64,
+    /// Why its state is an error.
+    pub error_reason: Option<String>,
+    /// When it was added.
+    pub created_at: String,
+    /// When it last changed.
+    pub updated_at: String,
+    /// When a sandbox last started from it.
+    pub last_used_at: Option<String>,
+    /// The sandbox it was taken of.
+    pub source_sandbox_id: Option<String>,
+    /// The kind of sandbox it makes: `container`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_class: Option<String>,
+}
