@@ -2,3 +2,33 @@
 //!
 //! The one crate with unsafe code: namespaces, mounts, cgroups, pidfds, seccomp, processes and descriptor passing, each
 //! behind a function whose signature cannot be misused. It decides nothing: policy lives in its callers.
+
+mod cgroup;
+mod credentials;
+mod descriptors;
+mod error;
+mod exec;
+mod fork;
+mod loop_device;
+mod memory_file;
+mod message;
+mod mount;
+mod namespace;
+mod seccomp;
+mod user_namespace;
+
+pub use cgroup::{Entrance, Group, Hierarchies, HierarchyError};
+pub use credentials::{Capabilities, become_namespace_root, with_filesystem_ids};
+pub use descriptors::{place_descriptors, set_close_on_exec};
+pub use error::{Context, SyscallError};
+pub use exec::execute_descriptor;
+pub use fork::{Child, CloneFlags, ExitStatus, SingleThreaded, clone_process};
+pub use loop_device::LoopDevice;
+pub use memory_file::sealed_memory_file;
+pub use message::{MAX_DESCRIPTORS, MessageListener, MessageSocket};
+pub use mount::{DetachedMount, FilesystemContext, MountOptions, change_root, make_mounts_private};
+pub use namespace::{
+    enter_network, new_cgroup_namespace, new_mount_namespace, new_session_keyring, set_host_name,
+};
+pub use seccomp::{Allowed, Argument, CompileError, Filter};
+pub use user_namespace::UserNamespace;

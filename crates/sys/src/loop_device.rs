@@ -1,0 +1,130 @@
+//! Files as block devices. See `loop(4)`.
+
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+
+use crate::error::{Context as _, SyscallError, check};
+
+/// A loop device that the kernel takes apart after its last user: this value, then a mount of it.
+#[derive(Debug)]
+pub struct LoopDevice {
+    _descriptor: OwnedFd,
+    path: String,
+}
+
+// From linux/loop.h; libc has no layout for `struct loop_config`.
+const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
+const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
+const LO_FLAGS_AUTOCLEAR: u32 = 4;
+const LO_FLAGS_DIRECT_IO: u32 = 16;
+
+#[repr(C)]
+struct LoopInformation {
+    device: u64,
+    inode: u64,
+    real_device: u64,
+    offset: u64,
+    size_limit: u64,
+    number: u32,
+    encrypt_type: u32,
+    encrypt_key_size: u32,
+    flags: u32,
+    file_name: [u8; 64],
+    crypt_name: [u8; 64],
+    encrypt_key: [u8; 32],
+    init: [u64; 2],
+}
+
+#[repr(C)]
+struct LoopConfiguration {
+    descriptor: u32,
+    block_size: u32,
+    information: LoopInformation,
+    reserved: [u64; 8],
+}
+
+impl LoopDevice {
+    /// Makes a block device of `image`, which must be open for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no loop devices, or the image cannot be one.
+    pub fn attach(image: BorrowedFd<'_>) -> Result<Self, SyscallError> {
+        let control = open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .context("open(/dev/loop-control)")?;
+        // Another process may take the device between the question and the configuration: ask again then.
+        for _ in 0..64 {
+            let number =
+                ioctl(&control, LOOP_CTL_GET_FREE, 0).context("ioctl(LOOP_CTL_GET_FREE)")?;
+            let path = format!("/dev/loop{number}");
+            let device = open(path.as_str(), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+                .context("open(/dev/loop)")?;
+            match configure(&device, image, LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO) {
+                Ok(()) => return Ok(Self { _descriptor: device, path }),
+                Err(Errno::BUSY) => {}
+                // The file system below cannot do direct I/O: the pages are cached twice then, but right.
+                Err(Errno::INVAL) => match configure(&device, image, LO_FLAGS_AUTOCLEAR) {
+                    Ok(()) => return Ok(Self { _descriptor: device, path }),
+                    Err(Errno::BUSY) => {}
+                    Err(errno) => return Err(errno).context("ioctl(LOOP_CONFIGURE)"),
+                },
+                Err(errno) => return Err(errno).context("ioctl(LOOP_CONFIGURE)"),
+            }
+        }
+        Err(SyscallError { call: "ioctl(LOOP_CONFIGURE)", errno: Errno::BUSY })
+    }
+
+    /// The device's path, for mounting.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+fn configure(device: &OwnedFd, image: BorrowedFd<'_>, flags: u32) -> Result<(), Errno> {
+    let configuration = LoopConfiguration {
+        descriptor: image.as_raw_fd().cast_unsigned(),
+        block_size: 4096,
+        information: LoopInformation {
+            device: 0,
+            inode: 0,
+            real_device: 0,
+            offset: 0,
+            size_limit: 0,
+            number: 0,
+            encrypt_type: 0,
+            encrypt_key_size: 0,
+            flags,
+            file_name: [0; 64],
+            crypt_name: [0; 64],
+            encrypt_key: [0; 32],
+            init: [0; 2],
+        },
+        reserved: [0; 8],
+    };
+    ioctl(device, LOOP_CONFIGURE, std::ptr::from_ref(&configuration).addr()).map(|_| ())
+}
+
+#[expect(unsafe_code, reason = "these ioctls have no wrapper")]
+fn ioctl(
+    descriptor: &OwnedFd,
+    request: libc::c_ulong,
+    argument: usize,
+) -> Result<libc::c_long, Errno> {
+    // SAFETY: the two requests of this file take no argument (LOOP_CTL_GET_FREE) or read a `struct loop_config`
+    // (LOOP_CONFIGURE), to which the only caller passes the address of a live value of that layout.
+    check(libc::c_long::from(unsafe { libc::ioctl(descriptor.as_raw_fd(), request, argument) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layout_is_the_kernels() {
+        assert_eq!(size_of::<LoopInformation>(), 232);
+        assert_eq!(size_of::<LoopConfiguration>(), 304);
+    }
+}

@@ -1,0 +1,75 @@
+//! User namespaces that are made ahead of the processes that will live in them.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::process::Signal;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::error::{Context as _, SyscallError};
+use crate::fork::{CloneFlags, SingleThreaded, clone_process};
+
+/// A user namespace in which ids 0 to `count - 1` are the host's `first` to `first + count - 1`.
+#[derive(Debug)]
+pub struct UserNamespace(OwnedFd);
+
+impl UserNamespace {
+    /// Makes a namespace that no process is in.
+    ///
+    /// # Errors
+    ///
+    /// User namespaces are switched off, used up, or the caller may not map these ids.
+    pub fn new(single: SingleThreaded, first: u32, count: u32) -> Result<Self, SyscallError> {
+        // A process has to hold the namespace until a descriptor does. It ends when it is killed, or with its parent.
+        let holder = clone_process(single, CloneFlags::NEW_USER, None, || {
+            match rustix::process::set_parent_process_death_signal(Some(Signal::KILL)) {
+                Ok(()) => loop {
+                    rustix::event::pause();
+                },
+                Err(_) => 1,
+            }
+        })?;
+        let folder = PathBuf::from(format!("/proc/{}", holder.pid()));
+        let map = format!("0 {first} {count}\n");
+        let opened = (|| {
+            std::fs::write(folder.join("uid_map"), &map).context("write(uid_map)")?;
+            std::fs::write(folder.join("gid_map"), &map).context("write(gid_map)")?;
+            open(folder.join("ns/user"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .context("open(ns/user)")
+        })();
+        holder.kill()?;
+        holder.wait()?;
+        opened.map(Self)
+    }
+
+    /// Moves the calling thread, which must be its process's only one, into the namespace. It keeps no privilege
+    /// outside and has every capability inside.
+    ///
+    /// # Errors
+    ///
+    /// The process has several threads, or may not enter.
+    pub fn enter(&self) -> Result<(), SyscallError> {
+        move_into_link_name_space(self.as_fd(), Some(LinkNameSpaceType::User))
+            .context("setns(user)")
+    }
+}
+
+impl AsFd for UserNamespace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl From<OwnedFd> for UserNamespace {
+    /// Takes a namespace that another process sent.
+    fn from(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
+    }
+}
+
+impl From<UserNamespace> for OwnedFd {
+    fn from(namespace: UserNamespace) -> Self {
+        namespace.0
+    }
+}
