@@ -1,0 +1,91 @@
+"""Commands and code in a sandbox: results, exit codes, time limits."""
+
+import time
+
+import pytest
+from daytona import CodeRunParams, CreateSandboxFromSnapshotParams, DaytonaTimeoutError
+from waiting import eventually
+
+PROGRAMS = {
+    "python": "import sys, os\nprint(sys.argv[1:], os.environ['COLOUR'])\nprint('bad', file=sys.stderr)\nsys.exit(7)",
+    "javascript": "console.log(process.argv.slice(2), process.env.COLOUR); console.error('bad'); process.exit(7)",
+    "typescript": "const n: number = 7; console.log(process.argv.slice(2), process.env.COLOUR); "
+    "console.error('bad'); process.exit(n)",
+}
+
+
+@pytest.mark.parametrize("language", PROGRAMS)
+def test_code_gets_arguments_and_variables_and_gives_its_exit_code(make, language):
+    sandbox = make(CreateSandboxFromSnapshotParams(language=language))
+    ran = sandbox.process.code_run(PROGRAMS[language], CodeRunParams(argv=["a b", "$c"], env={"COLOUR": "grün"}))
+    lists = {"python": "['a b', '$c']"}.get(language, "[ 'a b', '$c' ]")
+    assert (ran.exit_code, sorted(ran.result.splitlines())) == (7, sorted([f"{lists} grün", "bad"]))
+
+
+def test_each_run_starts_anew(sandbox):
+    assert sandbox.process.code_run("x = 1").exit_code == 0
+    ran = sandbox.process.code_run("print(x)")
+    assert ran.exit_code == 1
+    assert "NameError" in ran.result
+
+
+def test_code_larger_than_an_argument_may_be_runs(sandbox):
+    code = f"text = '{'x' * 300_000}'\nprint(len(text))"
+    assert sandbox.process.code_run(code).result == "300000\n"
+
+
+def test_numpy_is_there(sandbox):
+    assert sandbox.process.code_run("import numpy; print(numpy.arange(4).sum())").result == "6\n"
+
+
+@pytest.mark.parametrize(
+    "command, exit_code, result",
+    [
+        ("echo hi; echo err >&2; exit 3", 3, "hi\nerr\n"),
+        ("true", 0, ""),
+        ("false", 1, ""),
+        ("printf 'no newline'", 0, "no newline"),
+        ("no-such-command 2>/dev/null", 127, ""),
+        ("printf 'a\\377b'", 0, "a\ufffdb"),
+        ("echo \"it's\" '\"quoted\"'", 0, "it's \"quoted\"\n"),
+    ],
+)
+def test_a_command_gives_its_output_and_exit_code(sandbox, command, exit_code, result):
+    ran = sandbox.process.exec(command)
+    assert (ran.exit_code, ran.result) == (exit_code, result)
+
+
+def test_a_command_has_a_folder_and_variables(sandbox):
+    ran = sandbox.process.exec('pwd; echo "$A|$B"', cwd="/tmp", env={"A": "1 2", "B": "$A"})
+    assert (ran.exit_code, ran.result) == (0, "/tmp\n1 2|$A\n")
+
+
+def test_all_output_of_a_long_answer_arrives(sandbox):
+    ran = sandbox.process.exec("seq 1 300000")
+    assert ran.exit_code == 0
+    assert ran.result.split() == [str(n) for n in range(1, 300001)]
+
+
+def test_a_command_that_takes_too_long_is_killed_with_everything_it_started(sandbox):
+    begun = time.monotonic()
+    with pytest.raises(DaytonaTimeoutError):
+        sandbox.process.exec("setsid sleep 4321 & (sleep 4322 & sleep 4323) & sleep 4324", timeout=1)
+    assert time.monotonic() - begun < 5
+
+    def is_gone():
+        return sandbox.process.exec("pgrep -c -f 'sleep 432[1-4]'").result.strip() == "0"
+
+    eventually(is_gone, "something of it still runs", 10)
+
+
+def test_code_that_takes_too_long_is_killed(sandbox):
+    with pytest.raises(DaytonaTimeoutError):
+        sandbox.process.code_run("import time; time.sleep(4331)", timeout=1)
+
+
+def test_many_commands_at_once_do_not_mix_their_answers(sandbox):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(16) as pool:
+        ran = list(pool.map(lambda n: sandbox.process.exec(f"echo {n}; exit {n % 100}"), range(64)))
+    assert [(r.exit_code, r.result) for r in ran] == [(n % 100, f"{n}\n") for n in range(64)]
