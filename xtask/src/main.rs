@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod compat;
+mod dist;
+mod tidy;
 
 use std::path::Path;
 
@@ -13,11 +15,24 @@ use clap::Parser;
 enum Task {
     /// Bring openapi/compat.toml and the server's table of missing operations up to date.
     Compat,
+    /// Build the binary as it is shipped: optimized, with the daemon inside.
+    Dist,
+    /// Build the daemon, as a program that needs no library, and print its path.
+    Daemon {
+        /// Optimize it.
+        #[arg(long)]
+        release: bool,
+    },
+    /// Check what the design promises about the source.
+    Tidy,
 }
 
 fn main() -> anyhow::Result<()> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     match Task::parse() {
         Task::Compat => compat::update(root),
+        Task::Dist => dist::build(root),
+        Task::Daemon { release } => dist::build_daemon(root, release),
+        Task::Tidy => tidy::check(root),
     }
 }
