@@ -283,6 +283,31 @@ impl Group {
         self.folders().into_iter().map(open_tasks).collect::<Result<_, _>>().map(Entrance::Tasks)
     }
 
+    /// The names of the groups directly inside this one, in any hierarchy.
+    #[must_use]
+    pub fn children(&self) -> std::collections::BTreeSet<String> {
+        self.folders()
+            .iter()
+            .filter_map(|folder| std::fs::read_dir(folder).ok())
+            .flat_map(|entries| entries.flatten())
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect()
+    }
+
+    /// Opens the `tasks` files of the hierarchies that limit memory and time; empty on version 2, where one hierarchy
+    /// limits everything.
+    ///
+    /// # Errors
+    ///
+    /// The group does not exist.
+    pub fn other_tasks(&self) -> Result<Vec<OwnedFd>, SyscallError> {
+        if self.is_v2() {
+            return Ok(Vec::new());
+        }
+        [self.memory(), self.cpu()].into_iter().map(open_tasks).collect()
+    }
+
     /// The processes in the group, not in those below it.
     ///
     /// # Errors
@@ -302,6 +327,11 @@ impl Group {
     pub fn remove(&self) -> Result<(), SyscallError> {
         self.folders().iter().try_for_each(|folder| remove_tree(folder))
     }
+}
+
+fn open_tasks(folder: PathBuf) -> Result<OwnedFd, SyscallError> {
+    open(folder.join("tasks"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .context("open(tasks)")
 }
 
 fn remove_tree(folder: &Path) -> Result<(), SyscallError> {

@@ -14,6 +14,7 @@ mod memory_file;
 mod message;
 mod mount;
 mod namespace;
+mod netns;
 mod seccomp;
 mod user_namespace;
 
@@ -30,5 +31,6 @@ pub use mount::{DetachedMount, FilesystemContext, MountOptions, change_root, mak
 pub use namespace::{
     enter_network, new_cgroup_namespace, new_mount_namespace, new_session_keyring, set_host_name,
 };
+pub use netns::{current_network_namespace, new_network_namespace};
 pub use seccomp::{Allowed, Argument, CompileError, Filter};
 pub use user_namespace::UserNamespace;

@@ -27,6 +27,10 @@ pub struct DetachedMount(OwnedFd);
 
 /// What a mount forbids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent restrictions, as the kernel has them"
+)]
 pub struct MountOptions {
     /// Nothing can be written through it.
     pub read_only: bool,
@@ -36,6 +40,8 @@ pub struct MountOptions {
     pub no_set_user_id: bool,
     /// Programs on it do not start.
     pub no_execute: bool,
+    /// Reading does not record when.
+    pub no_access_times: bool,
 }
 
 impl MountOptions {
@@ -52,6 +58,9 @@ impl MountOptions {
         }
         if self.no_execute {
             flags = flags.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
+        }
+        if self.no_access_times {
+            flags = flags.union(MountAttrFlags::MOUNT_ATTR_NOATIME);
         }
         flags
     }
@@ -133,6 +142,19 @@ impl DetachedMount {
         open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
             .map(Self)
             .context("open_tree(path)")
+    }
+
+    /// A new mount of one file or folder of another, with what is mounted below it. A symbolic link is not followed.
+    ///
+    /// # Errors
+    ///
+    /// There is no such entry.
+    pub fn of_entry(parent: BorrowedFd<'_>, name: &CStr) -> Result<Self, SyscallError> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_SYMLINK_NOFOLLOW
+            | OpenTreeFlags::AT_RECURSIVE;
+        open_tree(parent, name, flags).map(Self).context("open_tree(entry)")
     }
 
     /// A second mount of the same file system.

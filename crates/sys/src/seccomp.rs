@@ -14,6 +14,8 @@ use crate::error::{Context as _, SyscallError, check};
 pub enum Argument {
     /// The argument at this position equals the value.
     Equals(u8, u64),
+    /// The low 32 bits of the argument at this position differ from the value's.
+    Differs(u8, u64),
     /// The argument at this position has none of these bits.
     HasNone(u8, u64),
 }
@@ -47,6 +49,9 @@ impl Filter {
         let condition = |argument: &Argument| match *argument {
             Argument::Equals(position, value) => {
                 SeccompCondition::new(position, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, value)
+            }
+            Argument::Differs(position, value) => {
+                SeccompCondition::new(position, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value)
             }
             Argument::HasNone(position, bits) => SeccompCondition::new(
                 position,

@@ -1,0 +1,180 @@
+//! Process 1 of a sandbox, from its birth to the daemon's first instruction.
+//!
+//! Everything that mounts runs with the host's privilege on descriptors that were prepared ahead and on names of one
+//! component in folders that were just mounted; no path of the image is ever followed. The user namespace is entered
+//! last: mount, network, IPC and host name namespaces belong to the host's, so nothing inside can change them, root or
+//! not.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use pitlane_sys::{
+    Capabilities, Context as _, DetachedMount, FilesystemContext, Filter, MountOptions,
+    SyscallError, UserNamespace, become_namespace_root, change_root, enter_network,
+    execute_descriptor, new_cgroup_namespace, new_session_keyring, place_descriptors,
+    set_host_name,
+};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit};
+
+use super::protocol::LaunchDescriptors;
+
+/// Where the launcher's otherwise empty root has a folder for a sandbox's root to be attached.
+pub(super) const ATTACH_POINT: &std::ffi::CStr = c"sandbox";
+
+const SYSTEM: MountOptions = MountOptions {
+    read_only: false,
+    no_devices: true,
+    no_set_user_id: true,
+    no_execute: true,
+    no_access_times: false,
+};
+const SYSTEM_READ_ONLY: MountOptions = MountOptions { read_only: true, ..SYSTEM };
+
+/// Files of the kernel that tell or change something of the host: an empty device takes their place.
+const MASKED_FILES: [(&str, &std::ffi::CStr); 8] = [
+    ("proc", c"kcore"),
+    ("proc", c"keys"),
+    ("proc", c"key-users"),
+    ("proc", c"latency_stats"),
+    ("proc", c"timer_list"),
+    ("proc", c"sched_debug"),
+    ("proc", c"kallsyms"),
+    ("proc", c"kpagecount"),
+];
+/// Folders of the kernel in whose place an empty one stands.
+const MASKED_FOLDERS: [(&str, &std::ffi::CStr); 5] = [
+    ("proc", c"acpi"),
+    ("proc", c"scsi"),
+    ("proc", c"asound"),
+    ("sys", c"firmware"),
+    ("sys", c"kernel"),
+];
+/// What can be read and never written.
+const READ_ONLY: [&std::ffi::CStr; 5] = [c"bus", c"fs", c"irq", c"sys", c"sysrq-trigger"];
+
+/// Builds the sandbox around the calling process and becomes its daemon; returns only on failure.
+pub(super) fn become_daemon(
+    parts: LaunchDescriptors,
+    host_name: &str,
+    filter: &Filter,
+) -> SyscallError {
+    match isolate(parts, host_name, filter) {
+        Ok(program) => execute_descriptor(program.as_fd(), &[c"pitlane-daemon"], &[]),
+        Err(failure) => failure,
+    }
+}
+
+fn isolate(
+    parts: LaunchDescriptors,
+    host_name: &str,
+    filter: &Filter,
+) -> Result<OwnedFd, SyscallError> {
+    parts.entrance.enter()?;
+    // After entering: the group the process is in becomes the root that it sees.
+    new_cgroup_namespace()?;
+    enter_network(parts.network.as_fd())?;
+    new_session_keyring()?;
+    rustix::process::setsid().context("setsid")?;
+    set_host_name(host_name)?;
+
+    let root = DetachedMount::from(parts.root);
+    root.attach(CWD, ATTACH_POINT)?;
+    change_root(root.as_fd())?;
+    attach_kernel_views(
+        &DetachedMount::from(parts.devices),
+        &DetachedMount::from(parts.terminals),
+        &DetachedMount::from(parts.shared_memory),
+    )?;
+
+    limit_resources()?;
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .context("open(null)")?;
+    let mut inherited = vec![
+        null.as_fd(),
+        null.as_fd(),
+        null.as_fd(),
+        parts.listener.as_fd(),
+        parts.hello.as_fd(),
+        parts.boot.as_fd(),
+        parts.commands.as_fd(),
+    ];
+    inherited.extend(parts.command_tasks.iter().map(OwnedFd::as_fd));
+    place_descriptors(&inherited)?;
+
+    UserNamespace::from(parts.users).enter()?;
+    become_namespace_root()?;
+    // The filter needs the namespace's CAP_SYS_ADMIN, which the next line gives up for good.
+    filter.install()?;
+    Capabilities::SANDBOX.keep_only()?;
+    Ok(parts.daemon)
+}
+
+fn attach_kernel_views(
+    devices: &DetachedMount,
+    terminals: &DetachedMount,
+    shared_memory: &DetachedMount,
+) -> Result<(), SyscallError> {
+    let processes = FilesystemContext::open("proc")?.mount(SYSTEM)?;
+    let system = FilesystemContext::open("sysfs")?.mount(SYSTEM_READ_ONLY)?;
+    let queues = FilesystemContext::open("mqueue")?.mount(SYSTEM)?;
+    for (mount, name) in [(&processes, c"proc"), (&system, c"sys"), (devices, c"dev")] {
+        make_folder(name)?;
+        mount.attach(CWD, name)?;
+    }
+    for (mount, name) in [(terminals, c"pts"), (shared_memory, c"shm"), (&queues, c"mqueue")] {
+        mount.attach(devices.as_fd(), name)?;
+    }
+
+    let folder = |name: &str| if name == "proc" { processes.as_fd() } else { system.as_fd() };
+    let empty = FilesystemContext::open("tmpfs")?.text("mode", "0555")?.mount(SYSTEM_READ_ONLY)?;
+    for name in READ_ONLY {
+        ignore_missing((|| {
+            let view = DetachedMount::of_entry(processes.as_fd(), name)?;
+            view.restrict(SYSTEM_READ_ONLY)?;
+            view.attach(processes.as_fd(), name)
+        })())?;
+    }
+    for (parent, name) in MASKED_FILES {
+        ignore_missing((|| {
+            let null = DetachedMount::of_entry(devices.as_fd(), c"null")?;
+            null.attach(folder(parent), name)
+        })())?;
+    }
+    for (parent, name) in MASKED_FOLDERS {
+        ignore_missing((|| empty.duplicate()?.attach(folder(parent), name))())?;
+    }
+    Ok(())
+}
+
+/// The image may lack a folder to mount on; anything but a folder in its place fails when it is mounted on.
+fn make_folder(name: &std::ffi::CStr) -> Result<(), SyscallError> {
+    match rustix::fs::mkdirat(CWD, name, Mode::from_raw_mode(0o755)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno).context("mkdir(mount point)"),
+    }
+}
+
+/// Kernels differ in what they show: what is not there needs no mask.
+fn ignore_missing(result: Result<(), SyscallError>) -> Result<(), SyscallError> {
+    match result {
+        Err(failure) if failure.is(Errno::NOENT) => Ok(()),
+        other => other,
+    }
+}
+
+/// Limits only go down: raising a hard limit needs a capability that root may lack.
+fn limit_resources() -> Result<(), SyscallError> {
+    const OPEN_FILES: u64 = 65_536;
+    let files = rustix::process::getrlimit(Resource::Nofile)
+        .maximum
+        .map_or(OPEN_FILES, |hard| hard.min(OPEN_FILES));
+    let set = |resource, value| {
+        rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
+            .context("setrlimit")
+    };
+    set(Resource::Nofile, files)?;
+    // A dump would be written by the host's core pattern, outside the sandbox.
+    set(Resource::Core, 0)
+}

@@ -1,0 +1,324 @@
+//! The launcher's main loop.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use pitlane_sys::{
+    Child, CloneFlags, Context as _, DetachedMount, ExitStatus, FilesystemContext, Filter,
+    MessageListener, MessageSocket, MountOptions, SingleThreaded, SyscallError, UserNamespace,
+    change_root, clone_process, make_mounts_private, new_mount_namespace,
+};
+use rustix::event::epoll;
+use rustix::fs::CWD;
+
+use super::child;
+use super::protocol::{EndedAs, LaunchDescriptors, MAX_MESSAGE, Reply, Request};
+use super::seccomp;
+use crate::socket_path;
+
+/// What the launcher is started with.
+#[derive(Debug, Clone)]
+pub struct LauncherArguments {
+    /// The folder of run-time files, in which its socket is made.
+    pub run: PathBuf,
+}
+
+/// A sandbox that was launched and has not been collected.
+enum Launched {
+    Running(Child),
+    Ended(EndedAs),
+}
+
+struct Process {
+    single: SingleThreaded,
+    filter: Filter,
+    sandboxes: BTreeMap<String, Launched>,
+    /// By the number under which the event queue knows them.
+    watched: BTreeMap<u64, String>,
+    next_watch: u64,
+    kept: BTreeMap<String, OwnedFd>,
+    events: OwnedFd,
+}
+
+const LISTENER: u64 = 0;
+/// The server is the only client; one that stops half-way must not hold up the others.
+const CLIENT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Runs the launcher until it is asked to quit. Must be called before the process has threads.
+///
+/// Says in one line on standard error why it could not start.
+#[must_use]
+pub fn run(arguments: &LauncherArguments) -> ExitCode {
+    match start(arguments).and_then(Process::serve) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            use std::io::Write as _;
+            let cause = failure.errno;
+            // Nobody is left to tell if this fails as well.
+            drop(writeln!(std::io::stderr(), "pitlane launch: {failure}: {cause}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(arguments: &LauncherArguments) -> Result<(Process, MessageListener), SyscallError> {
+    let single = SingleThreaded::check()?;
+    let path = socket_path(&arguments.run);
+    // The server starts a launcher only while it holds the state folder and after no other answered.
+    match std::fs::remove_file(&path) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+            return Err(cause).context("unlink(socket)");
+        }
+        _ => {}
+    }
+    let listener = MessageListener::bind(&path)?;
+    rustix::process::setsid().context("setsid")?;
+    leave_host_files()?;
+    let filter = seccomp::filter().map_err(|_cause| SyscallError {
+        call: "compile the system call filter",
+        errno: rustix::io::Errno::INVAL,
+    })?;
+    let events = epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll_create1")?;
+    epoll::add(&events, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)
+        .context("epoll_ctl")?;
+    let process = Process {
+        single,
+        filter,
+        sandboxes: BTreeMap::new(),
+        watched: BTreeMap::new(),
+        next_watch: LISTENER + 1,
+        kept: BTreeMap::new(),
+        events,
+    };
+    Ok((process, listener))
+}
+
+/// Moves to a root that holds nothing but `/proc` and a folder to attach sandboxes at. Their mount namespaces are
+/// copies of this one: small, and without a file of the host at any moment.
+fn leave_host_files() -> Result<(), SyscallError> {
+    new_mount_namespace()?;
+    make_mounts_private()?;
+    let root =
+        FilesystemContext::open("tmpfs")?.text("mode", "0700")?.mount(MountOptions::default())?;
+    for name in [child::ATTACH_POINT, c"proc"] {
+        rustix::fs::mkdirat(root.as_fd(), name, rustix::fs::Mode::from_raw_mode(0o700))
+            .context("mkdir(root)")?;
+    }
+    root.attach(CWD, c"/proc")?;
+    change_root(root.as_fd())?;
+    let processes: DetachedMount =
+        FilesystemContext::open("proc")?.mount(MountOptions::default())?;
+    processes.attach(CWD, c"proc")
+}
+
+impl Process {
+    fn serve((mut process, listener): (Self, MessageListener)) -> Result<(), SyscallError> {
+        let mut ready = Vec::with_capacity(64);
+        loop {
+            ready.clear();
+            match epoll::wait(&process.events, rustix::buffer::spare_capacity(&mut ready), None) {
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(errno) => return Err(errno).context("epoll_wait"),
+            }
+            let numbers: Vec<u64> =
+                ready.iter().map(|event: &epoll::Event| event.data.u64()).collect();
+            for number in numbers {
+                if number == LISTENER {
+                    // A client that breaks off is its own trouble.
+                    if let Ok(true) = listener.accept().and_then(|socket| process.answer(&socket)) {
+                        return Ok(());
+                    }
+                } else {
+                    process.record_exit(number);
+                }
+            }
+        }
+    }
+
+    fn record_exit(&mut self, number: u64) {
+        let Some(id) = self.watched.get(&number) else { return };
+        let Some(Launched::Running(child)) = self.sandboxes.get(id) else { return };
+        let ended = match child.try_wait() {
+            Ok(None) => return,
+            Ok(Some(ExitStatus::Code(code))) => Some(EndedAs::Code(code)),
+            Ok(Some(ExitStatus::Signal(signal))) => Some(EndedAs::Signal(signal)),
+            Err(_) => None,
+        };
+        if let Some(id) = self.watched.remove(&number) {
+            match ended {
+                Some(how) => drop(self.sandboxes.insert(id, Launched::Ended(how))),
+                None => drop(self.sandboxes.remove(&id)),
+            }
+        }
+    }
+
+    /// Reads one request and replies; true when it was to quit.
+    fn answer(&mut self, socket: &MessageSocket) -> Result<bool, SyscallError> {
+        socket.set_deadline(CLIENT_DEADLINE)?;
+        let mut buffer = [0u8; MAX_MESSAGE];
+        let Some((length, descriptors)) = socket.receive(&mut buffer)? else { return Ok(false) };
+        let request = buffer.get(..length).and_then(|bytes| serde_json::from_slice(bytes).ok());
+        let Some(request) = request else {
+            reply(socket, &Reply::Failed { why: String::from("unknown request") }, &[])?;
+            return Ok(false);
+        };
+        match request {
+            Request::UserNamespace { first, count } => {
+                match UserNamespace::new(self.single, first, count) {
+                    Ok(namespace) => reply(socket, &Reply::Done, &[namespace.as_fd()])?,
+                    Err(failure) => reply_failure(socket, &failure)?,
+                }
+            }
+            Request::Launch { id, host_name, command_tasks, tasks } => {
+                match LaunchDescriptors::from_received(command_tasks, tasks, descriptors) {
+                    Some(parts) => self.launch(socket, id, &host_name, parts)?,
+                    None => reply(
+                        socket,
+                        &Reply::Failed { why: String::from("descriptors are missing") },
+                        &[],
+                    )?,
+                }
+            }
+            Request::Open { id } => match self.sandboxes.get(&id) {
+                Some(Launched::Running(child)) => {
+                    reply(socket, &Reply::Launched { pid: child.pid() }, &[child.as_fd()])?;
+                }
+                Some(Launched::Ended(how)) => reply(socket, &Reply::Ended { how: *how }, &[])?,
+                None => reply(socket, &Reply::Unknown, &[])?,
+            },
+            Request::Collect { id } => self.collect(socket, &id)?,
+            Request::List { after } => {
+                // As many as surely fit a message.
+                let ids = self
+                    .sandboxes
+                    .range((Bound::Excluded(after), Bound::Unbounded))
+                    .take(300)
+                    .map(|(id, _)| id.clone())
+                    .collect();
+                reply(socket, &Reply::Listed { ids }, &[])?;
+            }
+            Request::Keep { name } => {
+                let kept = descriptors
+                    .into_iter()
+                    .next()
+                    .map(|descriptor| self.kept.insert(name, descriptor));
+                reply(socket, if kept.is_some() { &Reply::Done } else { &Reply::Unknown }, &[])?;
+            }
+            Request::Recall { name } => match self.kept.get(&name) {
+                Some(descriptor) => reply(socket, &Reply::Done, &[descriptor.as_fd()])?,
+                None => reply(socket, &Reply::Unknown, &[])?,
+            },
+            Request::Quit => {
+                let is_idle =
+                    !self.sandboxes.values().any(|sandbox| matches!(sandbox, Launched::Running(_)));
+                let answer = if is_idle {
+                    Reply::Done
+                } else {
+                    Reply::Failed { why: String::from("sandboxes are running") }
+                };
+                reply(socket, &answer, &[])?;
+                return Ok(is_idle);
+            }
+        }
+        Ok(false)
+    }
+
+    fn collect(&mut self, socket: &MessageSocket, id: &str) -> Result<(), SyscallError> {
+        // The exit may not have been recorded yet: the event and this request race.
+        let number =
+            self.watched.iter().find(|(_, watched)| *watched == id).map(|(number, _)| *number);
+        if let Some(number) = number {
+            self.record_exit(number);
+        }
+        match self.sandboxes.get(id) {
+            Some(Launched::Ended(how)) => {
+                let how = *how;
+                self.sandboxes.remove(id);
+                reply(socket, &Reply::Ended { how }, &[])
+            }
+            Some(Launched::Running(child)) => {
+                reply(socket, &Reply::Launched { pid: child.pid() }, &[child.as_fd()])
+            }
+            None => reply(socket, &Reply::Unknown, &[]),
+        }
+    }
+
+    fn launch(
+        &mut self,
+        socket: &MessageSocket,
+        id: String,
+        host_name: &str,
+        parts: LaunchDescriptors,
+    ) -> Result<(), SyscallError> {
+        if matches!(self.sandboxes.get(&id), Some(Launched::Running(_))) {
+            return reply(
+                socket,
+                &Reply::Failed { why: String::from("it is running already") },
+                &[],
+            );
+        }
+        let filter = &self.filter;
+        let folder = match &parts.entrance {
+            pitlane_sys::Entrance::Folder(folder) => {
+                Some(folder.try_clone().context("dup(cgroup)")?)
+            }
+            pitlane_sys::Entrance::Tasks(_) => None,
+        };
+        let mut parts = Some(parts);
+        let launched = clone_process(
+            self.single,
+            CloneFlags::NEW_SANDBOX,
+            folder.as_ref().map(|folder| folder.as_fd()),
+            || {
+                let Some(parts) = parts.take() else { return 1 };
+                report_failure(parts, host_name, filter)
+            },
+        );
+        match launched {
+            Ok(child) => {
+                let number = self.next_watch;
+                self.next_watch += 1;
+                epoll::add(
+                    &self.events,
+                    &child,
+                    epoll::EventData::new_u64(number),
+                    epoll::EventFlags::IN,
+                )
+                .context("epoll_ctl")?;
+                let sent = reply(socket, &Reply::Launched { pid: child.pid() }, &[child.as_fd()]);
+                self.watched.insert(number, id.clone());
+                self.sandboxes.insert(id, Launched::Running(child));
+                sent
+            }
+            Err(failure) => reply_failure(socket, &failure),
+        }
+    }
+}
+
+/// Runs in the child: tells the server, who waits for the daemon's hello, what failed before the daemon could.
+fn report_failure(parts: LaunchDescriptors, host_name: &str, filter: &Filter) -> i32 {
+    let Ok(hello) = parts.hello.try_clone() else { return 1 };
+    let failure = child::become_daemon(parts, host_name, filter);
+    let report = serde_json::json!({ "failure": format!("{failure}: {}", failure.errno) });
+    match rustix::io::write(hello, report.to_string().as_bytes()) {
+        Ok(_) | Err(_) => 1,
+    }
+}
+
+fn reply(
+    socket: &MessageSocket,
+    reply: &Reply,
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), SyscallError> {
+    let bytes = serde_json::to_vec(reply).unwrap_or_default();
+    socket.send(&bytes, descriptors)
+}
+
+fn reply_failure(socket: &MessageSocket, failure: &SyscallError) -> Result<(), SyscallError> {
+    reply(socket, &Reply::Failed { why: format!("{failure}: {}", failure.errno) }, &[])
+}

@@ -1,0 +1,201 @@
+//! What the server and the launcher say to each other.
+//!
+//! One connection of a message socket carries one request and its reply. Requests are JSON, since a launcher may be
+//! older than the server that speaks to it; descriptors travel beside them in a fixed order.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use pitlane_sys::Entrance;
+use serde::{Deserialize, Serialize};
+
+/// The protocol's generation; part of the socket's name, so that two never meet.
+pub(crate) const GENERATION: u32 = 1;
+/// The longest message, in bytes.
+pub(crate) const MAX_MESSAGE: usize = 16 * 1024;
+
+/// A request.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "request")]
+pub(crate) enum Request {
+    /// Makes a user namespace; the reply carries it.
+    UserNamespace {
+        /// The host's id of its id 0.
+        first: u32,
+        /// How many ids it has.
+        count: u32,
+    },
+    /// Starts process 1 of a sandbox; carries [`LaunchDescriptors`], the reply carries a pidfd.
+    Launch {
+        /// The sandbox.
+        id: String,
+        /// Its host name.
+        host_name: String,
+        /// How many `tasks` files for commands there are (cgroup v1).
+        command_tasks: usize,
+        /// How many `tasks` files come last (cgroup v1); with none, a cgroup v2 folder does.
+        tasks: usize,
+    },
+    /// Asks for the pidfd of a running sandbox.
+    Open {
+        /// The sandbox.
+        id: String,
+    },
+    /// Asks how a sandbox ended, and forgets it.
+    Collect {
+        /// The sandbox.
+        id: String,
+    },
+    /// Lists the sandboxes that run or have not been collected.
+    List {
+        /// Those whose id is greater than this.
+        after: String,
+    },
+    /// Keeps the descriptor that comes along under a name, replacing what was kept.
+    Keep {
+        /// The name.
+        name: String,
+    },
+    /// Asks for a kept descriptor.
+    Recall {
+        /// The name.
+        name: String,
+    },
+    /// Ends the launcher, if it has no sandboxes.
+    Quit,
+}
+
+/// A reply.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "reply")]
+pub(crate) enum Reply {
+    /// Done; descriptors may come along.
+    Done,
+    /// Process 1 runs.
+    Launched {
+        /// Its process id, in the launcher's namespace.
+        pid: i32,
+    },
+    /// How the sandbox ended.
+    Ended {
+        /// How.
+        how: EndedAs,
+    },
+    /// Sandboxes that run or have not been collected, in order; more may follow the last.
+    Listed {
+        /// Their ids.
+        ids: Vec<String>,
+    },
+    /// There is no such sandbox or name.
+    Unknown,
+    /// It failed.
+    Failed {
+        /// The failed step, for the log.
+        why: String,
+    },
+}
+
+/// How process 1 of a sandbox ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum EndedAs {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// Everything a sandbox is made of, prepared ahead; moves into its process 1.
+#[derive(Debug)]
+pub(crate) struct LaunchDescriptors {
+    /// The root file system: a detached overlay.
+    pub(crate) root: OwnedFd,
+    /// `/dev`: a detached tmpfs with the usual nodes.
+    pub(crate) devices: OwnedFd,
+    /// `/dev/pts`.
+    pub(crate) terminals: OwnedFd,
+    /// `/dev/shm`.
+    pub(crate) shared_memory: OwnedFd,
+    /// The user namespace.
+    pub(crate) users: OwnedFd,
+    /// The network namespace.
+    pub(crate) network: OwnedFd,
+    /// The daemon's listening socket.
+    pub(crate) listener: OwnedFd,
+    /// The write end of the pipe on which the daemon, or what fails before it, reports.
+    pub(crate) hello: OwnedFd,
+    /// The daemon's boot configuration.
+    pub(crate) boot: OwnedFd,
+    /// The daemon's program.
+    pub(crate) daemon: OwnedFd,
+    /// The group of commands: a detached mount of a cgroup folder, in which the daemon makes one group per command.
+    pub(crate) commands: OwnedFd,
+    /// The `tasks` files of the hierarchies that have no group per command (cgroup v1): memory and processor time.
+    pub(crate) command_tasks: Vec<OwnedFd>,
+    /// How process 1 enters its group.
+    pub(crate) entrance: Entrance,
+}
+
+impl LaunchDescriptors {
+    /// The descriptors in the order in which they travel.
+    pub(crate) fn borrow(&self) -> Vec<BorrowedFd<'_>> {
+        let mut all = vec![
+            self.root.as_fd(),
+            self.devices.as_fd(),
+            self.terminals.as_fd(),
+            self.shared_memory.as_fd(),
+            self.users.as_fd(),
+            self.network.as_fd(),
+            self.listener.as_fd(),
+            self.hello.as_fd(),
+            self.boot.as_fd(),
+            self.daemon.as_fd(),
+            self.commands.as_fd(),
+        ];
+        all.extend(self.command_tasks.iter().map(OwnedFd::as_fd));
+        match &self.entrance {
+            Entrance::Tasks(files) => all.extend(files.iter().map(OwnedFd::as_fd)),
+            Entrance::Folder(folder) => all.push(folder.as_fd()),
+        }
+        all
+    }
+
+    /// How many `tasks` files process 1 enters.
+    pub(crate) const fn tasks(&self) -> usize {
+        match &self.entrance {
+            Entrance::Tasks(files) => files.len(),
+            Entrance::Folder(_) => 0,
+        }
+    }
+
+    /// Takes back what [`Self::borrow`] sent; `None` when the number is wrong.
+    pub(crate) fn from_received(
+        command_tasks: usize,
+        tasks: usize,
+        received: Vec<OwnedFd>,
+    ) -> Option<Self> {
+        let expected = 11usize.checked_add(command_tasks)?.checked_add(tasks.max(1))?;
+        if received.len() != expected {
+            return None;
+        }
+        let mut all = received.into_iter();
+        Some(Self {
+            root: all.next()?,
+            devices: all.next()?,
+            terminals: all.next()?,
+            shared_memory: all.next()?,
+            users: all.next()?,
+            network: all.next()?,
+            listener: all.next()?,
+            hello: all.next()?,
+            boot: all.next()?,
+            daemon: all.next()?,
+            commands: all.next()?,
+            command_tasks: all.by_ref().take(command_tasks).collect(),
+            entrance: if tasks == 0 {
+                Entrance::Folder(all.next()?)
+            } else {
+                Entrance::Tasks(all.collect())
+            },
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! The file systems of a sandbox, assembled as detached mounts before there is a process to use them.
+//!
+//! The image is the lower layer, shared and never written; the sandbox's disk holds the upper one. Both are seen
+//! through a mapping of ids, so that on disk every owner is a small number and in the kernel it is one of the sandbox's
+//! own ids. Nothing here runs on a file that a sandbox could have changed: configuration goes into fresh disks only.
+
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use pitlane_sys::{
+    Context as _, DetachedMount, FilesystemContext, MountOptions, SyscallError, UserNamespace,
+    with_filesystem_ids,
+};
+use rustix::fs::AtFlags;
+use rustix::fs::{
+    FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, mkdirat, mknodat, openat, symlinkat,
+};
+
+/// Where a sandbox's root file system comes from.
+#[derive(Debug)]
+pub(crate) struct Layers<'a> {
+    /// The image's folder.
+    pub(crate) image: &'a Path,
+    /// The sandbox's disk.
+    pub(crate) disk: &'a DetachedMount,
+    /// The sandbox's ids.
+    pub(crate) users: &'a UserNamespace,
+    /// The host's id of the sandbox's id 0.
+    pub(crate) first_id: u32,
+}
+
+/// Unites the layers to a root file system.
+///
+/// With `resolver`, the disk is fresh and gets the files that depend on the sandbox's link.
+pub(crate) fn assemble(
+    layers: &Layers<'_>,
+    fresh: Option<Fresh>,
+) -> Result<DetachedMount, SyscallError> {
+    let lower = DetachedMount::of_path(layers.image)?;
+    lower.map_ids(layers.users)?;
+    let disk = layers.disk.duplicate()?;
+    disk.map_ids(layers.users)?;
+    let upper = disk.open_folder(c"upper")?;
+    let work = disk.open_folder(c"work")?;
+    // The overlay acts on its layers as whoever mounted it, and only the sandbox's own ids exist on them.
+    with_filesystem_ids(layers.first_id, || {
+        if let Some(fresh) = fresh {
+            fresh.configure(&upper)?;
+        }
+        FilesystemContext::open("overlay")?
+            .descriptor("lowerdir+", lower.as_fd())?
+            .descriptor("upperdir", upper.as_fd())?
+            .descriptor("workdir", work.as_fd())?
+            .mount(MountOptions { no_devices: true, ..MountOptions::default() })
+    })?
+}
+
+/// What a fresh disk is told about the sandbox's surroundings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fresh {
+    /// Who answers names; `None` without a network.
+    pub(crate) resolver: Option<Ipv4Addr>,
+}
+
+impl Fresh {
+    fn configure(self, upper: &OwnedFd) -> Result<(), SyscallError> {
+        mkdirat(upper, c"etc", Mode::from_raw_mode(0o755)).context("mkdir(etc)")?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let etc = openat(upper, c"etc", flags, Mode::empty()).context("open(etc)")?;
+        let resolver = match self.resolver {
+            Some(address) => format!("nameserver {address}\noptions timeout:3 attempts:2\n"),
+            None => String::from("# This sandbox has no network.\n"),
+        };
+        write_file(&etc, c"resolv.conf", resolver.as_bytes())?;
+        write_file(&etc, c"hostname", b"sandbox\n")?;
+        write_file(&etc, c"hosts", b"127.0.0.1\tlocalhost sandbox\n::1\tlocalhost\n")
+    }
+}
+
+fn write_file(
+    folder: &OwnedFd,
+    name: &std::ffi::CStr,
+    contents: &[u8],
+) -> Result<(), SyscallError> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file =
+        openat(folder, name, flags, Mode::from_raw_mode(0o644)).context("create(configuration)")?;
+    rustix::io::write(&file, contents).context("write(configuration)").map(|_| ())
+}
+
+/// The device nodes of a sandbox, with their major and minor numbers.
+const NODES: [(&std::ffi::CStr, u32, u32); 6] = [
+    (c"null", 1, 3),
+    (c"zero", 1, 5),
+    (c"full", 1, 7),
+    (c"random", 1, 8),
+    (c"urandom", 1, 9),
+    (c"tty", 5, 0),
+];
+const LINKS: [(&std::ffi::CStr, &std::ffi::CStr); 5] = [
+    (c"fd", c"/proc/self/fd"),
+    (c"stdin", c"/proc/self/fd/0"),
+    (c"stdout", c"/proc/self/fd/1"),
+    (c"stderr", c"/proc/self/fd/2"),
+    (c"ptmx", c"pts/ptmx"),
+];
+const FOLDERS: [(&std::ffi::CStr, u32); 3] =
+    [(c"pts", 0o755), (c"shm", 0o1777), (c"mqueue", 0o1777)];
+
+/// `/dev`, `/dev/pts` and `/dev/shm` of a sandbox.
+#[derive(Debug)]
+pub(crate) struct Devices {
+    pub(crate) devices: DetachedMount,
+    pub(crate) terminals: DetachedMount,
+    pub(crate) shared_memory: DetachedMount,
+}
+
+impl Devices {
+    /// Makes the three file systems, owned by the sandbox's root.
+    pub(crate) fn new(first_id: u32) -> Result<Self, SyscallError> {
+        let owner = first_id.to_string();
+        let no_set_user_id = MountOptions { no_set_user_id: true, ..MountOptions::default() };
+        let devices = FilesystemContext::open("tmpfs")?
+            .text("mode", "0755")?
+            .text("size", "64k")?
+            .text("nr_inodes", "64")?
+            .text("uid", &owner)?
+            .text("gid", &owner)?
+            .mount(MountOptions { no_execute: true, ..no_set_user_id })?;
+        let (uid, gid) = (Uid::from_raw(first_id), Gid::from_raw(first_id));
+        for (name, major, minor) in NODES {
+            let device = rustix::fs::makedev(major, minor);
+            mknodat(&devices, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device)
+                .context("mknod")?;
+            // The mode above was subject to the server's umask.
+            chmodat(&devices, name, Mode::from_raw_mode(0o666), AtFlags::empty())
+                .context("chmod(device)")?;
+        }
+        for (name, target) in LINKS {
+            symlinkat(target, &devices, name).context("symlink(device)")?;
+            chownat(&devices, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+                .context("chown(device)")?;
+        }
+        for (name, mode) in FOLDERS {
+            mkdirat(&devices, name, Mode::from_raw_mode(mode)).context("mkdir(device)")?;
+            chownat(&devices, name, Some(uid), Some(gid), AtFlags::empty())
+                .context("chown(device)")?;
+        }
+        let terminals = FilesystemContext::open("devpts")?
+            .flag("newinstance")?
+            .text("ptmxmode", "0666")?
+            .text("mode", "0620")?
+            // Group "tty" of the image.
+            .text("gid", &first_id.saturating_add(5).to_string())?
+            .mount(MountOptions { no_execute: true, ..no_set_user_id })?;
+        let shared_memory = FilesystemContext::open("tmpfs")?
+            .text("mode", "1777")?
+            .text("size", "64m")?
+            .text("uid", &owner)?
+            .text("gid", &owner)?
+            .mount(MountOptions { no_execute: true, no_devices: true, ..no_set_user_id })?;
+        Ok(Self { devices, terminals, shared_memory })
+    }
+}

@@ -1,0 +1,242 @@
+//! Everything of a sandbox but its processes, made ahead.
+
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pitlane_model::{Limits, NetworkPolicy};
+use pitlane_network::{LinkError, Router};
+use pitlane_sys::{Context as _, DetachedMount, Group, SyscallError};
+
+use crate::disk::{self, DiskError, Disks};
+use crate::launcher::{Launcher, LauncherError};
+use crate::layer::{self, Devices, Fresh, Layers};
+use crate::slot::Slot;
+
+/// What decides whether two preparations are alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recipe {
+    /// The folder of the image's root file system.
+    pub(crate) image: Arc<Path>,
+    /// The size of the disk.
+    pub(crate) disk_gib: u32,
+    /// What it may reach.
+    pub(crate) network: NetworkPolicy,
+}
+
+/// A sandbox without processes. Dropping it frees everything but a disk that is owned.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) slot: Slot,
+    pub(crate) disk: DiskFile,
+    pub(crate) root: DetachedMount,
+    pub(crate) devices: Devices,
+    pub(crate) users: OwnedFd,
+    pub(crate) network: OwnedFd,
+    pub(crate) groups: Groups,
+}
+
+/// A disk file that is removed with its value, unless a sandbox owns it.
+#[derive(Debug)]
+pub(crate) struct DiskFile {
+    path: PathBuf,
+    is_owned: bool,
+}
+
+/// The two groups of a sandbox: its daemon's, and inside it the one of everything the daemon starts.
+#[derive(Debug)]
+pub(crate) struct Groups {
+    outer: Group,
+    workload: Group,
+}
+
+/// Why a preparation failed; everything it had made is freed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    /// The disk.
+    #[error("cannot prepare a disk")]
+    Disk(#[from] DiskError),
+    /// The user namespace.
+    #[error("cannot make a user namespace")]
+    Users(#[source] LauncherError),
+    /// The file systems.
+    #[error("cannot assemble the file systems of a sandbox")]
+    Layers(#[source] SyscallError),
+    /// The network.
+    #[error("cannot link a sandbox to the network")]
+    Network(#[source] LinkError),
+    /// The control groups.
+    #[error("cannot make the control groups of a sandbox")]
+    Groups(#[source] SyscallError),
+}
+
+/// Makes preparations.
+#[derive(Debug)]
+pub(crate) struct Preparer {
+    pub(crate) launcher: Launcher,
+    pub(crate) disks: Disks,
+    pub(crate) router: Arc<Router>,
+    pub(crate) groups: Group,
+}
+
+impl Preparer {
+    /// Prepares a sandbox with a fresh disk. Takes milliseconds and blocks.
+    pub(crate) fn fresh(&self, slot: Slot, recipe: &Recipe) -> Result<Prepared, PrepareError> {
+        let path = self.disks.prepare(slot.number(), recipe.disk_gib)?;
+        self.assemble(slot, recipe, DiskFile { path, is_owned: false })
+    }
+
+    /// Prepares a sandbox on the disk it had.
+    pub(crate) fn again(
+        &self,
+        slot: Slot,
+        recipe: &Recipe,
+        disk: &Path,
+    ) -> Result<Prepared, PrepareError> {
+        self.assemble(slot, recipe, DiskFile::owned(disk.to_owned()))
+    }
+
+    fn assemble(
+        &self,
+        slot: Slot,
+        recipe: &Recipe,
+        disk: DiskFile,
+    ) -> Result<Prepared, PrepareError> {
+        let users = self.launcher.user_namespace(slot.first_id()).map_err(PrepareError::Users)?;
+        let (network, resolver) =
+            self.link(&slot, recipe.network).map_err(PrepareError::Network)?;
+        let mounted = disk::mount(&disk.path)?;
+        let layers = Layers {
+            image: &recipe.image,
+            disk: &mounted,
+            users: &users,
+            first_id: slot.first_id(),
+        };
+        let fresh = (!disk.is_owned).then_some(Fresh { resolver });
+        let root = layer::assemble(&layers, fresh).map_err(PrepareError::Layers)?;
+        let devices = Devices::new(slot.first_id()).map_err(PrepareError::Layers)?;
+        let groups = Groups::create(&self.groups, &slot).map_err(PrepareError::Groups)?;
+        Ok(Prepared { slot, disk, root, devices, users: users.into(), network, groups })
+    }
+
+    fn link(
+        &self,
+        slot: &Slot,
+        policy: NetworkPolicy,
+    ) -> Result<(OwnedFd, Option<Ipv4Addr>), LinkError> {
+        match policy {
+            NetworkPolicy::Open => {
+                self.router.link(slot.number()).map(|link| (link.namespace, Some(link.gateway)))
+            }
+            NetworkPolicy::Blocked => self.router.isolated().map(|namespace| (namespace, None)),
+        }
+    }
+}
+
+impl DiskFile {
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A disk that stays when the value is dropped.
+    pub(crate) const fn owned(path: PathBuf) -> Self {
+        Self { path, is_owned: true }
+    }
+
+    /// Records that the file was renamed.
+    pub(crate) fn set_path(&mut self, path: PathBuf) {
+        self.path = path;
+    }
+
+    /// Lets the file stay when the value is dropped.
+    pub(crate) const fn keep(&mut self) {
+        self.is_owned = true;
+    }
+}
+
+impl Drop for DiskFile {
+    fn drop(&mut self) {
+        if !self.is_owned {
+            if let Err(failure) = disk::remove(&self.path) {
+                tracing::warn!(path = %self.path.display(), %failure, "a prepared disk stays behind until the next start");
+            }
+        }
+    }
+}
+
+/// Memory and processes that the daemon may use beyond what the sandbox's owner pays for.
+const DAEMON_MEMORY_BYTES: u64 = 256 << 20;
+const DAEMON_PROCESSES: u32 = 128;
+const DAEMON_MILLICPUS: u64 = 500;
+
+impl Groups {
+    fn create(parent: &Group, slot: &Slot) -> Result<Self, SyscallError> {
+        let outer = parent.child(&format!("slot-{}", slot.number()));
+        let groups = Self { workload: outer.child("workload"), outer };
+        // Left behind by a crash: nothing is in it, or this fails.
+        groups.outer.remove()?;
+        groups.workload.create()?;
+        // The daemon makes one group for each command in here, with the sandbox's own ids.
+        let folder = groups.workload.processes_folder();
+        for path in [folder.clone(), folder.join("cgroup.procs"), folder.join("tasks")] {
+            match std::os::unix::fs::chown(&path, Some(slot.first_id()), Some(slot.first_id())) {
+                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(cause).context("chown(cgroup)");
+                }
+                _ => {}
+            }
+        }
+        Ok(groups)
+    }
+
+    /// The groups of a slot whose sandbox runs already.
+    pub(crate) fn adopt(parent: &Group, slot: &Slot) -> Self {
+        let outer = parent.child(&format!("slot-{}", slot.number()));
+        Self { workload: outer.child("workload"), outer }
+    }
+
+    /// Sets the limits. What the daemon needs comes on top, so that it answers when the workload is at its limit.
+    pub(crate) fn limit(&self, limits: Limits) -> Result<(), SyscallError> {
+        let memory = u64::from(limits.memory_gib()) << 30;
+        let millicpus = u64::from(limits.cpu_count()) * 1000;
+        self.outer.limit_memory(memory + DAEMON_MEMORY_BYTES)?;
+        self.workload.limit_memory(memory)?;
+        self.outer.limit_cpu(millicpus + DAEMON_MILLICPUS)?;
+        self.workload.limit_cpu(millicpus)?;
+        self.outer.limit_processes(limits.process_count() + DAEMON_PROCESSES)?;
+        self.workload.limit_processes(limits.process_count())
+    }
+
+    /// The group of process 1.
+    pub(crate) const fn outer(&self) -> &Group {
+        &self.outer
+    }
+
+    /// The group of everything it starts.
+    pub(crate) const fn workload(&self) -> &Group {
+        &self.workload
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        if let Err(failure) = self.outer.remove() {
+            tracing::warn!(%failure, "a control group stays behind until the next start");
+        }
+    }
+}
+
+/// Removes the groups of slots that are not in use.
+pub(crate) fn remove_unused_groups(parent: &Group, is_used: impl Fn(u32) -> bool) {
+    for name in parent.children() {
+        let slot = name.strip_prefix("slot-").and_then(|number| number.parse().ok());
+        if slot.is_some_and(&is_used) {
+            continue;
+        }
+        if let Err(failure) = parent.child(&name).remove() {
+            tracing::warn!(group = name, %failure, "cannot remove a control group that nobody uses");
+        }
+    }
+}
