@@ -1,2 +1,36 @@
 //! What the platform does: sandboxes, snapshots, keys and their life cycles; no HTTP, no SQL.
+//!
+//! [`Control`] puts the parts together. Every caller is a [`Principal`]; what belongs to another organization does not
+//! exist for it. Sandboxes are made by whatever [`pitlane_driver::Driver`] was given.
 #![forbid(unsafe_code)]
+
+mod chain;
+mod control;
+mod event;
+mod keys;
+mod policy;
+mod principal;
+mod sandboxes;
+mod snapshots;
+mod source;
+
+pub use control::{Control, ControlError, Parts};
+pub use event::Event;
+pub use keys::{
+    AuthenticateError, BootstrapError, CreateKey, CreateKeyError, KeyText, Keys, RevokeKeyError,
+};
+pub use pitlane_driver::Connection;
+pub use pitlane_store::{
+    Bounds, Cursor, ParseCursorError, SandboxFilter, SandboxOrder, SandboxPage, SandboxSlice,
+    SnapshotFilter, SnapshotSlice, SnapshotSort, SnapshotSortField, SortDirection, SortField,
+};
+pub use policy::Policy;
+pub use principal::{Forbidden, Principal};
+pub use sandboxes::{
+    ConnectError, CreateError, CreateSandbox, DeleteError, FindError, ListError, ListSandboxes,
+    PageSandboxes, RequestedLimits, Sandboxes, StartError, StopError,
+};
+pub use snapshots::{
+    AddSnapshot, AddSnapshotError, FindSnapshotError, ListSnapshotsError, PageSnapshots, Snapshots,
+};
+pub use source::{Clock, NoRandomness, Random};

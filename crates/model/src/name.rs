@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::SandboxId;
+
 /// A sandbox's name: unique among the live sandboxes of its organization.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SandboxName(String);
@@ -47,6 +49,13 @@ impl SandboxName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<SandboxId> for SandboxName {
+    /// The name of a sandbox that was given none.
+    fn from(id: SandboxId) -> Self {
+        Self(id.to_string())
     }
 }
 

@@ -53,6 +53,18 @@ pub enum SnapshotState {
     Error,
 }
 
+impl SnapshotState {
+    /// The word of the Daytona API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Building => "building",
+            Self::Active => "active",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// Something a sandbox starts from: an image with default limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {

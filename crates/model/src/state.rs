@@ -1,7 +1,8 @@
 //! A sandbox's states and the legal ways between them.
 //!
 //!     creating ──► started ──► stopping ──► stopped ──► starting ──► started
-//!         │            │            │           │            │
+//!         │            │            │           │ ▲          │
+//!         │            │            │           │ └──────────┤
 //!         └────────────┴────────────┴─► error ◄─┴────────────┘
 //!     every state but destroying, destroyed ──► destroying ──► destroyed
 //!
@@ -93,6 +94,7 @@ impl SandboxState {
     ///
     /// [`TransitionError::InProgress`]: wait for the present change, then ask again.
     /// [`TransitionError::Illegal`]: this state will never allow it.
+    #[expect(clippy::use_self, reason = "a table of transitions reads better with short names")]
     pub const fn after(self, transition: Transition) -> Result<Self, TransitionError> {
         use SandboxState as S;
         use Transition as T;
@@ -100,7 +102,8 @@ impl SandboxState {
             (S::Creating | S::Starting, T::Ready) => S::Started,
             (S::Stopped, T::Start) => S::Starting,
             (S::Started, T::Stop) => S::Stopping,
-            (S::Started | S::Stopping, T::Ended) => S::Stopped,
+            // A start that failed ends where it began, with the disk untouched.
+            (S::Started | S::Stopping | S::Starting, T::Ended) => S::Stopped,
             (S::Creating | S::Started | S::Starting | S::Stopping | S::Stopped, T::Fail) => {
                 S::Error
             }
@@ -154,6 +157,17 @@ impl DesiredState {
 }
 
 impl Transition {
+    /// Where whoever asks for it wants the sandbox to be; `None` for what just happens.
+    #[must_use]
+    pub const fn desired(self) -> Option<DesiredState> {
+        match self {
+            Self::Start => Some(DesiredState::Started),
+            Self::Stop => Some(DesiredState::Stopped),
+            Self::Destroy => Some(DesiredState::Destroyed),
+            Self::Ready | Self::Ended | Self::Fail | Self::Freed => None,
+        }
+    }
+
     const fn as_verb(self) -> &'static str {
         match self {
             Self::Ready => "become ready",

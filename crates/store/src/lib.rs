@@ -1,2 +1,26 @@
 //! What survives a restart: SQLite and its migrations.
+//!
+//! One file in WAL mode, one thread that writes and one that reads; async callers wait for answers, never for a lock.
+//! A write that was acknowledged survives the end of this process. What must survive a power cut as well (keys,
+//! organizations, snapshots) is synced before it is acknowledged; rows of sandboxes are not, since sandboxes do not
+//! survive one either. Knows no rules: what may change into what is decided above.
 #![forbid(unsafe_code)]
+
+mod error;
+mod keys;
+mod list;
+mod migrations;
+mod row;
+mod sandboxes;
+mod snapshots;
+mod store;
+mod worker;
+
+pub use error::{OpenError, ReadError, WriteError};
+pub use keys::Organization;
+pub use list::{
+    Bounds, Cursor, ParseCursorError, SandboxFilter, SandboxOrder, SandboxPage, SandboxSlice,
+    SnapshotFilter, SnapshotSlice, SnapshotSort, SnapshotSortField, SortDirection, SortField,
+};
+pub use sandboxes::StoredSandbox;
+pub use store::Store;

@@ -1,0 +1,153 @@
+//! The whole of the platform, put together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pitlane_driver::{Driver, InventoryError};
+use pitlane_store::{ReadError, Store};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::sandboxes::Platform;
+use crate::{Clock, Event, Keys, Policy, Random, Sandboxes, Snapshots};
+
+/// How many events a slow listener may be behind before it misses some.
+const EVENT_BACKLOG: usize = 4096;
+
+/// How long a driver may take to say what it has.
+const INVENTORY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What the platform is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// What survives a restart.
+    pub store: Store,
+    /// What makes sandboxes.
+    pub driver: Arc<dyn Driver>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where ids and keys come from.
+    pub random: Random,
+    /// What the operator decided.
+    pub policy: Policy,
+}
+
+/// The platform. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct Control(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    keys: Keys,
+    snapshots: Arc<Snapshots>,
+    sandboxes: Sandboxes,
+    policy: Policy,
+    events: broadcast::Sender<Event>,
+    tasks: TaskTracker,
+    ending: CancellationToken,
+}
+
+/// Why the platform did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// What survived could not be read.
+    #[error("cannot read what an earlier server left")]
+    Read(#[from] ReadError),
+    /// The driver does not say what it has.
+    #[error("cannot find out which sandboxes exist")]
+    Inventory(#[from] InventoryError),
+    /// The driver took too long to say what it has.
+    #[error("the driver did not say in time which sandboxes exist")]
+    InventoryDeadline,
+}
+
+impl Control {
+    /// Starts the platform: adopts the sandboxes that run, finishes or undoes what was half-done, and has what nobody
+    /// owns destroyed. Does not wait for any single sandbox.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError`]: nothing was started.
+    pub async fn start(parts: Parts) -> Result<Self, ControlError> {
+        let Parts { store, driver, clock, random, policy } = parts;
+        let tasks = TaskTracker::new();
+        let ending = CancellationToken::new();
+        let (events, _) = broadcast::channel(EVENT_BACKLOG);
+        let keys = Keys::load(store.clone(), clock.clone(), random.clone(), tasks.clone()).await?;
+        let snapshots = Arc::new(
+            Snapshots::load(store.clone(), Arc::clone(&driver), clock.clone(), random.clone())
+                .await?,
+        );
+        let rows = store.all_sandboxes().await?;
+        let existing = tokio::time::timeout(INVENTORY_DEADLINE, driver.inventory())
+            .await
+            .map_err(|_elapsed| ControlError::InventoryDeadline)??;
+        let platform = Platform {
+            store: store.clone(),
+            driver,
+            clock,
+            random,
+            policy: policy.clone(),
+            snapshots: Arc::clone(&snapshots),
+            events: events.clone(),
+            tasks: tasks.clone(),
+            ending: ending.clone(),
+        };
+        let sandboxes = Sandboxes::take_over(platform, rows, &existing);
+        Ok(Self(Arc::new(Inner {
+            store,
+            keys,
+            snapshots,
+            sandboxes,
+            policy,
+            events,
+            tasks,
+            ending,
+        })))
+    }
+
+    /// The sandboxes.
+    #[must_use]
+    pub fn sandboxes(&self) -> &Sandboxes {
+        &self.0.sandboxes
+    }
+
+    /// What sandboxes start from.
+    #[must_use]
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.0.snapshots
+    }
+
+    /// Who may ask.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    /// What the operator decided.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.0.policy
+    }
+
+    /// What happens from now on. A listener that falls far behind misses the oldest events and is told so.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.0.events.subscribe()
+    }
+
+    /// Refuses further changes, waits up to `deadline` for those under way, and closes the store.
+    ///
+    /// Sandboxes keep running. What is not finished in time is finished by the next start.
+    pub async fn shut_down(&self, deadline: Duration) {
+        self.0.ending.cancel();
+        self.0.tasks.close();
+        if tokio::time::timeout(deadline, self.0.tasks.wait()).await.is_err() {
+            tracing::warn!(unfinished = self.0.tasks.len(), "left to the next start");
+        }
+        self.0.sandboxes.flush().await;
+        self.0.store.clone().close().await;
+    }
+}

@@ -1,0 +1,346 @@
+//! Sandboxes: made, found, listed, started, stopped, connected to, deleted.
+//!
+//! Every sandbox is in memory, so that nothing but lists reads the database. What a caller may ask next is decided at
+//! once, by the state machine in `model`; the work itself is done by the sandbox's [`owner`], one piece after another,
+//! and goes on when the caller goes away.
+
+mod activity;
+mod directory;
+mod entry;
+mod error;
+mod owner;
+mod request;
+mod restart;
+
+use std::sync::Arc;
+
+use pitlane_driver::{Connection, Driver, Existing};
+use pitlane_model::{
+    DesiredState, Limits, OrganizationId, Permission, Sandbox, SandboxId, SandboxName, SandboxSpec,
+    SandboxState, Snapshot, SnapshotState, Transition, TransitionError,
+};
+use pitlane_store::{SandboxPage, SandboxSlice, Store, StoredSandbox};
+use tokio::sync::{broadcast, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::directory::Directory;
+use self::entry::{Change, Entry};
+pub use self::error::{
+    ConnectError, CreateError, DeleteError, FindError, ListError, StartError, StopError,
+};
+use self::owner::Owner;
+pub use self::request::{CreateSandbox, ListSandboxes, PageSandboxes, RequestedLimits};
+use crate::{Clock, Event, Policy, Principal, Random, Snapshots};
+
+/// What sandboxes need from around them.
+#[derive(Debug)]
+pub(crate) struct Platform {
+    pub(crate) store: Store,
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) policy: Policy,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) ending: CancellationToken,
+}
+
+/// The sandboxes of all organizations.
+#[derive(Debug)]
+pub struct Sandboxes {
+    owner: Owner,
+}
+
+impl Sandboxes {
+    /// Takes over what an earlier server left, and starts what goes on by itself.
+    pub(crate) fn take_over(
+        platform: Platform,
+        rows: Vec<StoredSandbox>,
+        existing: &[Existing],
+    ) -> Self {
+        let owner = Owner { platform: Arc::new(platform), directory: Arc::new(Directory::new()) };
+        restart::reconcile(&owner, rows, existing);
+        owner.platform.tasks.spawn(owner::watch_exits(owner.clone()));
+        owner.platform.tasks.spawn(activity::keep_flushing(owner.clone()));
+        Self { owner }
+    }
+
+    /// Creates a sandbox and returns when it is usable.
+    ///
+    /// Dropping the future does not undo it: it becomes usable all the same, and can be found by its name.
+    ///
+    /// # Errors
+    ///
+    /// See [`CreateError`]: nothing is left, unless a variant says so.
+    pub async fn create(
+        &self,
+        principal: &Principal,
+        request: CreateSandbox,
+    ) -> Result<Arc<Sandbox>, CreateError> {
+        principal.require(Permission::WriteSandboxes)?;
+        self.refuse_when_ending(CreateError::ShuttingDown)?;
+        let (spec, snapshot) = self.specify(principal.organization, request)?;
+        let now = self.platform().clock.now();
+        self.platform().snapshots.used(snapshot.id, now);
+        let entry = Arc::new(Entry::new(StoredSandbox {
+            sandbox: Sandbox {
+                spec,
+                state: SandboxState::Creating,
+                desired: DesiredState::Started,
+                error_reason: None,
+                daemon_version: None,
+                created_at: now,
+                updated_at: now,
+                last_activity_at: now,
+            },
+            image: snapshot.image,
+            revision: 0,
+        }));
+        if let Err(name) = self.owner.directory.insert(&entry) {
+            return Err(CreateError::NameTaken { name });
+        }
+        let (reply, answer) = oneshot::channel();
+        self.owner.hand_over(&entry, Change::Create { reply });
+        answer.await.unwrap_or(Err(CreateError::ShuttingDown))
+    }
+
+    /// Finds a sandbox of the caller's organization by id, else by name.
+    ///
+    /// # Errors
+    ///
+    /// [`FindError::NotFound`]: there is none, or none any more.
+    pub fn find(&self, principal: &Principal, id_or_name: &str) -> Result<Arc<Sandbox>, FindError> {
+        self.entry(principal, id_or_name).map(|entry| entry.view())
+    }
+
+    /// Lists sandboxes of the caller's organization from a cursor on.
+    ///
+    /// The last activity shown may be a few seconds old.
+    ///
+    /// # Errors
+    ///
+    /// [`ListError::Cursor`]: begin anew. [`ListError::Store`]: try again.
+    pub async fn list(
+        &self,
+        principal: &Principal,
+        request: ListSandboxes,
+    ) -> Result<SandboxPage, ListError> {
+        let ListSandboxes { filter, order, limit, cursor } = request;
+        if cursor.as_ref().is_some_and(|cursor| cursor.order() != order) {
+            return Err(ListError::Cursor);
+        }
+        let limit = limit.min(ListSandboxes::MAX_LIMIT);
+        let page =
+            self.platform().store.sandboxes(principal.organization, filter, order, cursor, limit);
+        page.await.map_err(|cause| ListError::Store { cause })
+    }
+
+    /// Lists a numbered page of the sandboxes of the caller's organization.
+    ///
+    /// The last activity shown may be a few seconds old.
+    ///
+    /// # Errors
+    ///
+    /// [`ListError::Store`]: try again.
+    pub async fn list_page(
+        &self,
+        principal: &Principal,
+        request: PageSandboxes,
+    ) -> Result<SandboxSlice, ListError> {
+        let PageSandboxes { filter, order, limit, page } = request;
+        let limit = limit.min(ListSandboxes::MAX_LIMIT);
+        let skip = u64::from(page.saturating_sub(1)) * u64::from(limit);
+        let slice =
+            self.platform().store.sandbox_slice(principal.organization, filter, order, skip, limit);
+        slice.await.map_err(|cause| ListError::Store { cause })
+    }
+
+    /// Starts a stopped sandbox on the disk it had and returns when it is usable. Starting a started one succeeds.
+    ///
+    /// Dropping the future does not undo it.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub async fn start(
+        &self,
+        principal: &Principal,
+        id_or_name: &str,
+    ) -> Result<Arc<Sandbox>, StartError> {
+        principal.require(Permission::WriteSandboxes)?;
+        let entry = self.entry(principal, id_or_name)?;
+        self.refuse_when_ending(StartError::ShuttingDown)?;
+        let (reply, answer) = oneshot::channel();
+        let claimed = self.owner.claim(&entry, Transition::Start, || Change::Start { reply });
+        match claimed {
+            Ok(()) => answer.await.unwrap_or(Err(StartError::ShuttingDown)),
+            Err(TransitionError::Illegal { from: SandboxState::Started, .. }) => Ok(entry.view()),
+            Err(TransitionError::InProgress) => Err(StartError::InProgress),
+            Err(TransitionError::Illegal { from, .. }) => Err(StartError::Illegal { state: from }),
+        }
+    }
+
+    /// Ends every process of a sandbox and returns when it is stopped; an ephemeral one is then destroyed.
+    ///
+    /// `force` skips the while that processes get to end by themselves. Dropping the future does not undo it.
+    ///
+    /// # Errors
+    ///
+    /// See [`StopError`].
+    pub async fn stop(
+        &self,
+        principal: &Principal,
+        id_or_name: &str,
+        force: bool,
+    ) -> Result<Arc<Sandbox>, StopError> {
+        principal.require(Permission::WriteSandboxes)?;
+        let entry = self.entry(principal, id_or_name)?;
+        self.refuse_when_ending(StopError::ShuttingDown)?;
+        let (reply, answer) = oneshot::channel();
+        let claimed = self.owner.claim(&entry, Transition::Stop, || Change::Stop { force, reply });
+        match claimed {
+            Ok(()) => answer.await.unwrap_or(Err(StopError::ShuttingDown)),
+            Err(TransitionError::InProgress) => Err(StopError::InProgress),
+            Err(TransitionError::Illegal { from, .. }) => Err(StopError::Illegal { state: from }),
+        }
+    }
+
+    /// Has a sandbox destroyed with everything it holds.
+    ///
+    /// Returns when it can no longer be used, its name is free and its row says so; what it holds is freed
+    /// afterwards, also if this server ends before. Deleting one that is on its way out succeeds.
+    ///
+    /// # Errors
+    ///
+    /// See [`DeleteError`].
+    pub async fn delete(
+        &self,
+        principal: &Principal,
+        id_or_name: &str,
+    ) -> Result<Arc<Sandbox>, DeleteError> {
+        principal.require(Permission::DeleteSandboxes)?;
+        let entry = self.entry(principal, id_or_name)?;
+        self.refuse_when_ending(DeleteError::ShuttingDown)?;
+        match self.owner.condemn(&entry) {
+            Some((sandbox, saved)) => {
+                let saved = saved.await.unwrap_or(Err(pitlane_store::WriteError::Closed));
+                saved.map_err(|cause| DeleteError::Store { id: sandbox.spec.id, cause })?;
+                Ok(sandbox)
+            }
+            None => Ok(entry.view()),
+        }
+    }
+
+    /// Opens a byte stream to a sandbox's daemon, and counts as activity.
+    ///
+    /// Touches no database and waits for nothing but the driver.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::NotRunning`]: start it first. Otherwise see the variants.
+    pub async fn connect(
+        &self,
+        principal: &Principal,
+        id: SandboxId,
+    ) -> Result<Connection, ConnectError> {
+        let entry = self
+            .owner
+            .directory
+            .by_id(principal.organization, id)
+            .ok_or(ConnectError::NotFound { id })?;
+        let state = entry.state();
+        if state != SandboxState::Started {
+            return Err(ConnectError::NotRunning { id, state });
+        }
+        entry.touch(self.platform().clock.now());
+        match self.platform().driver.connect(id).await {
+            Ok(connection) => Ok(connection),
+            // Its exit is on its way here.
+            Err(pitlane_driver::ConnectError::NotRunning { .. }) => {
+                Err(ConnectError::NotRunning { id, state: SandboxState::Stopped })
+            }
+            Err(pitlane_driver::ConnectError::Host { cause, .. }) => {
+                Err(ConnectError::Host { id, cause })
+            }
+        }
+    }
+
+    /// Notes that a caller uses a sandbox.
+    ///
+    /// # Errors
+    ///
+    /// [`FindError::NotFound`]: there is none.
+    pub fn touch(&self, principal: &Principal, id_or_name: &str) -> Result<(), FindError> {
+        self.entry(principal, id_or_name)?.touch(self.platform().clock.now());
+        Ok(())
+    }
+
+    /// Writes down what is only in memory so far.
+    pub(crate) async fn flush(&self) {
+        activity::flush(&self.owner).await;
+    }
+
+    fn platform(&self) -> &Platform {
+        &self.owner.platform
+    }
+
+    fn entry(&self, principal: &Principal, id_or_name: &str) -> Result<Arc<Entry>, FindError> {
+        self.owner
+            .directory
+            .find(principal.organization, id_or_name)
+            .ok_or_else(|| FindError::NotFound { id_or_name: id_or_name.to_owned() })
+    }
+
+    fn refuse_when_ending<E>(&self, error: E) -> Result<(), E> {
+        if self.platform().ending.is_cancelled() { Err(error) } else { Ok(()) }
+    }
+
+    /// Completes a request: nothing is defaulted below this.
+    fn specify(
+        &self,
+        organization: OrganizationId,
+        request: CreateSandbox,
+    ) -> Result<(SandboxSpec, Snapshot), CreateError> {
+        let Platform { policy, snapshots, random, .. } = self.platform();
+        if request.snapshot.is_some() && request.limits != RequestedLimits::default() {
+            return Err(CreateError::LimitsWithSnapshot);
+        }
+        let wanted = request.snapshot.as_deref().unwrap_or(&policy.default_snapshot);
+        let snapshot = snapshots
+            .lookup(organization, wanted)
+            .ok_or_else(|| CreateError::UnknownSnapshot { name: wanted.to_owned() })?;
+        if snapshot.state != SnapshotState::Active {
+            let Snapshot { name, state, .. } = snapshot;
+            return Err(CreateError::SnapshotNotActive { name, state });
+        }
+        let limits = Limits::new(
+            request.limits.cpu_count.unwrap_or(snapshot.limits.cpu_count()),
+            request.limits.memory_gib.unwrap_or(snapshot.limits.memory_gib()),
+            request.limits.disk_gib.unwrap_or(snapshot.limits.disk_gib()),
+            snapshot.limits.process_count(),
+        )?;
+        limits.check_within(policy.maximum)?;
+        let id = SandboxId::from_random(random.bytes()?);
+        let name = match request.name {
+            Some(name) => name,
+            None => SandboxName::from(id),
+        };
+        let spec = SandboxSpec {
+            id,
+            organization,
+            name,
+            snapshot: snapshot.name.clone(),
+            user: request.user.unwrap_or_else(|| policy.default_user.clone()),
+            environment: request.environment,
+            labels: request.labels,
+            limits,
+            lifecycle: request.lifecycle,
+            network: request.network,
+            is_public: request.is_public,
+            target: request.target.unwrap_or_else(|| policy.target.clone()),
+        };
+        Ok((spec, snapshot))
+    }
+}

@@ -1,0 +1,181 @@
+//! One sandbox in memory: what it is, what is to be done with it, when it was last used.
+//!
+//! Its desk is held for a few instructions at a time, never across a wait. Every change of state goes through
+//! [`Desk::advance`], which asks the state machine, counts the revision and tells the listeners, in this order and
+//! under the lock, so that events arrive in the order of the changes.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pitlane_model::{
+    OrganizationId, Sandbox, SandboxId, SandboxName, SandboxState, Timestamp, Transition,
+    TransitionError,
+};
+use pitlane_store::StoredSandbox;
+use tokio::sync::oneshot;
+
+use super::{CreateError, Platform, StartError, StopError};
+use crate::Event;
+
+/// Where the outcome of a change goes. Whoever asked may have gone away.
+pub(super) type Reply<E> = oneshot::Sender<Result<Arc<Sandbox>, E>>;
+
+/// A change that was asked for.
+#[derive(Debug)]
+pub(super) enum Change {
+    Create { reply: Reply<CreateError> },
+    Start { reply: Reply<StartError> },
+    Stop { force: bool, reply: Reply<StopError> },
+}
+
+/// What a sandbox's owner is to do next.
+#[derive(Debug)]
+pub(super) enum Task {
+    Change(Change),
+    Destroy,
+    LookAfterExit,
+}
+
+/// One sandbox.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) id: SandboxId,
+    pub(super) organization: OrganizationId,
+    pub(super) name: SandboxName,
+    last_activity: AtomicI64,
+    saved_activity: AtomicI64,
+    desk: Mutex<Desk>,
+}
+
+/// What a sandbox is, and what is to be done with it. The state machine lets at most one change wait.
+#[derive(Debug)]
+pub(super) struct Desk {
+    sandbox: Arc<Sandbox>,
+    row: StoredSandboxRest,
+    /// Whether the present revision could not be written.
+    pub(super) is_unsaved: bool,
+    pub(super) change: Option<Change>,
+    pub(super) is_to_go: bool,
+    pub(super) has_exited: bool,
+    /// Whether a task works on it.
+    pub(super) is_owned: bool,
+}
+
+/// What a row has beside the sandbox itself.
+#[derive(Debug)]
+struct StoredSandboxRest {
+    image: pitlane_model::ImageName,
+    revision: u64,
+}
+
+impl Entry {
+    pub(super) fn new(row: StoredSandbox) -> Self {
+        let StoredSandbox { sandbox, image, revision } = row;
+        let last_activity = sandbox.last_activity_at.as_micros();
+        Self {
+            id: sandbox.spec.id,
+            organization: sandbox.spec.organization,
+            name: sandbox.spec.name.clone(),
+            last_activity: AtomicI64::new(last_activity),
+            saved_activity: AtomicI64::new(last_activity),
+            desk: Mutex::new(Desk {
+                sandbox: Arc::new(sandbox),
+                row: StoredSandboxRest { image, revision },
+                is_unsaved: false,
+                change: None,
+                is_to_go: false,
+                has_exited: false,
+                is_owned: false,
+            }),
+        }
+    }
+
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn state(&self) -> SandboxState {
+        self.desk().sandbox.state
+    }
+
+    /// The sandbox as a caller sees it.
+    pub(super) fn view(&self) -> Arc<Sandbox> {
+        let mut sandbox = Arc::clone(&self.desk().sandbox);
+        let last_activity_at = self.last_activity();
+        if sandbox.last_activity_at < last_activity_at {
+            Arc::make_mut(&mut sandbox).last_activity_at = last_activity_at;
+        }
+        sandbox
+    }
+
+    pub(super) fn touch(&self, now: Timestamp) {
+        self.last_activity.fetch_max(now.as_micros(), Ordering::Relaxed);
+    }
+
+    fn last_activity(&self) -> Timestamp {
+        Timestamp::from_micros(self.last_activity.load(Ordering::Relaxed))
+    }
+
+    /// The last activity, if it is not written down yet.
+    pub(super) fn unsaved_activity(&self) -> Option<Timestamp> {
+        let last = self.last_activity();
+        (last.as_micros() > self.saved_activity.load(Ordering::Relaxed)).then_some(last)
+    }
+
+    pub(super) fn saved_activity(&self, at: Timestamp) {
+        self.saved_activity.fetch_max(at.as_micros(), Ordering::Relaxed);
+    }
+}
+
+impl Desk {
+    pub(super) fn sandbox(&self) -> &Arc<Sandbox> {
+        &self.sandbox
+    }
+
+    /// The row to write.
+    pub(super) fn row(&self) -> StoredSandbox {
+        StoredSandbox {
+            sandbox: Sandbox::clone(&self.sandbox),
+            image: self.row.image.clone(),
+            revision: self.row.revision,
+        }
+    }
+
+    /// Takes the next piece of work, or says that there is none and that nobody works on it any more.
+    pub(super) fn next_task(&mut self) -> Option<Task> {
+        if let Some(change) = self.change.take() {
+            return Some(Task::Change(change));
+        }
+        if std::mem::take(&mut self.is_to_go) {
+            return Some(Task::Destroy);
+        }
+        if std::mem::take(&mut self.has_exited) {
+            return Some(Task::LookAfterExit);
+        }
+        self.is_owned = false;
+        None
+    }
+
+    /// Changes the state, and whatever else `edit` changes with it, and answers the row to write.
+    pub(super) fn advance(
+        &mut self,
+        platform: &Platform,
+        transition: Transition,
+        edit: impl FnOnce(&mut Sandbox),
+    ) -> Result<StoredSandbox, TransitionError> {
+        let old = self.sandbox.state;
+        let new = old.after(transition)?;
+        let sandbox = Arc::make_mut(&mut self.sandbox);
+        sandbox.state = new;
+        sandbox.desired = transition.desired().unwrap_or(sandbox.desired);
+        edit(sandbox);
+        sandbox.updated_at = platform.clock.now();
+        self.row.revision += 1;
+        if new != old {
+            let sandbox = Arc::clone(&self.sandbox);
+            // Nobody listening is no failure.
+            drop(platform.events.send(Event::SandboxStateUpdated { sandbox, old, new }));
+        }
+        Ok(self.row())
+    }
+}

@@ -1,0 +1,234 @@
+//! What can go wrong with sandboxes, by operation. Each variant says what the caller can do.
+//!
+//! `Host` and `Store` variants carry their cause for the log; only an operator can act on them.
+
+use pitlane_model::{LimitError, SandboxId, SandboxName, SandboxState, SnapshotState};
+use pitlane_store::{ReadError, WriteError};
+
+use crate::{Forbidden, NoRandomness};
+
+/// Why there is no such sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FindError {
+    /// The caller's organization has no such sandbox.
+    #[error("there is no sandbox {id_or_name:?}")]
+    NotFound {
+        /// What was asked for.
+        id_or_name: String,
+    },
+}
+
+/// Why a sandbox was not created. Nothing of it is left, unless a variant says so.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// Use another key.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// Choose another name, or delete the sandbox that has it.
+    #[error("a sandbox named {name} exists already")]
+    NameTaken {
+        /// The name.
+        name: SandboxName,
+    },
+    /// Choose another snapshot, or add it first.
+    #[error("there is no snapshot {name:?}")]
+    UnknownSnapshot {
+        /// Name or id as given.
+        name: String,
+    },
+    /// Wait until it is active.
+    #[error("snapshot {name} is {}", state.as_str())]
+    SnapshotNotActive {
+        /// Its name.
+        name: String,
+        /// Where it stands.
+        state: SnapshotState,
+    },
+    /// Leave one of them out: a snapshot brings its limits.
+    #[error("a sandbox from a named snapshot takes that snapshot's limits")]
+    LimitsWithSnapshot,
+    /// Ask for other limits.
+    #[error(transparent)]
+    Limits(#[from] LimitError),
+    /// Choose a user that the image has.
+    #[error("the image has no user {user:?}")]
+    NoUser {
+        /// The user asked for.
+        user: String,
+    },
+    /// Delete some sandboxes, then try again.
+    #[error("this machine has no room for another sandbox")]
+    Full,
+    /// Somebody deleted it before it was ready.
+    #[error("sandbox {id} was deleted before it was ready")]
+    Deleted {
+        /// The sandbox.
+        id: SandboxId,
+    },
+    /// The server is ending: try again when it is back.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// No id could be made.
+    #[error("cannot make an id")]
+    Random(#[from] NoRandomness),
+    /// The machine failed. The sandbox stays in state error.
+    #[error("cannot create sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: pitlane_driver::Cause,
+    },
+    /// Its row was not written.
+    #[error("cannot keep sandbox {id}")]
+    Store {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: WriteError,
+    },
+}
+
+/// Why a sandbox was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Use another key.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// There is none.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// Wait until the present change is done, then try again.
+    #[error("sandbox state change in progress")]
+    InProgress,
+    /// Its state does not allow it.
+    #[error("a sandbox that is {} cannot be started", state.as_str())]
+    Illegal {
+        /// Its state.
+        state: SandboxState,
+    },
+    /// Somebody deleted it before it was ready.
+    #[error("sandbox {id} was deleted before it was ready")]
+    Deleted {
+        /// The sandbox.
+        id: SandboxId,
+    },
+    /// The server is ending: try again when it is back.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// The machine failed; the sandbox is stopped as before: try again.
+    #[error("cannot start sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: pitlane_driver::Cause,
+    },
+}
+
+/// Why a sandbox was not stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// Use another key.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// There is none.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// Wait until the present change is done, then try again.
+    #[error("sandbox state change in progress")]
+    InProgress,
+    /// It does not run.
+    #[error("a sandbox that is {} cannot be stopped", state.as_str())]
+    Illegal {
+        /// Its state.
+        state: SandboxState,
+    },
+    /// Somebody deleted it meanwhile.
+    #[error("sandbox {id} was deleted while it stopped")]
+    Deleted {
+        /// The sandbox.
+        id: SandboxId,
+    },
+    /// The server is ending: try again when it is back.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// The machine failed; the sandbox is in state error.
+    #[error("cannot stop sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: pitlane_driver::Cause,
+    },
+}
+
+/// Why a sandbox is not being deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// Use another key.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// There is none.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// The server is ending: try again when it is back.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// That it goes was not written. It goes all the same, unless the server ends first.
+    #[error("cannot keep the state of sandbox {id}")]
+    Store {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: WriteError,
+    },
+}
+
+/// Why there is no connection to a sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The caller's organization has no such sandbox.
+    #[error("there is no sandbox {id}")]
+    NotFound {
+        /// What was asked for.
+        id: SandboxId,
+    },
+    /// Start it first, or wait until it has started.
+    #[error("sandbox {id} is {}", state.as_str())]
+    NotRunning {
+        /// The sandbox.
+        id: SandboxId,
+        /// What it is instead.
+        state: SandboxState,
+    },
+    /// It runs, and its daemon cannot be reached.
+    #[error("cannot connect to sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: pitlane_driver::Cause,
+    },
+}
+
+/// Why a list was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The cursor belongs to a list in another order: begin anew.
+    #[error("the cursor belongs to a list in another order")]
+    Cursor,
+    /// The store failed.
+    #[error("cannot list sandboxes")]
+    Store {
+        /// What failed.
+        #[source]
+        cause: ReadError,
+    },
+}

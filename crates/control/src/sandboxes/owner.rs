@@ -1,0 +1,209 @@
+//! Does what was decided about sandboxes: one task per sandbox at a time, and only while there is something to do.
+//!
+//! Whatever a sandbox needs is written on its desk; [`Owner::hire`] starts a task that works it off, piece by piece,
+//! and ends. Two pieces for one sandbox therefore never overlap, and none depends on the caller that asked for it.
+//! Every piece writes the row before it asks the driver and after the driver answered.
+
+mod changes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pitlane_driver::DriverEvent;
+use pitlane_model::{Sandbox, SandboxId, SandboxState, Transition, TransitionError};
+use pitlane_store::{StoredSandbox, WriteError};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::Platform;
+use super::directory::Directory;
+use super::entry::{Change, Desk, Entry, Task};
+use crate::Event;
+use crate::chain::Chain;
+
+/// How long the driver may take to destroy a sandbox before it is asked again.
+const DESTROY_DEADLINE: Duration = Duration::from_secs(60);
+/// How long after a failed destruction the next is tried; doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a connection that only shows whether a sandbox runs may take.
+const LOOK_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What an owner needs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Owner {
+    pub(super) platform: Arc<Platform>,
+    pub(super) directory: Arc<Directory>,
+}
+
+/// A state that has been decided, and the task that writes it down.
+pub(super) type Condemned = (Arc<Sandbox>, JoinHandle<Result<(), WriteError>>);
+
+impl Owner {
+    /// Hands a change over whose transition needs no claim.
+    pub(super) fn hand_over(&self, entry: &Arc<Entry>, change: Change) {
+        let mut desk = entry.desk();
+        desk.change = Some(change);
+        self.hire(entry, &mut desk);
+    }
+
+    /// Decides a change, if the state allows it, and hands it over.
+    pub(super) fn claim(
+        &self,
+        entry: &Arc<Entry>,
+        transition: Transition,
+        change: impl FnOnce() -> Change,
+    ) -> Result<(), TransitionError> {
+        let mut desk = entry.desk();
+        desk.advance(&self.platform, transition, |_| {})?;
+        desk.change = Some(change());
+        entry.touch(self.platform.clock.now());
+        self.hire(entry, &mut desk);
+        Ok(())
+    }
+
+    /// Decides that a sandbox goes, unless that is decided already, and has it destroyed.
+    pub(super) fn condemn(&self, entry: &Arc<Entry>) -> Option<Condemned> {
+        let mut desk = entry.desk();
+        if desk.sandbox().state == SandboxState::Destroying {
+            return None;
+        }
+        let row = desk.advance(&self.platform, Transition::Destroy, |_| {}).ok()?;
+        let sandbox = Arc::clone(desk.sandbox());
+        desk.is_to_go = true;
+        self.hire(entry, &mut desk);
+        drop(desk);
+        self.directory.free_name(entry);
+        let (saver, entry) = (self.clone(), Arc::clone(entry));
+        let saved = self.platform.tasks.spawn(async move { saver.save(&entry, row).await });
+        Some((sandbox, saved))
+    }
+
+    /// Sees to it that a task works off what is on the desk.
+    pub(super) fn hire(&self, entry: &Arc<Entry>, desk: &mut Desk) {
+        if !std::mem::replace(&mut desk.is_owned, true) {
+            let (owner, entry) = (self.clone(), Arc::clone(entry));
+            self.platform.tasks.spawn(async move { owner.work(&entry).await });
+        }
+    }
+
+    async fn work(&self, entry: &Arc<Entry>) {
+        loop {
+            let task = entry.desk().next_task();
+            match task {
+                Some(Task::Change(Change::Create { reply })) => {
+                    drop(reply.send(self.create(entry).await));
+                }
+                Some(Task::Change(Change::Start { reply })) => {
+                    drop(reply.send(self.start(entry).await));
+                }
+                Some(Task::Change(Change::Stop { force, reply })) => {
+                    drop(reply.send(self.stop(entry, force).await));
+                }
+                Some(Task::Destroy) => self.destroy(entry).await,
+                Some(Task::LookAfterExit) => self.look_after_exit(entry).await,
+                None => return,
+            }
+        }
+    }
+
+    /// Frees everything, then forgets the sandbox. Gives up only when the server ends; the next one goes on.
+    async fn destroy(&self, entry: &Entry) {
+        if !self.release(entry.id).await {
+            return;
+        }
+        if let Err(error) = self.platform.store.delete_sandbox(entry.id).await {
+            tracing::error!(
+                sandbox = %entry.id, error = %Chain(&error),
+                "row of a destroyed sandbox not removed; the next start does"
+            );
+        }
+        let freed = entry.desk().advance(&self.platform, Transition::Freed, |_| {});
+        if let Err(error) = freed {
+            tracing::error!(sandbox = %entry.id, %error, "destroyed in an unexpected state");
+        }
+        self.directory.remove(entry);
+        tracing::info!(sandbox = %entry.id, "destroyed");
+    }
+
+    /// Has the driver free everything of this id, until it succeeds or the server ends.
+    pub(super) async fn release(&self, id: SandboxId) -> bool {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match timeout(DESTROY_DEADLINE, self.platform.driver.destroy(id)).await {
+                Ok(Ok(())) => return true,
+                Ok(Err(error)) => {
+                    tracing::warn!(sandbox = %id, error = %Chain(&error), "not destroyed yet");
+                }
+                Err(_elapsed) => tracing::warn!(sandbox = %id, "destruction takes too long"),
+            }
+            tokio::select! {
+                () = self.platform.ending.cancelled() => return false,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Finds out what became of a sandbox whose end was reported.
+    ///
+    /// The report may be of an earlier run: only one that cannot be connected to has ended. A sandbox that ended by
+    /// itself is stopped and can be started again, whatever its exit was; an ephemeral one is destroyed.
+    async fn look_after_exit(&self, entry: &Arc<Entry>) {
+        if entry.state() != SandboxState::Started {
+            return;
+        }
+        let look = timeout(LOOK_DEADLINE, self.platform.driver.connect(entry.id)).await;
+        if matches!(look, Ok(Ok(_))) {
+            return;
+        }
+        let claimed = entry.desk().advance(&self.platform, Transition::Stop, |_| {});
+        // Somebody else decided what becomes of it.
+        if claimed.is_ok()
+            && let Err(error) = self.stop(entry, true).await
+        {
+            tracing::error!(sandbox = %entry.id, error = %Chain(&error), "ended and not cleaned up");
+        }
+    }
+
+    /// Writes a row down. One that could not be written is written later, if nothing newer is.
+    pub(super) async fn save(&self, entry: &Entry, row: StoredSandbox) -> Result<(), WriteError> {
+        let revision = row.revision;
+        let saved = self.platform.store.update_sandbox(row).await;
+        let mut desk = entry.desk();
+        match &saved {
+            Ok(()) => desk.is_unsaved &= desk.row().revision > revision,
+            Err(error) => {
+                desk.is_unsaved = true;
+                tracing::error!(sandbox = %entry.id, error = %Chain(error), "row not written yet");
+            }
+        }
+        saved
+    }
+
+    fn announce(&self, sandbox: &Arc<Sandbox>) {
+        // Nobody listening is no failure.
+        drop(self.platform.events.send(Event::SandboxCreated { sandbox: Arc::clone(sandbox) }));
+    }
+}
+
+/// Writes the exits that the driver reports on the desks of the sandboxes.
+pub(super) async fn watch_exits(owner: Owner) {
+    loop {
+        let event = tokio::select! {
+            () = owner.platform.ending.cancelled() => return,
+            event = owner.platform.driver.next_event() => event,
+        };
+        match event {
+            Some(DriverEvent::Exited { id, exit }) => {
+                tracing::info!(sandbox = %id, ?exit, "exited");
+                if let Some(entry) = owner.directory.any(id) {
+                    let mut desk = entry.desk();
+                    desk.has_exited = true;
+                    owner.hire(&entry, &mut desk);
+                }
+            }
+            None => return,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The changes a caller can ask for, carried out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pitlane_driver::{Cause, Hello, LaunchSpec};
+use pitlane_model::{DesiredState, ImageName, Sandbox, SandboxId, SandboxState, Transition};
+use pitlane_store::WriteError;
+use tokio::time::timeout;
+
+use super::super::entry::Entry;
+use super::super::{CreateError, StartError, StopError};
+use super::Owner;
+use crate::chain::Chain;
+
+/// How long a sandbox may take to become usable.
+const READY_DEADLINE: Duration = Duration::from_secs(120);
+/// How long a sandbox may take to stop.
+const STOP_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The driver took longer than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("not done after {} seconds", .0.as_secs())]
+struct Overdue(Duration);
+
+impl Owner {
+    pub(super) async fn create(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, CreateError> {
+        let id = entry.id;
+        let row = entry.desk().row();
+        if row.sandbox.state != SandboxState::Creating {
+            return Err(CreateError::Deleted { id });
+        }
+        let launch = launch_spec(&row.sandbox, &row.image);
+        let announced = Arc::clone(entry.desk().sandbox());
+        match self.platform.store.insert_sandbox(row).await {
+            Ok(()) => self.announce(&announced),
+            Err(cause) => {
+                self.directory.remove(entry);
+                return Err(match cause {
+                    WriteError::Taken => CreateError::NameTaken { name: entry.name.clone() },
+                    cause => CreateError::Store { id, cause },
+                });
+            }
+        }
+        let outcome = within(READY_DEADLINE, self.platform.driver.create(&launch)).await;
+        let refusal = match outcome {
+            Ok(Ok(hello)) => {
+                let Some(saved) = self.ready(entry, hello).await else {
+                    return Err(CreateError::Deleted { id });
+                };
+                match saved {
+                    Ok(sandbox) => return Ok(sandbox),
+                    // A sandbox that the next start would undo is none.
+                    Err(cause) => CreateError::Store { id, cause },
+                }
+            }
+            Ok(Err(pitlane_driver::CreateError::Full)) => CreateError::Full,
+            Ok(Err(pitlane_driver::CreateError::NoUser { user })) => CreateError::NoUser { user },
+            Ok(Err(pitlane_driver::CreateError::Host { cause, .. })) | Err(cause) => {
+                return Err(self.creation_failed(entry, cause).await);
+            }
+            Ok(Err(
+                error @ (pitlane_driver::CreateError::NoImage { .. }
+                | pitlane_driver::CreateError::Exists { .. }),
+            )) => return Err(self.creation_failed(entry, error.into()).await),
+        };
+        drop(self.condemn(entry));
+        Err(refusal)
+    }
+
+    /// Keeps a sandbox that the machine failed to make, in state error, and frees what may be left of it.
+    async fn creation_failed(&self, entry: &Arc<Entry>, cause: Cause) -> CreateError {
+        let id = entry.id;
+        let error = CreateError::Host { id, cause };
+        tracing::error!(sandbox = %id, error = %Chain(&error), "not created");
+        self.fail(entry, "the machine could not create it").await;
+        let freed = within(super::DESTROY_DEADLINE, self.platform.driver.destroy(id)).await;
+        if let Err(cause) = freed.and_then(|freed| freed.map_err(Cause::from)) {
+            tracing::warn!(sandbox = %id, error = %Chain(&*cause), "remains not freed yet");
+        }
+        error
+    }
+
+    pub(super) async fn start(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, StartError> {
+        let id = entry.id;
+        let row = entry.desk().row();
+        if row.sandbox.state != SandboxState::Starting {
+            return Err(StartError::Deleted { id });
+        }
+        let launch = launch_spec(&row.sandbox, &row.image);
+        // A row that cannot be written keeps nobody from working; the flush tries again.
+        drop(self.save(entry, row).await);
+        let outcome = within(READY_DEADLINE, self.platform.driver.start(&launch)).await;
+        let cause = match outcome {
+            Ok(Ok(hello)) => {
+                let ready = self.ready(entry, hello).await;
+                return ready.map(|_| entry.view()).ok_or(StartError::Deleted { id });
+            }
+            Ok(Err(error @ pitlane_driver::StartError::NotFound { .. })) => {
+                self.fail(entry, "its disk is gone").await;
+                return Err(StartError::Host { id, cause: error.into() });
+            }
+            Ok(Err(pitlane_driver::StartError::Host { cause, .. })) | Err(cause) => cause,
+        };
+        let error = StartError::Host { id, cause };
+        tracing::error!(sandbox = %id, error = %Chain(&error), "not started");
+        let stopped = entry.desk().advance(&self.platform, Transition::Ended, |sandbox| {
+            sandbox.desired = DesiredState::Stopped;
+        });
+        if let Ok(row) = stopped {
+            drop(self.save(entry, row).await);
+        }
+        Err(error)
+    }
+
+    /// Stops a sandbox whose stopping has been decided; an ephemeral one is then destroyed.
+    pub(super) async fn stop(
+        &self,
+        entry: &Arc<Entry>,
+        force: bool,
+    ) -> Result<Arc<Sandbox>, StopError> {
+        let id = entry.id;
+        let row = entry.desk().row();
+        if row.sandbox.state != SandboxState::Stopping {
+            return Err(StopError::Deleted { id });
+        }
+        let is_ephemeral = row.sandbox.spec.lifecycle.is_ephemeral();
+        // A row that cannot be written keeps nobody from stopping; the flush tries again.
+        drop(self.save(entry, row).await);
+        if let Err(cause) = self.end_processes(entry, force).await {
+            self.fail(entry, "the machine could not stop it").await;
+            let error = StopError::Host { id, cause };
+            tracing::error!(sandbox = %id, error = %Chain(&error), "not stopped");
+            return Err(error);
+        }
+        let row = entry
+            .desk()
+            .advance(&self.platform, Transition::Ended, |_| {})
+            .ok()
+            .filter(|row| row.sandbox.state == SandboxState::Stopped)
+            .ok_or(StopError::Deleted { id })?;
+        drop(self.save(entry, row).await);
+        if is_ephemeral {
+            drop(self.condemn(entry));
+            entry.desk().is_to_go = false;
+            self.destroy(entry).await;
+        }
+        Ok(entry.view())
+    }
+
+    /// Asks the driver to stop it, and if that fails a second time by force.
+    async fn end_processes(&self, entry: &Entry, force: bool) -> Result<(), Cause> {
+        let first = self.ask_to_stop(entry.id, force).await;
+        let Err(cause) = first else { return Ok(()) };
+        tracing::warn!(sandbox = %entry.id, error = %Chain(&*cause), "not stopped; now by force");
+        self.ask_to_stop(entry.id, true).await
+    }
+
+    async fn ask_to_stop(&self, id: SandboxId, force: bool) -> Result<(), Cause> {
+        within(STOP_DEADLINE, self.platform.driver.stop(id, force)).await?.map_err(Cause::from)
+    }
+
+    /// Notes that a sandbox is usable; `None` if it is on its way out.
+    async fn ready(
+        &self,
+        entry: &Arc<Entry>,
+        hello: Hello,
+    ) -> Option<Result<Arc<Sandbox>, WriteError>> {
+        let row = entry
+            .desk()
+            .advance(&self.platform, Transition::Ready, |sandbox| {
+                sandbox.daemon_version = Some(hello.daemon_version);
+                sandbox.error_reason = None;
+            })
+            .ok()?;
+        let sandbox = Arc::new(row.sandbox.clone());
+        Some(self.save(entry, row).await.map(|()| sandbox))
+    }
+
+    /// Puts a sandbox into state error, unless it is on its way out.
+    async fn fail(&self, entry: &Entry, reason: &str) {
+        let failed = entry.desk().advance(&self.platform, Transition::Fail, |sandbox| {
+            sandbox.error_reason = Some(reason.to_owned());
+        });
+        if let Ok(row) = failed {
+            drop(self.save(entry, row).await);
+        }
+    }
+}
+
+/// Waits for a driver, but not for ever.
+async fn within<T>(deadline: Duration, work: impl Future<Output = T>) -> Result<T, Cause> {
+    timeout(deadline, work).await.map_err(|_elapsed| Overdue(deadline).into())
+}
+
+/// A sandbox as the driver needs to know it.
+fn launch_spec(sandbox: &Sandbox, image: &ImageName) -> LaunchSpec {
+    let spec = &sandbox.spec;
+    let own = [
+        ("DAYTONA_SANDBOX_ID", spec.id.to_string()),
+        ("DAYTONA_SANDBOX_SNAPSHOT", spec.snapshot.clone()),
+        ("DAYTONA_SANDBOX_USER", spec.user.clone()),
+    ];
+    // What the platform says of a sandbox is true: it comes last.
+    let environment: BTreeMap<String, String> = spec
+        .environment
+        .variables()
+        .clone()
+        .into_iter()
+        .chain(own.map(|(name, value)| (name.to_owned(), value)))
+        .collect();
+    LaunchSpec {
+        id: spec.id,
+        image: image.clone(),
+        limits: spec.limits,
+        network: spec.network,
+        user: spec.user.clone(),
+        environment,
+    }
+}

@@ -1,0 +1,228 @@
+//! Snapshots: what sandboxes start from.
+//!
+//! All of them are in memory as well, so that creating a sandbox reads no database.
+
+mod error;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use pitlane_driver::{Driver, ImageProgress};
+use pitlane_model::{
+    ImageName, Limits, OrganizationId, Snapshot, SnapshotId, SnapshotState, Timestamp,
+};
+use pitlane_store::{ReadError, SnapshotFilter, SnapshotSlice, SnapshotSort, Store, WriteError};
+use tokio::sync::mpsc;
+
+pub use self::error::{AddSnapshotError, FindSnapshotError, ListSnapshotsError};
+use crate::{Clock, Principal, Random};
+
+/// A snapshot that every organization may use, as the operator adds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddSnapshot {
+    /// Its name.
+    pub name: String,
+    /// The image it stands for.
+    pub image: ImageName,
+    /// The limits of a sandbox that asks for none.
+    pub limits: Limits,
+}
+
+/// A list that is read by numbered pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageSnapshots {
+    /// Which ones.
+    pub filter: SnapshotFilter,
+    /// In which order.
+    pub order: SnapshotSort,
+    /// How many per page, up to [`PageSnapshots::MAX_LIMIT`].
+    pub limit: u32,
+    /// Which page; the first is 1.
+    pub page: u32,
+}
+
+impl PageSnapshots {
+    /// How many items one answer has at most, whatever was asked for.
+    pub const MAX_LIMIT: u32 = 200;
+}
+
+/// The snapshots of all organizations.
+#[derive(Debug)]
+pub struct Snapshots {
+    store: Store,
+    driver: Arc<dyn Driver>,
+    clock: Clock,
+    random: Random,
+    known: RwLock<HashMap<SnapshotId, Snapshot>>,
+    unsaved: Mutex<HashMap<SnapshotId, Timestamp>>,
+}
+
+impl Snapshots {
+    pub(crate) async fn load(
+        store: Store,
+        driver: Arc<dyn Driver>,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, ReadError> {
+        let known = store.all_snapshots().await?.into_iter().map(|row| (row.id, row)).collect();
+        Ok(Self {
+            store,
+            driver,
+            clock,
+            random,
+            known: RwLock::new(known),
+            unsaved: Mutex::default(),
+        })
+    }
+
+    /// Adds a snapshot for every organization, or brings the one of this name up to date, and prepares its image.
+    ///
+    /// Returns when sandboxes can start from it. An image that is on this machine is prepared at once. Dropping the
+    /// future leaves the snapshot `building`: add it again.
+    ///
+    /// # Errors
+    ///
+    /// [`AddSnapshotError`]: no sandbox can start from it.
+    pub async fn add(
+        &self,
+        request: AddSnapshot,
+        progress: mpsc::Sender<ImageProgress>,
+    ) -> Result<Snapshot, AddSnapshotError> {
+        let mut snapshot = self.begin(request)?;
+        if snapshot.state != SnapshotState::Active {
+            self.keep(&snapshot).await?;
+        }
+        let prepared = self.driver.prepare_image(&snapshot.image, progress).await;
+        let before = snapshot.clone();
+        let outcome = match prepared {
+            Ok(image) => {
+                snapshot.state = SnapshotState::Active;
+                snapshot.size_bytes = Some(image.size_bytes);
+                snapshot.error_reason = None;
+                Ok(())
+            }
+            Err(cause) => {
+                snapshot.state = SnapshotState::Error;
+                snapshot.error_reason = Some("its image could not be prepared".to_owned());
+                Err(AddSnapshotError::Prepare { name: snapshot.name.clone(), cause })
+            }
+        };
+        if snapshot != before {
+            snapshot.updated_at = self.clock.now();
+            self.keep(&snapshot).await?;
+        }
+        outcome.map(|()| snapshot)
+    }
+
+    /// Finds a snapshot that the caller's organization may use, by id or by name; its own comes before a general one.
+    ///
+    /// # Errors
+    ///
+    /// [`FindSnapshotError::NotFound`]: it may use none of this id or name.
+    pub fn find(
+        &self,
+        principal: &Principal,
+        id_or_name: &str,
+    ) -> Result<Snapshot, FindSnapshotError> {
+        self.lookup(principal.organization, id_or_name)
+            .ok_or_else(|| FindSnapshotError::NotFound { id_or_name: id_or_name.to_owned() })
+    }
+
+    /// Lists the snapshots that the caller's organization may use.
+    ///
+    /// # Errors
+    ///
+    /// [`ListSnapshotsError`]: try again.
+    pub async fn list(
+        &self,
+        principal: &Principal,
+        request: PageSnapshots,
+    ) -> Result<SnapshotSlice, ListSnapshotsError> {
+        let limit = request.limit.min(PageSnapshots::MAX_LIMIT);
+        let skip = u64::from(request.page.saturating_sub(1)) * u64::from(limit);
+        self.store
+            .snapshots(principal.organization, request.filter, request.order, skip, limit)
+            .await
+            .map_err(|cause| ListSnapshotsError::Store { cause })
+    }
+
+    pub(crate) fn lookup(
+        &self,
+        organization: OrganizationId,
+        id_or_name: &str,
+    ) -> Option<Snapshot> {
+        let id = id_or_name.parse().ok();
+        self.read()
+            .values()
+            .filter(|row| row.organization.is_none_or(|owner| owner == organization))
+            .filter(|row| Some(row.id) == id || row.name == id_or_name)
+            .min_by_key(|row| (Some(row.id) != id, row.organization.is_none()))
+            .cloned()
+    }
+
+    /// Notes that a sandbox started from it; written down later, from [`Self::unsaved_uses`].
+    pub(crate) fn used(&self, id: SnapshotId, now: Timestamp) {
+        if let Some(row) = self.write().get_mut(&id) {
+            row.last_used_at = Some(now);
+        }
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).insert(id, now);
+    }
+
+    /// Takes the uses that were noted since the last call.
+    pub(crate) fn unsaved_uses(&self) -> Vec<(SnapshotId, Timestamp)> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+    }
+
+    /// The row to begin with: a new one, or the one there is, `building` unless nothing changes.
+    fn begin(&self, request: AddSnapshot) -> Result<Snapshot, AddSnapshotError> {
+        let now = self.clock.now();
+        let present = self
+            .read()
+            .values()
+            .find(|row| row.organization.is_none() && row.name == request.name)
+            .cloned();
+        let Some(mut present) = present else {
+            return Ok(Snapshot {
+                id: SnapshotId::from_random(self.random.bytes()?),
+                organization: None,
+                name: request.name,
+                image: request.image,
+                state: SnapshotState::Building,
+                limits: request.limits,
+                size_bytes: None,
+                error_reason: None,
+                created_at: now,
+                updated_at: now,
+                last_used_at: None,
+            });
+        };
+        if present.image != request.image || present.limits != request.limits {
+            present.image = request.image;
+            present.limits = request.limits;
+            present.state = SnapshotState::Building;
+        }
+        if present.state != SnapshotState::Active {
+            present.state = SnapshotState::Building;
+            present.error_reason = None;
+            present.updated_at = now;
+        }
+        Ok(present)
+    }
+
+    /// Writes a row down, then lets it be seen.
+    async fn keep(&self, snapshot: &Snapshot) -> Result<(), AddSnapshotError> {
+        self.store.save_snapshot(snapshot.clone()).await.map_err(|cause: WriteError| {
+            AddSnapshotError::Store { name: snapshot.name.clone(), cause }
+        })?;
+        self.write().insert(snapshot.id, snapshot.clone());
+        Ok(())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashMap<SnapshotId, Snapshot>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashMap<SnapshotId, Snapshot>> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,133 @@
+//! Values as columns hold them. Every conversion of more than one table is here.
+
+use std::collections::BTreeMap;
+
+use pitlane_model::{
+    DesiredState, ImageName, Limits, NetworkPolicy, Permission, SandboxState, SnapshotState,
+    Timestamp,
+};
+use rusqlite::Row;
+
+use crate::ReadError;
+
+pub(crate) fn text(row: &Row<'_>, column: &'static str) -> Result<String, ReadError> {
+    Ok(row.get(column)?)
+}
+
+pub(crate) fn id(row: &Row<'_>, column: &'static str) -> Result<[u8; 16], ReadError> {
+    Ok(row.get(column)?)
+}
+
+pub(crate) fn time(row: &Row<'_>, column: &'static str) -> Result<Timestamp, ReadError> {
+    Ok(Timestamp::from_micros(row.get(column)?))
+}
+
+pub(crate) fn optional_time(
+    row: &Row<'_>,
+    column: &'static str,
+) -> Result<Option<Timestamp>, ReadError> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_micros))
+}
+
+pub(crate) fn limits(row: &Row<'_>) -> Result<Limits, ReadError> {
+    Limits::new(
+        row.get("cpu_count")?,
+        row.get("memory_gib")?,
+        row.get("disk_gib")?,
+        row.get("process_count")?,
+    )
+    .map_err(ReadError::value("cpu_count, memory_gib, disk_gib, process_count"))
+}
+
+pub(crate) fn image(row: &Row<'_>) -> Result<ImageName, ReadError> {
+    ImageName::new(text(row, "image")?).map_err(ReadError::value("image"))
+}
+
+pub(crate) fn texts(
+    row: &Row<'_>,
+    column: &'static str,
+) -> Result<BTreeMap<String, String>, ReadError> {
+    serde_json::from_str(&text(row, column)?).map_err(ReadError::value(column))
+}
+
+/// A JSON object. Texts by text cannot fail to become one.
+pub(crate) fn json(texts: &BTreeMap<String, String>) -> String {
+    let object = texts.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    serde_json::Value::Object(object).to_string()
+}
+
+/// The value of `all` whose word is in `column`.
+pub(crate) fn word<T: Copy>(
+    row: &Row<'_>,
+    column: &'static str,
+    all: &[T],
+    word_of: impl Fn(T) -> &'static str,
+) -> Result<T, ReadError> {
+    let word = text(row, column)?;
+    let found = all.iter().copied().find(|value| word_of(*value) == word);
+    found
+        .ok_or_else(|| format!("{word:?} is no word of this column"))
+        .map_err(ReadError::value(column))
+}
+
+pub(crate) const fn network_word(network: NetworkPolicy) -> &'static str {
+    match network {
+        NetworkPolicy::Open => "open",
+        NetworkPolicy::Blocked => "blocked",
+    }
+}
+
+pub(crate) const NETWORKS: [NetworkPolicy; 2] = [NetworkPolicy::Open, NetworkPolicy::Blocked];
+
+pub(crate) const DESIRED: [DesiredState; 3] =
+    [DesiredState::Started, DesiredState::Stopped, DesiredState::Destroyed];
+
+pub(crate) const SNAPSHOT_STATES: [SnapshotState; 3] =
+    [SnapshotState::Building, SnapshotState::Active, SnapshotState::Error];
+
+pub(crate) const SANDBOX_STATES: [SandboxState; 8] = SandboxState::ALL;
+
+const fn permission_word(permission: Permission) -> &'static str {
+    match permission {
+        Permission::WriteSandboxes => "write:sandboxes",
+        Permission::DeleteSandboxes => "delete:sandboxes",
+        Permission::WriteSnapshots => "write:snapshots",
+        Permission::DeleteSnapshots => "delete:snapshots",
+        Permission::ReadVolumes => "read:volumes",
+        Permission::WriteVolumes => "write:volumes",
+        Permission::DeleteVolumes => "delete:volumes",
+        Permission::ManageKeys => "manage:keys",
+    }
+}
+
+pub(crate) fn permissions(row: &Row<'_>) -> Result<Vec<Permission>, ReadError> {
+    let words = text(row, "permissions")?;
+    let parse =
+        |word: &str| Permission::ALL.into_iter().find(|value| permission_word(*value) == word);
+    words
+        .split_ascii_whitespace()
+        .map(|word| {
+            parse(word)
+                .ok_or_else(|| format!("{word:?} is no permission"))
+                .map_err(ReadError::value("permissions"))
+        })
+        .collect()
+}
+
+pub(crate) fn permission_words(permissions: &[Permission]) -> String {
+    permissions.iter().copied().map(permission_word).collect::<Vec<_>>().join(" ")
+}
+
+/// All rows of a statement.
+pub(crate) fn rows<T>(
+    statement: &mut rusqlite::Statement<'_>,
+    parameters: impl rusqlite::Params,
+    convert: impl Fn(&Row<'_>) -> Result<T, ReadError>,
+) -> Result<Vec<T>, ReadError> {
+    let mut rows = statement.query(parameters)?;
+    let mut converted = Vec::new();
+    while let Some(row) = rows.next()? {
+        converted.push(convert(row)?);
+    }
+    Ok(converted)
+}

@@ -1,0 +1,208 @@
+//! Lists of sandboxes: the filters and orders as SQL.
+
+use pitlane_model::{OrganizationId, Sandbox, SandboxState, Timestamp};
+use rusqlite::{Transaction, params_from_iter, types::Value};
+
+use super::sandbox;
+use crate::list::CursorValue;
+use crate::row::{json, rows};
+use crate::{
+    Bounds, Cursor, ReadError, SandboxFilter, SandboxOrder, SandboxPage, SandboxSlice,
+    SortDirection, SortField, Store,
+};
+
+impl Store {
+    /// The sandboxes of `organization` that pass `filter`, from `cursor` on, `limit` at most.
+    ///
+    /// A cursor that was taken in another order is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]: what there is cannot be told.
+    pub async fn sandboxes(
+        &self,
+        organization: OrganizationId,
+        filter: SandboxFilter,
+        order: SandboxOrder,
+        cursor: Option<Cursor>,
+        limit: u32,
+    ) -> Result<SandboxPage, ReadError> {
+        self.read(move |transaction| {
+            let mut query = Query::of(organization, &filter);
+            if let Some(cursor) = cursor.filter(|cursor| cursor.order == order) {
+                query.go_on(order, cursor);
+            }
+            // One more than shown tells whether the list goes on.
+            let mut items = query.select(transaction, order, u64::from(limit) + 1, 0)?;
+            let goes_on = items.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+            if goes_on {
+                items.pop();
+            }
+            let next = items.last().filter(|_| goes_on).map(|last| cursor_at(order, last));
+            Ok(SandboxPage { items, next })
+        })
+        .await
+    }
+
+    /// The sandboxes of `organization` that pass `filter`, without the first `skip`, `limit` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]: what there is cannot be told.
+    pub async fn sandbox_slice(
+        &self,
+        organization: OrganizationId,
+        filter: SandboxFilter,
+        order: SandboxOrder,
+        skip: u64,
+        limit: u32,
+    ) -> Result<SandboxSlice, ReadError> {
+        self.read(move |transaction| {
+            let query = Query::of(organization, &filter);
+            let total = query.count(transaction)?;
+            let items = query.select(transaction, order, u64::from(limit), skip)?;
+            Ok(SandboxSlice { items, total })
+        })
+        .await
+    }
+}
+
+const fn column(field: SortField) -> &'static str {
+    match field {
+        SortField::Name => "name",
+        SortField::CpuCount => "cpu_count",
+        SortField::MemoryGib => "memory_gib",
+        SortField::DiskGib => "disk_gib",
+        SortField::LastActivityAt => "last_activity_at",
+        SortField::CreatedAt => "created_at",
+    }
+}
+
+fn cursor_at(order: SandboxOrder, last: &Sandbox) -> Cursor {
+    let value = match order.field {
+        SortField::Name => CursorValue::Text(last.spec.name.as_str().to_owned()),
+        SortField::CpuCount => CursorValue::Number(last.spec.limits.cpu_count().into()),
+        SortField::MemoryGib => CursorValue::Number(last.spec.limits.memory_gib().into()),
+        SortField::DiskGib => CursorValue::Number(last.spec.limits.disk_gib().into()),
+        SortField::LastActivityAt => CursorValue::Number(last.last_activity_at.as_micros()),
+        SortField::CreatedAt => CursorValue::Number(last.created_at.as_micros()),
+    };
+    Cursor { order, value, id: last.spec.id }
+}
+
+/// Conditions and the values for their question marks, in step.
+struct Query {
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Query {
+    fn of(organization: OrganizationId, filter: &SandboxFilter) -> Self {
+        let mut query = Self { conditions: Vec::new(), values: Vec::new() };
+        query.add("organization = ?", [blob(organization.to_bytes())]);
+        if let Some(prefix) = &filter.id_prefix {
+            // The text form of an id is its 32 digits with dashes at fixed places.
+            let digits = prefix.replace('-', "").to_ascii_uppercase();
+            let length = Value::Integer(i64::try_from(digits.chars().count()).unwrap_or(i64::MAX));
+            query.add("substr(hex(id), 1, ?) = ?", [length, Value::Text(digits)]);
+        }
+        if let Some(prefix) = &filter.name_prefix {
+            let length = Value::Integer(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX));
+            query
+                .add("lower(substr(name, 1, ?)) = lower(?)", [length, Value::Text(prefix.clone())]);
+        }
+        if !filter.labels.is_empty() {
+            query.add(
+                "NOT EXISTS (SELECT 1 FROM json_each(?) AS wanted WHERE NOT EXISTS (
+                    SELECT 1 FROM json_each(sandboxes.labels) AS present
+                    WHERE present.key = wanted.key AND present.value = wanted.value))",
+                [Value::Text(json(&filter.labels))],
+            );
+        }
+        query.any_of("state", filter.states.iter().map(|state| SandboxState::as_str(*state)));
+        query.any_of("snapshot", filter.snapshots.iter().map(String::as_str));
+        query.any_of("target", filter.targets.iter().map(String::as_str));
+        query.within("cpu_count", filter.cpu_count, i64::from);
+        query.within("memory_gib", filter.memory_gib, i64::from);
+        query.within("disk_gib", filter.disk_gib, i64::from);
+        query.within("created_at", filter.created_at, Timestamp::as_micros);
+        query.within("last_activity_at", filter.last_activity_at, Timestamp::as_micros);
+        if let Some(is_public) = filter.is_public {
+            query.add("is_public = ?", [Value::Integer(is_public.into())]);
+        }
+        query
+    }
+
+    /// Leaves out everything up to and including the cursor's row.
+    fn go_on(&mut self, order: SandboxOrder, cursor: Cursor) {
+        let column = column(order.field);
+        let beyond = match order.direction {
+            SortDirection::Ascending => ">",
+            SortDirection::Descending => "<",
+        };
+        let value = match cursor.value {
+            CursorValue::Number(number) => Value::Integer(number),
+            CursorValue::Text(text) => Value::Text(text),
+        };
+        self.add(&format!("({column}, id) {beyond} (?, ?)"), [value, blob(cursor.id.to_bytes())]);
+    }
+
+    fn add<const N: usize>(&mut self, condition: &str, values: [Value; N]) {
+        self.conditions.push(condition.to_owned());
+        self.values.extend(values);
+    }
+
+    fn any_of<'a>(&mut self, column: &str, words: impl ExactSizeIterator<Item = &'a str>) {
+        if words.len() > 0 {
+            let marks = vec!["?"; words.len()].join(", ");
+            self.conditions.push(format!("{column} IN ({marks})"));
+            self.values.extend(words.map(|word| Value::Text(word.to_owned())));
+        }
+    }
+
+    fn within<T>(&mut self, column: &str, bounds: Bounds<T>, number: impl Fn(T) -> i64) {
+        if let Some(at_least) = bounds.at_least {
+            self.add(&format!("{column} >= ?"), [Value::Integer(number(at_least))]);
+        }
+        if let Some(at_most) = bounds.at_most {
+            self.add(&format!("{column} <= ?"), [Value::Integer(number(at_most))]);
+        }
+    }
+
+    fn count(&self, transaction: &Transaction<'_>) -> Result<u64, ReadError> {
+        let text = format!("SELECT count(*) FROM sandboxes WHERE {}", self.condition());
+        let total = transaction
+            .prepare_cached(&text)?
+            .query_row(params_from_iter(&self.values), |row| row.get::<_, i64>(0))?;
+        Ok(total.unsigned_abs())
+    }
+
+    fn select(
+        &self,
+        transaction: &Transaction<'_>,
+        order: SandboxOrder,
+        limit: u64,
+        skip: u64,
+    ) -> Result<Vec<Sandbox>, ReadError> {
+        let column = column(order.field);
+        let direction = match order.direction {
+            SortDirection::Ascending => "ASC",
+            SortDirection::Descending => "DESC",
+        };
+        let mut select = transaction.prepare_cached(&format!(
+            "SELECT * FROM sandboxes WHERE {}
+             ORDER BY {column} {direction}, id {direction} LIMIT {limit} OFFSET {}",
+            self.condition(),
+            i64::try_from(skip).unwrap_or(i64::MAX),
+        ))?;
+        rows(&mut select, params_from_iter(&self.values), sandbox)
+    }
+
+    fn condition(&self) -> String {
+        self.conditions.join(" AND ")
+    }
+}
+
+fn blob(bytes: [u8; 16]) -> Value {
+    Value::Blob(bytes.to_vec())
+}
