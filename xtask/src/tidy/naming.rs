@@ -23,16 +23,12 @@ pub(super) fn check(tree: &Tree) -> anyhow::Result<Vec<Finding>> {
             if line.contains("#[allow(") || line.contains("#![allow(") {
                 findings.push(format!("{place}: allow; use #[expect(lint, reason = \"…\")]"));
             }
-            if file.path.starts_with("crates/control/") && names_engine(line) {
+            if file.path.starts_with("crates/control/") && has_word(line, "pitlane_engine") {
                 findings.push(format!("{place}: control names the engine: {}", line.trim()));
             }
         }
     }
     Ok(findings)
-}
-
-fn names_engine(line: &str) -> bool {
-    ["engine", "Engine", "pitlane_engine"].iter().any(|word| has_word(line, word))
 }
 
 /// Whether `word` is in `line` with no letter, digit or underscore beside it.

@@ -1,0 +1,81 @@
+# Two commands do everything on a fresh machine: make quickstart, make test. `make help` lists the rest.
+
+CACHE := $(CURDIR)/.cache
+STEP  := .ci/step
+
+# What sandboxes need of Debian: the default image's bootstrap, disks, the firewall.
+RUN_PACKAGES  := mmdebstrap e2fsprogs nftables ca-certificates
+# What the tests need beside that.
+TEST_PACKAGES := $(RUN_PACKAGES) iproute2
+
+# Where the root filesystems are kept: once for all servers of this folder.
+export PITLANE_IMAGE_CACHE ?= $(CACHE)/images
+export CARGO_TERM_PROGRESS_WHEN := never
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart build test fmt lint bench clean machine packages nextest debug rust-tests python-tests typescript-tests
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' $(firstword $(MAKEFILE_LIST)) | awk '{ printf "  %s %-12s", $$1, $$2; $$1 = $$2 = ""; print }'
+
+quickstart: machine ## Build it, start it, run a Daytona script against it, stop it
+	@.ci/packages $(RUN_PACKAGES)
+	@$(STEP) 'build (optimized, the daemon inside)' cargo xtask dist
+	@$(STEP) 'the official Daytona package for Python' .ci/environment $(CACHE)/quickstart e2e/quickstart-requirements.txt
+	@e2e/quickstart.sh target/release/pitlane $(CACHE)/quickstart/bin/python
+
+build: ## Build the optimized binary, the daemon inside: target/release/pitlane
+	cargo xtask dist
+
+test: machine ## Install what the tests need and run them all
+	@$(STEP) 'packages of Debian' .ci/packages $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory nextest
+	@$(STEP) 'format' cargo fmt --all --check
+	@$(STEP) 'lints' cargo clippy --workspace --all-targets --quiet -- -D warnings
+	@$(MAKE) --no-print-directory debug
+	@$(MAKE) --no-print-directory rust-tests
+	@$(MAKE) --no-print-directory python-tests
+	@$(MAKE) --no-print-directory typescript-tests
+
+# The binary under test: PITLANE_BIN, else the debug build, which needs the daemon beside it.
+debug:
+	@$(STEP) 'build (debug)' cargo build --workspace --quiet
+	@$(STEP) 'build the daemon (debug)' cargo xtask daemon
+
+rust-tests:
+	@$(STEP) 'tests in Rust' cargo nextest run --workspace --profile ci
+
+python-tests:
+	@$(STEP) 'environments of the Python tests' e2e/python/setup.sh
+	@$(STEP) 'the Python SDK' sh -c 'cd e2e/python && ../../.cache/e2e-python/bin/python -m pytest --quiet'
+	@$(STEP) 'the Python SDK, an old version' sh -c 'cd e2e/python/old && ../../../.cache/e2e-python-old/bin/python -m pytest --quiet'
+
+typescript-tests:
+	@$(STEP) 'packages of the TypeScript tests' sh -c 'cd e2e/typescript && { cmp -s package-lock.json node_modules/.installed || { npm ci --silent && cp package-lock.json node_modules/.installed; }; }'
+	@$(STEP) 'the TypeScript SDK' sh -c 'cd e2e/typescript && npm test --silent'
+
+nextest:
+	@cargo nextest --version >/dev/null 2>&1 || $(STEP) 'cargo-nextest, the test runner' cargo install --quiet --locked cargo-nextest
+
+bench: machine ## Measure Pitlane beside other ways to make sandboxes: bench/RESULTS.md
+	@.ci/packages $(RUN_PACKAGES)
+	@cargo xtask dist
+	@bench/run
+
+fmt: ## Format the source
+	cargo fmt --all
+
+lint: ## Check format, lints and the design's promises
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo xtask tidy
+
+machine:
+	@.ci/machine
+
+packages:
+	@.ci/packages $(TEST_PACKAGES)
+
+clean: ## Remove what was built and cached
+	cargo clean
+	rm -rf $(CACHE)

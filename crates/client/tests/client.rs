@@ -1,0 +1,155 @@
+//! The client against servers that misbehave in every way a server can.
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use pitlane_client::{Client, Endpoint, Key, Output, RequestError, Run};
+use pitlane_wire::control::Sandbox;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// A server that answers every request with the next of `answers`, byte by byte as given, and tells what it was sent.
+struct Server {
+    tasks: JoinSet<Vec<String>>,
+    client: Client,
+}
+
+impl Server {
+    async fn answering(answers: &'static [&'static [u8]]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/api", listener.local_addr().unwrap());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut requests = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                requests.push(read_request(&mut stream).await);
+                stream.write_all(answer).await.unwrap();
+            }
+            requests
+        });
+        let client = Client::new(Endpoint::new(&url, Key::new("dtn_key").unwrap()).unwrap());
+        Self { tasks, client }
+    }
+
+    async fn requests(mut self) -> Vec<String> {
+        self.tasks.join_next().await.unwrap().unwrap()
+    }
+}
+
+async fn read_request(stream: &mut tokio::net::TcpStream) -> String {
+    let mut read = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let count = stream.read(&mut buffer).await.unwrap();
+        read.extend_from_slice(&buffer[..count]);
+        let text = String::from_utf8_lossy(&read).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if count == 0 || body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+            return text;
+        }
+    }
+}
+
+fn sandbox(client: &Client) -> Sandbox {
+    let proxy = client.endpoint().url().replace("/api", "/toolbox");
+    serde_json::from_value(serde_json::json!({
+        "id": "0b6ecb4e-0000-4000-8000-000000000000", "organizationId": "o", "name": "n", "user": "daytona",
+        "env": {}, "labels": {}, "public": false, "networkBlockAll": false, "kvm": false, "target": "us",
+        "cpu": 1, "gpu": 0, "memory": 1, "disk": 3, "toolboxProxyUrl": proxy
+    }))
+    .unwrap()
+}
+
+fn command() -> Run {
+    Run::Command { command: "true".into(), cwd: None, envs: [].into(), timeout: None }
+}
+
+#[tokio::test]
+async fn a_request_shows_the_key_and_escapes_what_goes_into_the_path() {
+    let server = Server::answering(&[
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+    ])
+    .await;
+    let failure = server.client.sandbox("a/../b?c").await.unwrap_err();
+    assert!(matches!(failure, RequestError::Unreadable { .. }), "{failure:?}");
+    let requests = server.requests().await;
+    assert!(
+        requests[0].starts_with("GET /api/sandbox/a%2F%2E%2E%2Fb%3Fc HTTP/1.1\r\n"),
+        "{}",
+        requests[0]
+    );
+    assert!(requests[0].contains("\r\nauthorization: Bearer dtn_key\r\n"), "{}", requests[0]);
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_the_servers_words() {
+    let server = Server::answering(&[
+        b"HTTP/1.1 404 Not Found\r\ncontent-length: 70\r\nconnection: close\r\n\r\n\
+          {\"statusCode\":404,\"message\":\"Sandbox x not found\",\"code\":\"NOT_FOUND\"}   ",
+    ])
+    .await;
+    match server.client.sandbox("x").await.unwrap_err() {
+        RequestError::Refused { status: 404, code: Some(code), message } => {
+            assert_eq!((code.as_str(), message.as_str()), ("NOT_FOUND", "Sandbox x not found"));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_something_else_between_says_its_status() {
+    let server = Server::answering(&[
+        b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<html>",
+    ])
+    .await;
+    let failure = server.client.sandbox("x").await.unwrap_err();
+    assert_eq!(failure.to_string(), "the server answered 502 Bad Gateway");
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_from_a_broken_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/api", listener.local_addr().unwrap());
+    drop(listener);
+    let client = Client::new(Endpoint::new(&url, Key::new("k").unwrap()).unwrap());
+    let failure = client.sandbox("x").await.unwrap_err();
+    assert!(matches!(failure, RequestError::Unreachable { .. }), "{failure:?}");
+
+    let server = Server::answering(&[b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}"]).await;
+    let failure = server.client.sandbox("x").await.unwrap_err();
+    assert!(matches!(failure, RequestError::Broken { .. }), "{failure:?}");
+}
+
+#[tokio::test]
+async fn output_arrives_and_ends_with_the_exit_code() {
+    let server = Server::answering(&[
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n\x01\0\0\0\x02hi\x02\0\0\0\x01!\x03\0\0\0\x04\0\0\0\x07",
+    ])
+    .await;
+    let sandbox = sandbox(&server.client);
+    let run = command();
+    let mut execution = server.client.run(&sandbox, &run).await.unwrap();
+    assert_eq!(execution.next().await.unwrap(), Output::Stdout("hi".into()));
+    assert_eq!(execution.next().await.unwrap(), Output::Stderr("!".into()));
+    assert_eq!(execution.next().await.unwrap(), Output::Exit(7));
+    drop(execution);
+    let requests = server.requests().await;
+    let path =
+        "POST /toolbox/0b6ecb4e-0000-4000-8000-000000000000/process/execute/stream HTTP/1.1\r\n";
+    assert!(requests[0].starts_with(path), "{}", requests[0]);
+    assert!(requests[0].ends_with("{\"command\":\"true\",\"envs\":{}}"), "{}", requests[0]);
+}
+
+#[tokio::test]
+async fn an_exit_code_is_never_made_up_when_the_output_is_cut_off() {
+    let server = Server::answering(&[
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n\x01\0\0\0\x02hi\x03\0\0\0\x04\0\0",
+    ])
+    .await;
+    let sandbox = sandbox(&server.client);
+    let mut execution = server.client.run(&sandbox, &command()).await.unwrap();
+    assert_eq!(execution.next().await.unwrap(), Output::Stdout("hi".into()));
+    let failure = execution.next().await.unwrap_err();
+    assert!(matches!(failure, RequestError::Broken { .. }), "{failure:?}");
+}
