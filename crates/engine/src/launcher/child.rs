@@ -13,7 +13,7 @@ use pitlane_sys::{
     execute_descriptor, new_cgroup_namespace, new_session_keyring, place_descriptors,
     set_host_name,
 };
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
@@ -31,25 +31,26 @@ const SYSTEM: MountOptions = MountOptions {
 };
 const SYSTEM_READ_ONLY: MountOptions = MountOptions { read_only: true, ..SYSTEM };
 
-/// Files of the kernel that tell or change something of the host: an empty device takes their place.
-const MASKED_FILES: [(&str, &std::ffi::CStr); 8] = [
-    ("proc", c"kcore"),
-    ("proc", c"keys"),
-    ("proc", c"key-users"),
-    ("proc", c"latency_stats"),
-    ("proc", c"timer_list"),
-    ("proc", c"sched_debug"),
-    ("proc", c"kallsyms"),
-    ("proc", c"kpagecount"),
+/// Files in `/proc` that tell something of the host: an empty device takes their place.
+const MASKED_FILES: [&std::ffi::CStr; 10] = [
+    c"kcore",
+    c"keys",
+    c"key-users",
+    c"latency_stats",
+    c"timer_list",
+    c"sched_debug",
+    c"kallsyms",
+    c"kpagecount",
+    c"kpageflags",
+    c"kpagecgroup",
 ];
-/// Folders of the kernel in whose place an empty one stands.
-const MASKED_FOLDERS: [(&str, &std::ffi::CStr); 5] = [
-    ("proc", c"acpi"),
-    ("proc", c"scsi"),
-    ("proc", c"asound"),
-    ("sys", c"firmware"),
-    ("sys", c"kernel"),
-];
+/// Folders in `/proc` in whose place an empty one stands.
+const MASKED_PROCESS_FOLDERS: [&std::ffi::CStr; 3] = [c"acpi", c"scsi", c"asound"];
+/// Folders in `/sys` in whose place an empty one stands, if they are there.
+const MASKED_SYSTEM_FOLDERS: [&std::ffi::CStr; 4] =
+    [c"firmware", c"hypervisor", c"power", c"module"];
+/// The folder in `/sys` that every kernel has, and that tells most of the host.
+const ALWAYS_MASKED: &std::ffi::CStr = c"kernel";
 /// What can be read and never written.
 const READ_ONLY: [&std::ffi::CStr; 5] = [c"bus", c"fs", c"irq", c"sys", c"sysrq-trigger"];
 
@@ -127,25 +128,29 @@ fn attach_kernel_views(
         mount.attach(devices.as_fd(), name)?;
     }
 
-    let folder = |name: &str| if name == "proc" { processes.as_fd() } else { system.as_fd() };
+    // A mount that finds no place costs a grace period when it is dropped, so what is not there is not tried.
+    for name in READ_ONLY.into_iter().filter(|name| exists(&processes, name)) {
+        let view = DetachedMount::of_entry(processes.as_fd(), name)?;
+        view.restrict(SYSTEM_READ_ONLY)?;
+        view.attach(processes.as_fd(), name)?;
+    }
+    for name in MASKED_FILES.into_iter().filter(|name| exists(&processes, name)) {
+        DetachedMount::of_entry(devices.as_fd(), c"null")?.attach(processes.as_fd(), name)?;
+    }
     let empty = FilesystemContext::open("tmpfs")?.text("mode", "0555")?.mount(SYSTEM_READ_ONLY)?;
-    for name in READ_ONLY {
-        ignore_missing((|| {
-            let view = DetachedMount::of_entry(processes.as_fd(), name)?;
-            view.restrict(SYSTEM_READ_ONLY)?;
-            view.attach(processes.as_fd(), name)
-        })())?;
+    for name in MASKED_PROCESS_FOLDERS.into_iter().filter(|name| exists(&processes, name)) {
+        empty.duplicate()?.attach(processes.as_fd(), name)?;
     }
-    for (parent, name) in MASKED_FILES {
-        ignore_missing((|| {
-            let null = DetachedMount::of_entry(devices.as_fd(), c"null")?;
-            null.attach(folder(parent), name)
-        })())?;
+    for name in MASKED_SYSTEM_FOLDERS.into_iter().filter(|name| exists(&system, name)) {
+        empty.duplicate()?.attach(system.as_fd(), name)?;
     }
-    for (parent, name) in MASKED_FOLDERS {
-        ignore_missing((|| empty.duplicate()?.attach(folder(parent), name))())?;
-    }
-    Ok(())
+    // Attached as well rather than dropped: see above.
+    empty.attach(system.as_fd(), ALWAYS_MASKED)
+}
+
+/// Kernels differ in what they show: what is not there needs no mask.
+fn exists(parent: &DetachedMount, name: &std::ffi::CStr) -> bool {
+    rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
 /// The image may lack a folder to mount on; anything but a folder in its place fails when it is mounted on.
@@ -153,14 +158,6 @@ fn make_folder(name: &std::ffi::CStr) -> Result<(), SyscallError> {
     match rustix::fs::mkdirat(CWD, name, Mode::from_raw_mode(0o755)) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(errno).context("mkdir(mount point)"),
-    }
-}
-
-/// Kernels differ in what they show: what is not there needs no mask.
-fn ignore_missing(result: Result<(), SyscallError>) -> Result<(), SyscallError> {
-    match result {
-        Err(failure) if failure.is(Errno::NOENT) => Ok(()),
-        other => other,
     }
 }
 

@@ -14,13 +14,14 @@ struct Group {
 }
 
 /// Flags of `clone(2)` that would make a namespace.
-const NAMESPACE_FLAGS: i64 = (libc::CLONE_NEWNS
+const NAMESPACE_FLAGS: u32 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWCGROUP
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET) as i64;
+    | libc::CLONE_NEWNET)
+    .cast_unsigned();
 
 const ALWAYS: &[Group] = &[
     Group {
@@ -409,8 +410,8 @@ const SOCKET_FAMILIES: [libc::c_int; 4] =
 /// Personalities that change nothing about protection: Linux, Linux reporting a 2.6 release, and the question.
 const PERSONALITIES: [u64; 3] = [0, 0x0002_0000, 0xffff_ffff];
 
-/// Pushing characters into another program's terminal.
-const TERMINAL_INJECTION: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+/// Pushing characters into another program's terminal: `TIOCSTI` and `TIOCLINUX`.
+const TERMINAL_INJECTION: [u32; 2] = [0x5412, 0x541C];
 
 /// Compiles the filter.
 pub(super) fn filter() -> Result<Filter, CompileError> {
@@ -421,16 +422,15 @@ pub(super) fn filter() -> Result<Filter, CompileError> {
             group.calls.iter().map(|call| Allowed { call: *call, when: Vec::new() })
         })
         .collect();
-    let bits = |value: i64| u64::try_from(value).unwrap_or(u64::MAX);
     list.push(Allowed {
         call: libc::SYS_clone,
-        when: vec![vec![Argument::HasNone(0, bits(NAMESPACE_FLAGS))]],
+        when: vec![vec![Argument::HasNone(0, NAMESPACE_FLAGS)]],
     });
     list.push(Allowed {
         call: libc::SYS_socket,
         when: SOCKET_FAMILIES
             .iter()
-            .map(|family| vec![Argument::Equals(0, bits(i64::from(*family)))])
+            .map(|family| vec![Argument::Equals(0, u64::from(family.cast_unsigned()))])
             .collect(),
     });
     list.push(Allowed {
