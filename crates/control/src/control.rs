@@ -132,6 +132,15 @@ impl Control {
         &self.0.policy
     }
 
+    /// Checks that what survives a restart can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]: nothing can be created or listed until an operator has helped.
+    pub async fn check(&self) -> Result<(), ReadError> {
+        self.0.store.organizations().await.map(drop)
+    }
+
     /// What happens from now on. A listener that falls far behind misses the oldest events and is told so.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
