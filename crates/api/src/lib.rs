@@ -1,2 +1,31 @@
 //! The Daytona-compatible HTTP and WebSocket rim.
+//!
+//! The one crate that knows our HTTP: routes, who is asking, status codes, dates and numbers as they travel. It
+//! decides nothing about sandboxes; [`pitlane_control::Control`] does. Three things live on one port: the control
+//! plane under `/api`, the event channel under `/api/socket.io/`, and every sandbox's toolbox under `/toolbox/{id}/`,
+//! which is passed on to the daemon inside as bytes.
 #![forbid(unsafe_code)]
+
+mod address;
+mod authentication;
+mod body;
+mod configuration;
+mod convert;
+mod date;
+mod events;
+mod keys;
+mod query;
+mod reference;
+mod refusal;
+mod request;
+mod router;
+mod sandboxes;
+mod server;
+mod snapshots;
+mod state;
+mod status;
+mod toolbox;
+
+pub use address::{PublicUrl, PublicUrlError};
+pub use server::Api;
+pub use state::ApiSettings;

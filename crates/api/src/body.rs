@@ -1,0 +1,88 @@
+//! JSON in and out, and what a path names.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::refusal::Refusal;
+
+/// The largest body of a control plane request, in bytes. No body of the API comes near it.
+pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// How long a control plane request's body may take to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A JSON body, whatever content type it claims; or a JSON answer.
+#[derive(Debug)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let read = tokio::time::timeout(BODY_DEADLINE, Bytes::from_request(request, state)).await;
+        let bytes = match read {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(BytesRejection::FailedToBufferBody(rejection)))
+                if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE =>
+            {
+                return Err(Refusal::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    format!("the body is larger than {MAX_BODY_BYTES} bytes"),
+                ));
+            }
+            Ok(Err(_)) => return Err(Refusal::bad_request("the body could not be read")),
+            Err(_) => {
+                return Err(Refusal::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "the body did not arrive in time",
+                ));
+            }
+        };
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Refusal::bad_request(format!("the body is not valid: {error}")))
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(bytes) => {
+                let json = HeaderValue::from_static("application/json; charset=utf-8");
+                ([(header::CONTENT_TYPE, json)], bytes).into_response()
+            }
+            Err(error) => Refusal::failed(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the answer could not be written",
+                error,
+            )
+            .into_response(),
+        }
+    }
+}
+
+/// What the variable parts of a path hold, percent-decoded.
+#[derive(Debug)]
+pub(crate) struct Named<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(named)) => Ok(Self(named)),
+            Err(rejection) => Err(Refusal::bad_request(format!(
+                "the path is not valid: {}",
+                rejection.body_text()
+            ))),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! From the model to what travels. Dull on purpose: every field, in one place.
+
+use std::time::Duration;
+
+use pitlane_model::{ApiKey, NetworkPolicy, Permission, Sandbox, Snapshot, SnapshotState};
+use pitlane_wire::control as wire;
+
+use crate::address::Origin;
+use crate::date;
+
+/// The kind of sandbox that this server makes.
+pub(crate) const SANDBOX_CLASS: &str = "container";
+
+const GIB: u64 = 1 << 30;
+
+/// A sandbox as `GET /sandbox/{id}` tells it to a client that reaches the server at `origin`.
+pub(crate) fn sandbox(sandbox: &Sandbox, origin: &Origin) -> wire::Sandbox {
+    wire::Sandbox {
+        core: sandbox_core(sandbox, origin),
+        env: sandbox.spec.environment.variables().clone(),
+        kvm: false,
+        volumes: Some(Vec::new()),
+        build_info: None,
+    }
+}
+
+/// A sandbox as lists tell it.
+pub(crate) fn sandbox_core(sandbox: &Sandbox, origin: &Origin) -> wire::SandboxCore {
+    let spec = &sandbox.spec;
+    let lifecycle = spec.lifecycle;
+    let minutes = |minutes: u32| Duration::from_secs(u64::from(minutes) * 60);
+    wire::SandboxCore {
+        id: spec.id.to_string(),
+        organization_id: spec.organization.to_string(),
+        name: spec.name.to_string(),
+        snapshot: Some(spec.snapshot.clone()),
+        user: spec.user.clone(),
+        labels: spec.labels.clone(),
+        public: spec.is_public,
+        network_block_all: match spec.network {
+            NetworkPolicy::Open => false,
+            NetworkPolicy::Blocked => true,
+        },
+        network_allow_list: None,
+        domain_allow_list: None,
+        target: spec.target.clone(),
+        cpu: spec.limits.cpu_count().into(),
+        gpu: 0,
+        memory: spec.limits.memory_gib().into(),
+        disk: spec.limits.disk_gib().into(),
+        state: Some(sandbox.state.as_str().to_owned()),
+        desired_state: Some(sandbox.desired.as_str().to_owned()),
+        error_reason: sandbox.error_reason.clone(),
+        recoverable: sandbox.error_reason.as_ref().map(|_| false),
+        auto_stop_interval: Some(lifecycle.auto_stop.into()),
+        auto_archive_interval: Some(lifecycle.auto_archive.into()),
+        auto_delete_interval: Some(lifecycle.auto_delete.map_or(-1, i64::from)),
+        auto_destroy_at: (lifecycle.ttl > 0)
+            .then(|| date::text(sandbox.created_at.after(minutes(lifecycle.ttl)))),
+        created_at: Some(date::text(sandbox.created_at)),
+        updated_at: Some(date::text(sandbox.updated_at)),
+        last_activity_at: Some(date::text(sandbox.last_activity_at)),
+        sandbox_class: Some(SANDBOX_CLASS.to_owned()),
+        daemon_version: sandbox.daemon_version.clone(),
+        toolbox_proxy_url: origin.toolbox(),
+    }
+}
+
+/// A snapshot.
+pub(crate) fn snapshot(snapshot: &Snapshot) -> wire::Snapshot {
+    wire::Snapshot {
+        id: snapshot.id.to_string(),
+        organization_id: snapshot.organization.map(|id| id.to_string()),
+        general: snapshot.organization.is_none(),
+        name: snapshot.name.clone(),
+        image_name: Some(snapshot.image.to_string()),
+        state: match snapshot.state {
+            SnapshotState::Building => "building",
+            SnapshotState::Active => "active",
+            SnapshotState::Error => "error",
+        }
+        .to_owned(),
+        size: snapshot.size_bytes.map(|bytes| bytes.div_ceil(GIB)),
+        entrypoint: None,
+        cpu: snapshot.limits.cpu_count().into(),
+        gpu: 0,
+        mem: snapshot.limits.memory_gib().into(),
+        disk: snapshot.limits.disk_gib().into(),
+        error_reason: snapshot.error_reason.clone(),
+        created_at: date::text(snapshot.created_at),
+        updated_at: date::text(snapshot.updated_at),
+        last_used_at: snapshot.last_used_at.map(date::text),
+        source_sandbox_id: None,
+        sandbox_class: Some(SANDBOX_CLASS.to_owned()),
+    }
+}
+
+/// A key in lists. Keys have no people yet: whose key it is stands for who made it.
+pub(crate) fn api_key(key: &ApiKey) -> wire::ApiKeyItem {
+    wire::ApiKeyItem {
+        name: key.name.clone(),
+        value: key.hint.clone(),
+        created_at: date::text(key.created_at),
+        permissions: permissions(&key.permissions),
+        last_used_at: None,
+        expires_at: key.expires_at.map(date::text),
+        user_id: key.organization.to_string(),
+        organization_id: Some(key.organization.to_string()),
+    }
+}
+
+/// Permissions in the API's words.
+pub(crate) fn permissions(permissions: &[Permission]) -> Vec<String> {
+    permissions.iter().map(|permission| word(*permission).to_owned()).collect()
+}
+
+/// The permission of this word.
+pub(crate) fn permission(text: &str) -> Option<Permission> {
+    Permission::ALL.into_iter().find(|permission| word(*permission) == text)
+}
+
+const fn word(permission: Permission) -> &'static str {
+    match permission {
+        Permission::WriteSandboxes => "write:sandboxes",
+        Permission::DeleteSandboxes => "delete:sandboxes",
+        Permission::WriteSnapshots => "write:snapshots",
+        Permission::DeleteSnapshots => "delete:snapshots",
+        Permission::ReadVolumes => "read:volumes",
+        Permission::WriteVolumes => "write:volumes",
+        Permission::DeleteVolumes => "delete:volumes",
+        Permission::ManageKeys => "manage:keys",
+    }
+}

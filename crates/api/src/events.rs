@@ -1,0 +1,163 @@
+//! The event channel: Socket.IO under `/api/socket.io/`.
+//!
+//! A client connects over a WebSocket, shows its key in the first packet and then hears of every change to a sandbox
+//! of its organization. Clients wait on it instead of asking again and again. Nobody can ask anything here: what
+//! clients send is not read.
+
+use std::fmt;
+use std::time::Duration;
+
+use pitlane_control::{Event, Principal};
+use pitlane_model::OrganizationId;
+use pitlane_wire::control as wire;
+use serde::Deserialize;
+use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::handler::ConnectHandler as _;
+use socketioxide::layer::SocketIoLayer;
+use socketioxide::{SocketIo, TransportType};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use crate::address::Origin;
+use crate::convert;
+use crate::state::State;
+
+/// Where the channel lives. Clients put it behind the path of their API address.
+const PATH: &str = "/api/socket.io";
+
+/// How long a client may take to show its key.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The largest packet of a client, in bytes: a key and little more.
+const MAX_PACKET_BYTES: u64 = 16 * 1024;
+
+const CREATED: &str = "sandbox.created";
+const STATE_UPDATED: &str = "sandbox.state.updated";
+
+/// What a client shows when it connects.
+#[derive(Deserialize)]
+struct Credentials {
+    token: String,
+}
+
+/// The answer to a client without a valid key.
+#[derive(Debug)]
+struct Unauthorized;
+
+impl fmt::Display for Unauthorized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("unauthorized")
+    }
+}
+
+/// The sockets of all clients.
+#[derive(Debug)]
+pub(crate) struct Events {
+    sockets: SocketIo,
+}
+
+impl Events {
+    /// Makes the channel and the layer that takes its requests out of the router's.
+    pub(crate) fn new(state: &State) -> (SocketIoLayer, Self) {
+        let (layer, sockets) = SocketIo::builder()
+            .req_path(PATH)
+            .transports([TransportType::Websocket])
+            .connect_timeout(CONNECT_DEADLINE)
+            .max_payload(MAX_PACKET_BYTES)
+            .ws_max_message_size(usize::try_from(MAX_PACKET_BYTES).unwrap_or(usize::MAX))
+            .ws_max_frame_size(usize::try_from(MAX_PACKET_BYTES).unwrap_or(usize::MAX))
+            .build_layer();
+        let state = state.clone();
+        let authenticate = move |socket: SocketRef, TryData(shown): TryData<Credentials>| {
+            let state = state.clone();
+            async move { authenticate(&state, &socket, shown.ok()) }
+        };
+        sockets.ns("/", join.with(authenticate));
+        (layer, Self { sockets })
+    }
+
+    /// Tells clients what happens until the server stops, then closes their sockets.
+    pub(crate) async fn run(
+        self,
+        state: State,
+        mut happening: Receiver<Event>,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let next = tokio::select! {
+                () = stop.cancelled() => break,
+                next = happening.recv() => next,
+            };
+            match next {
+                Ok(event) => self.tell(&state, &event),
+                // Clients also ask for the state from time to time, so a missed event costs them a second.
+                Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "events were not told"),
+                Err(RecvError::Closed) => break,
+            }
+        }
+        self.sockets.close().await;
+    }
+
+    /// Sends one event to the sockets of its organization; a key that was revoked since hears no more.
+    fn tell(&self, state: &State, event: &Event) {
+        for socket in self.sockets.to(room(event.organization())).sockets() {
+            let is_valid = socket
+                .extensions
+                .get::<Principal>()
+                .is_some_and(|principal| state.control().keys().current(&principal).is_some());
+            let headers = &socket.req_parts().headers;
+            let origin = Origin::of(state.settings().public_url.as_ref(), headers);
+            let (true, Some(origin)) = (is_valid, origin) else {
+                if let Err(error) = socket.disconnect() {
+                    tracing::debug!(%error, "a socket could not be closed");
+                }
+                continue;
+            };
+            if let Err(error) = send(&socket, event, &origin) {
+                // A client that does not read loses events; it asks for the state anyway when it is unsure.
+                tracing::debug!(%error, "a client missed an event");
+            }
+        }
+    }
+}
+
+fn send(socket: &SocketRef, event: &Event, origin: &Origin) -> Result<(), socketioxide::SendError> {
+    match event {
+        Event::SandboxCreated { sandbox } => {
+            socket.emit(CREATED, &convert::sandbox(sandbox, origin))
+        }
+        Event::SandboxStateUpdated { sandbox, old, new } => {
+            let updated = wire::StateUpdated {
+                sandbox: convert::sandbox(sandbox, origin),
+                old_state: old.as_str().to_owned(),
+                new_state: new.as_str().to_owned(),
+            };
+            socket.emit(STATE_UPDATED, &updated)
+        }
+    }
+}
+
+fn authenticate(
+    state: &State,
+    socket: &SocketRef,
+    shown: Option<Credentials>,
+) -> Result<(), Unauthorized> {
+    let token = shown.ok_or(Unauthorized)?.token;
+    let principal = state.control().keys().authenticate(&token).map_err(|error| {
+        tracing::debug!(%error, "a client showed no valid key");
+        Unauthorized
+    })?;
+    socket.extensions.insert(principal);
+    Ok(())
+}
+
+async fn join(socket: SocketRef) {
+    if let Some(principal) = socket.extensions.get::<Principal>() {
+        socket.join(room(principal.organization));
+    }
+}
+
+fn room(organization: OrganizationId) -> String {
+    organization.to_string()
+}

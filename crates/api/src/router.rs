@@ -1,0 +1,39 @@
+//! Every route, in one place.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
+use axum::routing::{any, get, post};
+
+use socketioxide::layer::SocketIoLayer;
+
+use crate::body::MAX_BODY_BYTES;
+use crate::state::State;
+use crate::{configuration, keys, reference, request, sandboxes, snapshots, toolbox};
+
+/// The rim as a service. Routes of the control plane are those that `openapi/compat.toml` calls implemented or partial.
+pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
+    Router::new()
+        .route("/api/health", get(configuration::live))
+        .route("/api/health/ready", get(configuration::ready))
+        .route("/api/config", get(configuration::read))
+        .route("/api/api-keys", get(keys::list).post(keys::create))
+        .route("/api/api-keys/current", get(keys::current))
+        .route("/api/api-keys/{name}", get(keys::read).delete(keys::delete))
+        .route("/api/sandbox", get(sandboxes::list).post(sandboxes::create))
+        .route("/api/sandbox/paginated", get(sandboxes::list_by_page))
+        .route("/api/sandbox/{idOrName}", get(sandboxes::read).delete(sandboxes::delete))
+        .route("/api/sandbox/{idOrName}/start", post(sandboxes::start))
+        .route("/api/sandbox/{idOrName}/stop", post(sandboxes::stop))
+        .route("/api/sandbox/{idOrName}/toolbox-proxy-url", get(sandboxes::toolbox_proxy_url))
+        .route("/api/snapshots", get(snapshots::list))
+        .route("/api/snapshots/{idOrName}", get(snapshots::read))
+        .route("/toolbox/{*rest}", any(toolbox::forward))
+        .fallback(reference::unrouted)
+        .method_not_allowed_fallback(reference::method_not_allowed)
+        .layer(from_fn(request::note_route))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(events)
+        .layer(from_fn(request::rim))
+        .with_state(state)
+}

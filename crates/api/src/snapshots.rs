@@ -1,0 +1,70 @@
+//! `/snapshots`: what sandboxes start from.
+
+use axum::extract::State as FromState;
+use pitlane_control::{
+    PageSnapshots, SnapshotFilter, SnapshotSort, SnapshotSortField, SortDirection,
+};
+use pitlane_wire::control as wire;
+
+use crate::authentication::Caller;
+use crate::body::{Json, Named};
+use crate::convert;
+use crate::query::{self, Query};
+use crate::refusal::Refusal;
+use crate::state::State;
+
+/// Items of a page for which the caller names no number.
+const DEFAULT_LIMIT: u32 = 100;
+
+const FIELDS: [(&str, SnapshotSortField); 4] = [
+    ("name", SnapshotSortField::Name),
+    ("state", SnapshotSortField::State),
+    ("lastUsedAt", SnapshotSortField::LastUsedAt),
+    ("createdAt", SnapshotSortField::CreatedAt),
+];
+
+const DIRECTIONS: [(&str, SortDirection); 2] =
+    [("asc", SortDirection::Ascending), ("desc", SortDirection::Descending)];
+
+/// `GET /snapshots`: a numbered page.
+pub(crate) async fn list(
+    FromState(state): FromState<State>,
+    caller: Caller,
+    query: Query,
+) -> Result<Json<wire::PaginatedSnapshots>, Refusal> {
+    let (limit, page) =
+        (query::limit(&query, DEFAULT_LIMIT, PageSnapshots::MAX_LIMIT)?, query::page(&query)?);
+    if query.text("sourceSandboxId").is_some() {
+        // Snapshots are not taken of sandboxes yet.
+        let empty = wire::PaginatedSnapshots {
+            items: Vec::new(),
+            total: 0,
+            page: page.into(),
+            total_pages: 0,
+        };
+        return Ok(Json(empty));
+    }
+    let order = SnapshotSort {
+        field: query.word("sort", &FIELDS)?.unwrap_or(SnapshotSort::DEFAULT.field),
+        direction: query.word("order", &DIRECTIONS)?.unwrap_or(SnapshotSort::DEFAULT.direction),
+    };
+    let filter = SnapshotFilter { name_part: query.text("name").map(str::to_owned) };
+    let request = PageSnapshots { filter, order, limit, page };
+    let slice = state.control().snapshots().list(caller.principal(), request).await?;
+    Ok(Json(wire::PaginatedSnapshots {
+        items: slice.items.iter().map(convert::snapshot).collect(),
+        total: slice.total,
+        page: page.into(),
+        total_pages: slice.total.div_ceil(limit.into()),
+    }))
+}
+
+/// `GET /snapshots/{idOrName}`.
+pub(crate) async fn read(
+    FromState(state): FromState<State>,
+    caller: Caller,
+    Named(id_or_name): Named<String>,
+) -> Result<Json<wire::Snapshot>, Refusal> {
+    let snapshot = state.control().snapshots().find(caller.principal(), &id_or_name)?;
+    Ok(Json(convert::snapshot(&snapshot)))
+}

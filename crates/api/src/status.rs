@@ -1,0 +1,193 @@
+//! Which status each failure of the platform becomes, and in which words; the one place that decides it.
+//!
+//! Words are the reference's where programs are known to look at them.
+
+use http::StatusCode;
+use pitlane_control::{
+    AuthenticateError, ConnectError, CreateError, CreateKeyError, DeleteError, FindError,
+    FindSnapshotError, Forbidden, ListError, ListSnapshotsError, RevokeKeyError, StartError,
+    StopError,
+};
+use pitlane_model::{SandboxId, SandboxState};
+
+use crate::refusal::Refusal;
+
+const DELETED_MEANWHILE: &str = "the sandbox was deleted meanwhile";
+const IN_PROGRESS: &str = "Sandbox state change in progress";
+const SHUTTING_DOWN: &str = "the server is shutting down; try again when it is back";
+
+impl From<Forbidden> for Refusal {
+    fn from(error: Forbidden) -> Self {
+        Self::forbidden(error.to_string())
+    }
+}
+
+impl From<AuthenticateError> for Refusal {
+    fn from(error: AuthenticateError) -> Self {
+        match error {
+            // Whether a key ever existed is nobody's business who does not have it.
+            AuthenticateError::Unknown | AuthenticateError::Expired => {
+                Self::unauthorized("the API key is not valid")
+            }
+        }
+    }
+}
+
+impl From<CreateKeyError> for Refusal {
+    fn from(error: CreateKeyError) -> Self {
+        match error {
+            CreateKeyError::Forbidden(error) => error.into(),
+            CreateKeyError::NameTaken { name } => {
+                Self::conflict(format!("API key with name {name} already exists"))
+            }
+            CreateKeyError::Name => Self::bad_request(error.to_string()),
+            CreateKeyError::Random(_) | CreateKeyError::Store { .. } => {
+                failed("the API key could not be created", error)
+            }
+        }
+    }
+}
+
+impl From<RevokeKeyError> for Refusal {
+    fn from(error: RevokeKeyError) -> Self {
+        match error {
+            RevokeKeyError::Forbidden(error) => error.into(),
+            RevokeKeyError::NotFound { name } => {
+                Self::not_found(format!("API key {name} not found"))
+            }
+            RevokeKeyError::Store { .. } => failed("the API key could not be deleted", error),
+        }
+    }
+}
+
+impl From<FindSnapshotError> for Refusal {
+    fn from(error: FindSnapshotError) -> Self {
+        match error {
+            FindSnapshotError::NotFound { id_or_name } => {
+                Self::not_found(format!("Snapshot with ID or name {id_or_name} not found"))
+            }
+        }
+    }
+}
+
+impl From<ListSnapshotsError> for Refusal {
+    fn from(error: ListSnapshotsError) -> Self {
+        match error {
+            ListSnapshotsError::Store { .. } => failed("snapshots could not be listed", error),
+        }
+    }
+}
+
+impl From<FindError> for Refusal {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::NotFound { id_or_name } => Self::no_sandbox(&id_or_name),
+        }
+    }
+}
+
+impl From<CreateError> for Refusal {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Forbidden(error) => error.into(),
+            CreateError::NameTaken { name } => {
+                Self::conflict(format!("Sandbox with name {name} already exists"))
+            }
+            CreateError::UnknownSnapshot { name } => Self::bad_request(format!(
+                "Snapshot {name} not found. Did you add it through the Daytona Dashboard?"
+            )),
+            CreateError::LimitsWithSnapshot => Self::bad_request(
+                "Cannot specify Sandbox resources when using a snapshot: leave out cpu, memory and disk",
+            ),
+            CreateError::SnapshotNotActive { .. }
+            | CreateError::Limits(_)
+            | CreateError::NoUser { .. } => Self::bad_request(error.to_string()),
+            CreateError::Full => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            CreateError::Deleted { .. } => Self::conflict(DELETED_MEANWHILE),
+            CreateError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN),
+            CreateError::Random(_) | CreateError::Host { .. } | CreateError::Store { .. } => {
+                failed("the sandbox could not be created", error)
+            }
+        }
+    }
+}
+
+impl From<StartError> for Refusal {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Forbidden(error) => error.into(),
+            StartError::Find(error) => error.into(),
+            StartError::InProgress => Self::conflict(IN_PROGRESS),
+            StartError::Illegal { .. } => Self::bad_request(error.to_string()),
+            StartError::Deleted { .. } => Self::conflict(DELETED_MEANWHILE),
+            StartError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN),
+            StartError::Host { .. } => failed("the sandbox could not be started", error),
+        }
+    }
+}
+
+impl From<StopError> for Refusal {
+    fn from(error: StopError) -> Self {
+        match error {
+            StopError::Forbidden(error) => error.into(),
+            StopError::Find(error) => error.into(),
+            StopError::InProgress => Self::conflict(IN_PROGRESS),
+            StopError::Illegal { .. } => Self::bad_request(error.to_string()),
+            StopError::Deleted { .. } => Self::conflict(DELETED_MEANWHILE),
+            StopError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN),
+            StopError::Host { .. } => failed("the sandbox could not be stopped", error),
+        }
+    }
+}
+
+impl From<DeleteError> for Refusal {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::Forbidden(error) => error.into(),
+            DeleteError::Find(error) => error.into(),
+            DeleteError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN),
+            DeleteError::Store { .. } => failed("the sandbox could not be deleted", error),
+        }
+    }
+}
+
+impl From<ListError> for Refusal {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Cursor => Self::bad_request(error.to_string()),
+            ListError::Store { .. } => failed("sandboxes could not be listed", error),
+        }
+    }
+}
+
+impl From<ConnectError> for Refusal {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::NotFound { id } => Self::no_sandbox(&id.to_string()),
+            ConnectError::NotRunning { id, state } => Self::bad_request(not_running(id, state)),
+            ConnectError::Host { .. } => Self::failed(
+                StatusCode::BAD_GATEWAY,
+                "the sandbox's daemon cannot be reached",
+                error,
+            ),
+        }
+    }
+}
+
+/// What a caller can do about a sandbox that does not run.
+fn not_running(id: SandboxId, state: SandboxState) -> String {
+    let advice = match state {
+        SandboxState::Stopped => "start it",
+        SandboxState::Creating | SandboxState::Starting => "wait until it has started",
+        SandboxState::Stopping => "wait until it has stopped, then start it",
+        SandboxState::Started => "try again",
+        SandboxState::Error => "its errorReason says why; delete it",
+        SandboxState::Destroying | SandboxState::Destroyed => "create another one",
+    };
+    format!("Sandbox {id} is {}; {advice}", state.as_str())
+}
+
+/// Something of ours failed: the cause is for the log.
+fn failed(message: &'static str, cause: impl std::error::Error + Send + Sync + 'static) -> Refusal {
+    Refusal::failed(StatusCode::INTERNAL_SERVER_ERROR, message, cause)
+}

@@ -1,0 +1,137 @@
+//! The toolbox: requests for a sandbox's daemon, passed on as bytes.
+//!
+//! `/toolbox/{sandboxId}/…` goes to the daemon of that sandbox over one fresh HTTP/1.1 connection per request. No body
+//! is read here, both directions stream, and what proves who the caller is stays outside. hyper parses what comes in
+//! and frames what goes out anew, so that the two sides cannot disagree about where a message ends.
+//!
+//! A client that goes away before its answer is complete is reported to the daemon, which then ends the command; a
+//! server that goes away reports nothing, and the command runs on.
+
+mod headers;
+mod splice;
+mod target;
+mod watch;
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State as FromState};
+use axum::response::{IntoResponse as _, Response};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, StatusCode, Uri};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use pitlane_control::Connection;
+use pitlane_model::SandboxId;
+
+use crate::authentication::Caller;
+use crate::refusal::Refusal;
+use crate::request::{AskedBy, RequestId};
+use crate::state::State;
+
+use self::target::Target;
+use self::watch::{CancelOnDrop, Watched};
+
+pub(crate) use self::target::{PREFIX, loggable};
+
+/// How long a daemon may take to accept a connection.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Passes one request on to the daemon of the sandbox that its path names.
+pub(crate) async fn forward(
+    FromState(state): FromState<State>,
+    caller: Caller,
+    mut request: Request,
+) -> Result<Response, Refusal> {
+    let target = Target::of(request.uri())?;
+    let request_id = request.extensions().get::<RequestId>().copied();
+    let sender = connect(&state, &caller, target.sandbox).await?;
+
+    let upgrade = headers::take_upgrade(&mut request);
+    let client_side = upgrade.as_ref().map(|_| hyper::upgrade::on(&mut request));
+    let outgoing = rewritten(request, &target.path_and_query, upgrade.as_ref(), request_id)?;
+    let guard = CancelOnDrop::new(state.clone(), caller.clone(), target.sandbox, request_id);
+
+    let mut response = send(sender, outgoing).await?;
+    headers::clean_answer(response.headers_mut());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        guard.disarm();
+        let Some((client_side, protocol)) = client_side.zip(upgrade) else {
+            return Err(Refusal::new(
+                StatusCode::BAD_GATEWAY,
+                "the sandbox's daemon switched protocols without being asked",
+            ));
+        };
+        splice::start(&state, client_side, hyper::upgrade::on(&mut response));
+        headers::put_upgrade(response.headers_mut(), protocol);
+        let mut response = response.map(|_| Body::empty());
+        response.extensions_mut().insert(AskedBy(caller.organization()));
+        return Ok(response);
+    }
+    let mut response = response.map(|body| Body::new(Watched::new(body, guard))).into_response();
+    response.extensions_mut().insert(AskedBy(caller.organization()));
+    Ok(response)
+}
+
+type Sender = http1::SendRequest<Body>;
+
+/// Opens a connection to the daemon and starts its task.
+async fn connect(state: &State, caller: &Caller, id: SandboxId) -> Result<Sender, Refusal> {
+    let connecting = state.control().sandboxes().connect(caller.principal(), id);
+    let connection = match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return Err(error.into()),
+        Err(elapsed) => return Err(unreachable(elapsed)),
+    };
+    speak(state, connection).await.map_err(unreachable)
+}
+
+/// Begins HTTP on a connection. Its task ends with the connection, or when the server is to end at once.
+async fn speak(state: &State, connection: Connection) -> Result<Sender, hyper::Error> {
+    let (sender, connection) = http1::handshake(TokioIo::new(connection)).await?;
+    let ending = state.ending().clone();
+    state.tasks().spawn(async move {
+        tokio::select! {
+            () = ending.cancelled() => {}
+            ended = connection.with_upgrades() => if let Err(error) = ended {
+                tracing::debug!(%error, "a daemon's connection broke");
+            }
+        }
+    });
+    Ok(sender)
+}
+
+async fn send(
+    mut sender: Sender,
+    request: http::Request<Body>,
+) -> Result<http::Response<hyper::body::Incoming>, Refusal> {
+    sender.send_request(request).await.map_err(|error| {
+        Refusal::failed(StatusCode::BAD_GATEWAY, "the sandbox's daemon did not answer", error)
+    })
+}
+
+/// The request as the daemon gets it: the rest of the path, the headers that may pass, the same body.
+fn rewritten(
+    request: Request,
+    path_and_query: &PathAndQuery,
+    upgrade: Option<&HeaderValue>,
+    id: Option<RequestId>,
+) -> Result<http::Request<Body>, Refusal> {
+    let (parts, body) = request.into_parts();
+    let mut outgoing = http::Request::new(body);
+    *outgoing.method_mut() = parts.method;
+    *outgoing.uri_mut() = Uri::from(path_and_query.clone());
+    *outgoing.headers_mut() = parts.headers;
+    headers::clean_request(outgoing.headers_mut());
+    if let Some(protocol) = upgrade {
+        headers::put_upgrade(outgoing.headers_mut(), protocol.clone());
+    }
+    if let Some(id) = id {
+        headers::put_request_id(outgoing.headers_mut(), &id.to_string())?;
+    }
+    Ok(outgoing)
+}
+
+fn unreachable(cause: impl std::error::Error + Send + Sync + 'static) -> Refusal {
+    Refusal::failed(StatusCode::BAD_GATEWAY, "the sandbox's daemon cannot be reached", cause)
+}

@@ -1,0 +1,173 @@
+//! Which sandbox a toolbox path names, and what is left of it for the daemon.
+
+use std::borrow::Cow;
+
+use http::Uri;
+use http::uri::PathAndQuery;
+use pitlane_model::SandboxId;
+
+use crate::refusal::Refusal;
+
+/// What every toolbox path begins with.
+pub(crate) const PREFIX: &str = "/toolbox/";
+
+/// The query parameter that proves who is asking; it stays outside.
+const KEY_PARAMETER: &str = "DAYTONA_SANDBOX_AUTH_KEY";
+
+/// The first segment of what only the server may ask a daemon.
+const OWN_SEGMENT: &[u8] = b"pitlane";
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) sandbox: SandboxId,
+    /// As the client wrote it: escapes kept, dot segments not resolved.
+    pub(super) path_and_query: PathAndQuery,
+}
+
+impl Target {
+    /// Takes a path apart.
+    ///
+    /// # Errors
+    ///
+    /// 404 for what names no sandbox by its id, and for what is the server's own.
+    pub(super) fn of(uri: &Uri) -> Result<Self, Refusal> {
+        let rest = uri.path().strip_prefix(PREFIX).unwrap_or_default();
+        let (id, path) = match rest.find('/') {
+            Some(slash) => rest.split_at(slash),
+            None => (rest, "/"),
+        };
+        let sandbox = id.parse().map_err(|_not_a_uuid| Refusal::no_sandbox(id))?;
+        if is_own(path) {
+            return Err(Refusal::not_found(format!("no such toolbox path: {path}")));
+        }
+        let text: Cow<'_, str> = match uri.query().map(without_key) {
+            Some(query) if !query.is_empty() => format!("{path}?{query}").into(),
+            Some(_) | None => path.into(),
+        };
+        let path_and_query = text
+            .parse()
+            .map_err(|error| Refusal::bad_request(format!("the path is not valid: {error}")))?;
+        Ok(Self { sandbox, path_and_query })
+    }
+}
+
+/// The path of a toolbox request for the log: what the daemon is asked, without the sandbox and never too long.
+pub(crate) fn loggable(path: &str) -> &str {
+    match path.char_indices().nth(200) {
+        Some((end, _)) => &path[..end],
+        None => path,
+    }
+}
+
+/// Whether a daemon could take a path for one of the server's own, however it is written: with escapes, doubled
+/// slashes or dot segments.
+fn is_own(path: &str) -> bool {
+    let decoded = percent_encoding::percent_decode_str(path);
+    let decoded: Vec<u8> = decoded.collect();
+    let mut resolved: Vec<&[u8]> = Vec::new();
+    for segment in decoded.split(|byte| matches!(byte, b'/' | b'\\')) {
+        match segment {
+            b"" | b"." => {}
+            b".." => {
+                resolved.pop();
+            }
+            other => resolved.push(other),
+        }
+    }
+    let literally = decoded.split(|byte| matches!(byte, b'/' | b'\\')).find(|s| !s.is_empty());
+    [resolved.first().copied(), literally]
+        .into_iter()
+        .flatten()
+        .any(|first| first.eq_ignore_ascii_case(OWN_SEGMENT))
+}
+
+/// The query without the parameter that proves who is asking, the rest byte for byte.
+fn without_key(query: &str) -> String {
+    let is_key = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        form_urlencoded::parse(name.as_bytes())
+            .next()
+            .is_some_and(|(name, _)| name == KEY_PARAMETER)
+    };
+    query.split('&').filter(|pair| !is_key(pair)).collect::<Vec<_>>().join("&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "abababab-abab-4bab-abab-abababababab";
+
+    fn sent(path: &str) -> Option<String> {
+        let uri: Uri = format!("/toolbox/{path}").parse().unwrap();
+        let target = Target::of(&uri).ok()?;
+        assert_eq!(target.sandbox.to_string(), ID);
+        Some(target.path_and_query.to_string())
+    }
+
+    #[test]
+    fn the_rest_of_the_path_is_passed_on_as_it_was_written() {
+        for (rest, wanted) in [
+            ("", "/"),
+            ("/", "/"),
+            ("/process/execute", "/process/execute"),
+            ("/files?path=%2Fa%20b&path=c", "/files?path=%2Fa%20b&path=c"),
+            ("/a%2Fb/../../../api/sandbox", "/a%2Fb/../../../api/sandbox"),
+            ("//x", "//x"),
+            ("/x?", "/x"),
+        ] {
+            assert_eq!(sent(&format!("{ID}{rest}")).as_deref(), Some(wanted), "{rest}");
+        }
+    }
+
+    #[test]
+    fn the_key_in_a_query_stays_outside_however_it_is_written() {
+        for (query, wanted) in [
+            ("DAYTONA_SANDBOX_AUTH_KEY=s", "/f"),
+            ("a=1&DAYTONA_SANDBOX_AUTH_KEY=s&b=%26", "/f?a=1&b=%26"),
+            ("%44AYTONA_SANDBOX_AUTH_KEY=s&a", "/f?a"),
+            ("DAYTONA_SANDBOX_AUTH_KEY=s&DAYTONA_SANDBOX_AUTH_KEY", "/f"),
+            ("XDAYTONA_SANDBOX_AUTH_KEY=s", "/f?XDAYTONA_SANDBOX_AUTH_KEY=s"),
+        ] {
+            assert_eq!(sent(&format!("{ID}/f?{query}")).as_deref(), Some(wanted), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_only_the_server_may_ask_cannot_be_asked_from_outside() {
+        for rest in [
+            "/pitlane/cancel/x",
+            "/pitlane",
+            "/PitLane/x",
+            "//pitlane/x",
+            "/./pitlane/x",
+            "/a/../pitlane/x",
+            "/%70itlane/x",
+            "/a/%2e%2e/pitlane/x",
+            "/%2Fpitlane%2Fx",
+            "/\\pitlane/x",
+            "/pitlane/../x",
+        ] {
+            if let Ok(uri) = format!("/toolbox/{ID}{rest}").parse::<Uri>() {
+                assert!(Target::of(&uri).is_err(), "{rest}");
+            }
+        }
+        assert!(sent(&format!("{ID}/files/pitlane")).is_some());
+        assert!(sent(&format!("{ID}/pitlanes")).is_some());
+    }
+
+    #[test]
+    fn only_an_id_names_a_sandbox() {
+        for path in ["/toolbox/", "/toolbox/name/files", "/toolbox/..%2Fapi", "/toolbox//files"] {
+            assert!(Target::of(&path.parse().unwrap()).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_long_path_is_cut_for_the_log_between_characters() {
+        let path = format!("/toolbox/{}", "é".repeat(300));
+        assert_eq!(loggable(&path).chars().count(), 200);
+        assert_eq!(loggable("/toolbox/x"), "/toolbox/x");
+    }
+}
