@@ -2,10 +2,14 @@
 //!
 //! [`Driver`] is the narrow waist of Pitlane: everything above it asks for sandboxes through these methods, everything
 //! below it makes them real. Above, nothing knows namespaces; below, nothing knows organizations, keys or HTTP.
+//! [`conformance`] says what every driver does; the `fake` (a feature) does it in memory.
 #![forbid(unsafe_code)]
 
+pub mod conformance;
 mod driver;
 mod error;
+#[cfg(feature = "fake")]
+pub mod fake;
 mod launch;
 
 pub use driver::{ByteStream, Connection, Driver, DriverEvent, Existing, Exit, Liveness};

@@ -1,0 +1,403 @@
+//! A driver in memory, for testing everything above the waist without root.
+//!
+//! Its sandboxes have no processes; whoever connects talks to a service that the test brought, which may keep files on
+//! the sandbox's [`Disk`]. It can be told to fail, to wait at a [`Gate`], and to have a sandbox end by itself. It notices callers that break the rules of
+//! [`Driver`]. All clones are one machine, which outlives whoever uses it.
+
+mod gate;
+mod http_service;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pitlane_model::{ImageName, SandboxId};
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+pub use self::gate::Gate;
+use self::gate::Hold;
+use crate::{
+    Cause, ConnectError, Connection, CreateError, DestroyError, Driver, DriverEvent, Existing,
+    Exit, Hello, ImageProgress, InventoryError, LaunchSpec, Liveness, PrepareImageError,
+    PreparedImage, StartError, StopError,
+};
+
+/// Bytes that fit into a connection before the other side reads.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Speaks for a sandbox's daemon on one connection.
+pub type Service =
+    Arc<dyn Fn(Inside, DuplexStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// What a service sees of the sandbox it speaks for.
+#[derive(Debug, Clone)]
+pub struct Inside {
+    /// Which one.
+    pub id: SandboxId,
+    /// What it was launched with.
+    pub spec: LaunchSpec,
+    /// Its files, kept as long as the sandbox.
+    pub disk: Disk,
+}
+
+/// Files by path, in memory. All clones are one disk.
+#[derive(Debug, Clone, Default)]
+pub struct Disk(Arc<Mutex<BTreeMap<String, Bytes>>>);
+
+impl Disk {
+    /// Writes a file, whether it exists or not.
+    pub fn write(&self, path: &str, content: Bytes) {
+        self.files().insert(path.to_owned(), content);
+    }
+
+    /// A file's content; `None` if it does not exist.
+    #[must_use]
+    pub fn read(&self, path: &str) -> Option<Bytes> {
+        self.files().get(path).cloned()
+    }
+
+    fn files(&self) -> MutexGuard<'_, BTreeMap<String, Bytes>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a fake driver can be told to fail at or wait in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// [`Driver::prepare_image`]
+    PrepareImage,
+    /// [`Driver::create`]
+    Create,
+    /// [`Driver::start`]
+    Start,
+    /// [`Driver::connect`]
+    Connect,
+    /// [`Driver::stop`]
+    Stop,
+    /// [`Driver::destroy`]
+    Destroy,
+    /// [`Driver::inventory`]
+    Inventory,
+}
+
+/// When an operation waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Nothing has happened yet.
+    Before,
+    /// Everything has happened, and the caller does not know.
+    After,
+}
+
+/// How an operation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The machine failed.
+    Host,
+    /// [`CreateError::Full`]; any other operation fails with `Host`.
+    Full,
+    /// [`CreateError::NoUser`]; any other operation fails with `Host`.
+    NoUser,
+}
+
+/// The cause of a failure that a test asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("failed as it was told to")]
+struct Told;
+
+/// A driver in memory.
+#[derive(Clone)]
+pub struct FakeDriver {
+    machine: Arc<Mutex<Machine>>,
+    events: mpsc::Sender<DriverEvent>,
+    reported: Arc<tokio::sync::Mutex<mpsc::Receiver<DriverEvent>>>,
+    service: Service,
+}
+
+#[derive(Default)]
+struct Machine {
+    images: HashSet<ImageName>,
+    sandboxes: BTreeMap<SandboxId, FakeSandbox>,
+    faults: VecDeque<(Operation, Fault)>,
+    holds: Vec<Hold>,
+    busy: BTreeSet<SandboxId>,
+    misuses: Vec<String>,
+}
+
+struct FakeSandbox {
+    spec: LaunchSpec,
+    disk: Disk,
+    /// Its open connections while it runs.
+    running: Option<JoinSet<()>>,
+}
+
+/// Marks a sandbox as being changed, until the call ends or is dropped.
+struct Busy {
+    machine: Arc<Mutex<Machine>>,
+    id: SandboxId,
+}
+
+impl FakeDriver {
+    /// A machine without sandboxes on which `service` speaks for every daemon.
+    #[must_use]
+    pub fn new(service: Service) -> Self {
+        let (events, reported) = mpsc::channel(4096);
+        Self {
+            machine: Arc::default(),
+            events,
+            reported: Arc::new(tokio::sync::Mutex::new(reported)),
+            service,
+        }
+    }
+
+    /// A machine whose daemons answer every HTTP/1.1 request with what `handler` makes of it.
+    pub fn answering<H>(handler: H) -> Self
+    where
+        H: Fn(&Inside, http::Request<Bytes>) -> http::Response<Bytes> + Send + Sync + 'static,
+    {
+        Self::new(http_service::service(handler))
+    }
+
+    /// Has the next call of `operation` that has no fault yet fail.
+    pub fn fail_next(&self, operation: Operation, fault: Fault) {
+        self.machine().faults.push_back((operation, fault));
+    }
+
+    /// Has the next call of `operation` wait until the gate is opened or dropped.
+    #[must_use]
+    pub fn hold_next(&self, operation: Operation, moment: Moment) -> Gate {
+        let (hold, gate) = gate::pair(operation, moment);
+        self.machine().holds.push(hold);
+        gate
+    }
+
+    /// Has a running sandbox end by itself; one that does not run stays as it is.
+    pub fn exit(&self, id: SandboxId, exit: Exit) {
+        let mut machine = self.machine();
+        let ended = machine.sandboxes.get_mut(&id).and_then(|sandbox| sandbox.running.take());
+        if ended.is_some() && self.events.try_send(DriverEvent::Exited { id, exit }).is_err() {
+            machine.misuses.push(format!("nobody listens; the exit of {id} is lost"));
+        }
+    }
+
+    /// Reports the end of a sandbox without ending it, as a report of an earlier run that comes late.
+    pub fn report_late_exit(&self, id: SandboxId) {
+        if self.events.try_send(DriverEvent::Exited { id, exit: Exit::Unknown }).is_err() {
+            self.machine().misuses.push(format!("nobody listens; the exit of {id} is lost"));
+        }
+    }
+
+    /// Takes a sandbox's disk away, as a disk failure would.
+    pub fn lose(&self, id: SandboxId) {
+        drop(self.machine().sandboxes.remove(&id));
+    }
+
+    /// Every sandbox there is, by id.
+    #[must_use]
+    pub fn existing(&self) -> Vec<Existing> {
+        self.machine().existing()
+    }
+
+    /// What a sandbox was last launched with.
+    #[must_use]
+    pub fn launched_with(&self, id: SandboxId) -> Option<LaunchSpec> {
+        self.machine().sandboxes.get(&id).map(|sandbox| sandbox.spec.clone())
+    }
+
+    /// How the rules of [`Driver`] were broken so far.
+    #[must_use]
+    pub fn misuses(&self) -> Vec<String> {
+        self.machine().misuses.clone()
+    }
+
+    fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits at a gate if there is one for this operation and moment.
+    async fn pass(&self, operation: Operation, moment: Moment, id: Option<SandboxId>) {
+        let hold = {
+            let mut machine = self.machine();
+            let position = machine.holds.iter().position(|hold| hold.is_for(operation, moment));
+            position.map(|position| machine.holds.remove(position))
+        };
+        if let Some(hold) = hold {
+            hold.wait(id).await;
+        }
+    }
+
+    fn fault(&self, operation: Operation) -> Option<Fault> {
+        let mut machine = self.machine();
+        let position = machine.faults.iter().position(|(of, _)| *of == operation)?;
+        machine.faults.remove(position).map(|(_, fault)| fault)
+    }
+
+    fn begin(&self, id: SandboxId) -> Busy {
+        let mut machine = self.machine();
+        if !machine.busy.insert(id) {
+            machine.misuses.push(format!("two calls for {id} at once"));
+        }
+        Busy { machine: Arc::clone(&self.machine), id }
+    }
+}
+
+impl fmt::Debug for FakeDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeDriver").field("existing", &self.existing()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner).busy.remove(&self.id);
+    }
+}
+
+impl Machine {
+    fn existing(&self) -> Vec<Existing> {
+        let liveness = |sandbox: &FakeSandbox| match sandbox.running {
+            Some(_) => Liveness::Running,
+            None => Liveness::Stopped,
+        };
+        self.sandboxes
+            .iter()
+            .map(|(id, sandbox)| Existing { id: *id, liveness: liveness(sandbox) })
+            .collect()
+    }
+}
+
+fn told() -> Cause {
+    Told.into()
+}
+
+fn hello() -> Hello {
+    Hello { daemon_version: "0.0.0".to_owned() }
+}
+
+#[async_trait]
+impl Driver for FakeDriver {
+    async fn prepare_image(
+        &self,
+        image: &ImageName,
+        progress: mpsc::Sender<ImageProgress>,
+    ) -> Result<PreparedImage, PrepareImageError> {
+        self.pass(Operation::PrepareImage, Moment::Before, None).await;
+        if self.fault(Operation::PrepareImage).is_some() {
+            return Err(PrepareImageError::Host { image: image.clone(), cause: told() });
+        }
+        // A full channel drops steps, as documented.
+        drop(progress.try_send(ImageProgress { step: "pretending".to_owned(), done: 1, total: 1 }));
+        self.machine().images.insert(image.clone());
+        self.pass(Operation::PrepareImage, Moment::After, None).await;
+        Ok(PreparedImage { size_bytes: 1 << 20 })
+    }
+
+    async fn create(&self, spec: &LaunchSpec) -> Result<Hello, CreateError> {
+        let id = spec.id;
+        let _busy = self.begin(id);
+        self.pass(Operation::Create, Moment::Before, Some(id)).await;
+        match self.fault(Operation::Create) {
+            None => {}
+            Some(Fault::Host) => return Err(CreateError::Host { id, cause: told() }),
+            Some(Fault::Full) => return Err(CreateError::Full),
+            Some(Fault::NoUser) => return Err(CreateError::NoUser { user: spec.user.clone() }),
+        }
+        {
+            let mut machine = self.machine();
+            if !machine.images.contains(&spec.image) {
+                return Err(CreateError::NoImage { image: spec.image.clone() });
+            }
+            if machine.sandboxes.contains_key(&id) {
+                return Err(CreateError::Exists { id });
+            }
+            let sandbox = FakeSandbox {
+                spec: spec.clone(),
+                disk: Disk::default(),
+                running: Some(JoinSet::new()),
+            };
+            machine.sandboxes.insert(id, sandbox);
+        }
+        self.pass(Operation::Create, Moment::After, Some(id)).await;
+        Ok(hello())
+    }
+
+    async fn start(&self, spec: &LaunchSpec) -> Result<Hello, StartError> {
+        let id = spec.id;
+        let _busy = self.begin(id);
+        self.pass(Operation::Start, Moment::Before, Some(id)).await;
+        if self.fault(Operation::Start).is_some() {
+            return Err(StartError::Host { id, cause: told() });
+        }
+        {
+            let mut machine = self.machine();
+            let sandbox = machine.sandboxes.get_mut(&id).ok_or(StartError::NotFound { id })?;
+            sandbox.spec = spec.clone();
+            sandbox.running.get_or_insert_with(JoinSet::new);
+        }
+        self.pass(Operation::Start, Moment::After, Some(id)).await;
+        Ok(hello())
+    }
+
+    async fn connect(&self, id: SandboxId) -> Result<Connection, ConnectError> {
+        self.pass(Operation::Connect, Moment::Before, Some(id)).await;
+        if self.fault(Operation::Connect).is_some() {
+            return Err(ConnectError::Host { id, cause: told() });
+        }
+        let (ours, theirs) = tokio::io::duplex(BUFFER_BYTES);
+        let mut machine = self.machine();
+        let sandbox = machine.sandboxes.get_mut(&id).ok_or(ConnectError::NotRunning { id })?;
+        let connections = sandbox.running.as_mut().ok_or(ConnectError::NotRunning { id })?;
+        while connections.try_join_next().is_some() {}
+        let inside = Inside { id, spec: sandbox.spec.clone(), disk: sandbox.disk.clone() };
+        connections.spawn((self.service)(inside, theirs));
+        Ok(Box::new(ours))
+    }
+
+    async fn stop(&self, id: SandboxId, _force: bool) -> Result<(), StopError> {
+        let _busy = self.begin(id);
+        self.pass(Operation::Stop, Moment::Before, Some(id)).await;
+        if self.fault(Operation::Stop).is_some() {
+            return Err(StopError::Host { id, cause: told() });
+        }
+        {
+            let mut machine = self.machine();
+            let sandbox = machine.sandboxes.get_mut(&id).ok_or(StopError::NotFound { id })?;
+            drop(sandbox.running.take());
+        }
+        self.pass(Operation::Stop, Moment::After, Some(id)).await;
+        Ok(())
+    }
+
+    async fn destroy(&self, id: SandboxId) -> Result<(), DestroyError> {
+        let _busy = self.begin(id);
+        self.pass(Operation::Destroy, Moment::Before, Some(id)).await;
+        if self.fault(Operation::Destroy).is_some() {
+            return Err(DestroyError::Host { id, cause: told() });
+        }
+        drop(self.machine().sandboxes.remove(&id));
+        self.pass(Operation::Destroy, Moment::After, Some(id)).await;
+        Ok(())
+    }
+
+    async fn inventory(&self) -> Result<Vec<Existing>, InventoryError> {
+        self.pass(Operation::Inventory, Moment::Before, None).await;
+        if self.fault(Operation::Inventory).is_some() {
+            return Err(InventoryError::Host { cause: told() });
+        }
+        let existing = self.existing();
+        self.pass(Operation::Inventory, Moment::After, None).await;
+        Ok(existing)
+    }
+
+    async fn next_event(&self) -> Option<DriverEvent> {
+        self.reported.lock().await.recv().await
+    }
+}
+
+#[cfg(test)]
+mod tests;
