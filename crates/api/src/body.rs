@@ -19,7 +19,7 @@ pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// How long a control plane request's body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// A JSON body, whatever content type it claims; or a JSON answer.
+/// A body that is a JSON object, whatever content type it claims; or a JSON answer.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
 
@@ -46,6 +46,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
                 ));
             }
         };
+        // A list would be taken for an object's fields in their order of declaration.
+        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            return Err(Refusal::bad_request("the body must be a JSON object"));
+        }
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|error| Refusal::bad_request(format!("the body is not valid: {error}")))

@@ -22,6 +22,8 @@ pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
         .route("/api/api-keys/{name}", get(keys::read).delete(keys::delete))
         .route("/api/sandbox", get(sandboxes::list).post(sandboxes::create))
         .route("/api/sandbox/paginated", get(sandboxes::list_by_page))
+        // The reference has it, and no sandbox may be taken for it.
+        .route("/api/sandbox/for-runner", get(reference::unrouted))
         .route("/api/sandbox/{idOrName}", get(sandboxes::read).delete(sandboxes::delete))
         .route("/api/sandbox/{idOrName}/start", post(sandboxes::start))
         .route("/api/sandbox/{idOrName}/stop", post(sandboxes::stop))

@@ -1,0 +1,16 @@
+//! The rim over real TCP, with the platform above a fake driver.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and its helpers with it"
+)]
+
+mod control_plane;
+mod coverage;
+mod daemon;
+mod driver;
+mod event_channel;
+mod http;
+mod server;
+mod toolbox;

@@ -1,0 +1,143 @@
+//! A server of one test's own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use pitlane_api::{Api, ApiSettings};
+use pitlane_control::{AddSnapshot, Clock, Control, Parts, Policy, Random};
+use pitlane_model::{
+    ApiKey, ImageName, KeyHash, KeyId, Limits, OrganizationId, Permission, Timestamp,
+};
+use pitlane_store::{Organization, Store};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::daemon::Seen;
+use crate::driver::TestDriver;
+use crate::http::{Answer, DEADLINE, call, request};
+
+const KEY: &str = "dtn_first";
+const OTHER_KEY: &str = "dtn_other";
+
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) key: String,
+    /// What daemons were asked.
+    pub(crate) seen: Seen,
+    driver: Arc<TestDriver>,
+    stop: CancellationToken,
+    serving: tokio::sync::Mutex<JoinSet<()>>,
+    _state: TempDir,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        let state = tempfile::tempdir().unwrap();
+        let store = Store::open(&state.path().join("test.db")).unwrap();
+        for (number, text) in [(1, KEY), (2, OTHER_KEY)] {
+            let (organization, key) = organization(number, text);
+            store.insert_organization(organization, key).await.unwrap();
+        }
+        let seen = Seen::new();
+        let driver = Arc::new(TestDriver::new(seen.clone()));
+        let parts = Parts {
+            store,
+            driver: Arc::<TestDriver>::clone(&driver),
+            clock: Clock::system(),
+            random: Random::system(),
+            policy: Policy::standard(),
+        };
+        let control = Control::start(parts).await.unwrap();
+        let snapshot = AddSnapshot {
+            name: "default".to_owned(),
+            image: ImageName::new("debian").unwrap(),
+            limits: Limits::DEFAULT,
+        };
+        control.snapshots().add(snapshot, mpsc::channel(1).0).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let settings = ApiSettings {
+            version: "0.0.0-test".to_owned(),
+            public_url: None,
+            max_connections: 1000,
+        };
+        let stop = CancellationToken::new();
+        let mut serving = JoinSet::new();
+        serving.spawn(Api::new(control, settings).serve(listener, stop.clone()));
+        let serving = tokio::sync::Mutex::new(serving);
+        Self { address, key: KEY.to_owned(), seen, driver, stop, serving, _state: state }
+    }
+
+    /// The key of another organization.
+    pub(crate) fn other_organization(&self) -> String {
+        OTHER_KEY.to_owned()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        call(self.address, request(Method::GET, path, Some(&self.key), "")).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        call(self.address, request(Method::POST, path, Some(&self.key), body.to_owned())).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        call(self.address, request(Method::DELETE, path, Some(&self.key), "")).await
+    }
+
+    /// Makes a plain sandbox and returns its id.
+    pub(crate) async fn create(&self) -> String {
+        let answer = self.post("/api/sandbox", "{}").await;
+        answer.json()["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Asks for `path` until the answer is as wanted.
+    pub(crate) async fn eventually(&self, path: &str, is_wanted: impl Fn(&Answer) -> bool) {
+        let asking = async {
+            while !is_wanted(&self.get(path).await) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, asking).await.expect("it never became so");
+    }
+
+    pub(crate) fn fail_next_create(&self, cause: &'static str) {
+        self.driver.fail_next_create(cause);
+    }
+
+    /// Has the server stop in good order.
+    pub(crate) async fn stop(&self) {
+        self.stop.cancel();
+        let mut serving = self.serving.lock().await;
+        tokio::time::timeout(DEADLINE, serving.join_next()).await.unwrap().unwrap().unwrap();
+    }
+
+    /// Has the server end at once.
+    pub(crate) async fn cut_off(&self) {
+        self.serving.lock().await.shutdown().await;
+    }
+}
+
+fn organization(number: u8, key: &str) -> (Organization, ApiKey) {
+    let organization = OrganizationId::from_random([number; 16]);
+    let now = Timestamp::from_micros(1_787_227_200_000_000);
+    let row = Organization { id: organization, name: number.to_string(), created_at: now };
+    let key = ApiKey {
+        id: KeyId::from_random([number; 16]),
+        organization,
+        name: "administrator".to_owned(),
+        hash: KeyHash(Sha256::digest(key).into()),
+        hint: "dtn_…".to_owned(),
+        permissions: Permission::ALL.to_vec(),
+        created_at: now,
+        expires_at: None,
+    };
+    (row, key)
+}
