@@ -130,12 +130,12 @@ table ip {table} {{
         type filter hook input priority filter - 5; policy accept;
         iifname != "{link}" accept
         ip saddr {subnet} ip daddr != {subnet} ip daddr @allowed accept
-        drop
+        reject with icmp admin-prohibited
     }}
     chain forward {{
         type filter hook forward priority filter - 5; policy accept;
         iifname "{link}" ip saddr != {subnet} drop
-        iifname "{link}" ct status dnat ip daddr != @allowed drop
+        iifname "{link}" ct status dnat ip daddr != @allowed reject with icmp admin-prohibited
         iifname "{link}" tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
         iifname "{link}" accept
         oifname "{link}" ct state established,related accept

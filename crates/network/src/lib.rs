@@ -11,6 +11,8 @@ mod egress;
 mod firewall;
 mod link;
 mod netlink;
+#[cfg(test)]
+mod privileged;
 mod resident;
 mod resolver;
 mod router;

@@ -114,6 +114,7 @@ pub(crate) fn link(
         .execute(
             Batch::default()
                 .set_up(LOOPBACK_INDEX)
+                .set_up(INSIDE_INDEX)
                 .add_address(INSIDE_INDEX, address, 32)
                 .add_route(Route {
                     destination: gateway,
@@ -136,6 +137,8 @@ pub(crate) fn link(
                 }),
         )
         .map_err(refused)?;
+    // The first answer to the sandbox must not be lost: a resolver's client would wait for seconds.
+    router.netlink.wait_for_carrier(index).map_err(refused)?;
     Ok(Link { namespace, address, gateway })
 }
 
@@ -171,7 +174,7 @@ fn add_pair(
                 name: INSIDE,
                 index: INSIDE_INDEX,
                 hardware_address: sandbox_hardware_address(slot),
-                is_up: true,
+                is_up: false,
             },
             namespace: namespace.as_fd(),
         }));

@@ -7,6 +7,8 @@ mod message;
 mod request;
 
 use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
@@ -16,6 +18,10 @@ use message::Messages;
 pub(crate) use request::{
     Batch, End, HardwareAddress, Link, Neighbour, Pair, Route, RouteFound, links, routes,
 };
+
+/// How long an interface may take to get its carrier, and how often it is looked at.
+const CARRIER_DEADLINE: Duration = Duration::from_secs(5);
+const CARRIER_INTERVAL: Duration = Duration::from_micros(200);
 
 /// A request that the kernel refused, or a socket that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,18 +83,27 @@ impl Netlink {
 
     /// The interface of that name, if there is one.
     pub(crate) fn find_link(&mut self, name: &str) -> Result<Option<Link>, NetlinkError> {
-        const REQUEST: &str = "find link";
-        self.send(&request::find_link(name), REQUEST)?;
-        let received = self.receive(REQUEST)?;
-        for message in Messages::new(received) {
-            match message.acknowledgement() {
-                Some(Some(Errno::NODEV)) => return Ok(None),
-                Some(Some(errno)) => return Err(NetlinkError { request: REQUEST, errno }),
-                Some(None) => {}
-                None => return Ok(Link::read(&message)),
+        self.find(&request::link_named(name), "find link")
+    }
+
+    /// Waits until packets can leave by an interface that is up.
+    ///
+    /// When the second end of a veth pair comes up, the kernel tells the first by way of a queue of its own, and
+    /// drops without a word what is sent before. Asking for the interface makes newer kernels do that work at once;
+    /// older ones need a moment.
+    pub(crate) fn wait_for_carrier(&mut self, index: u32) -> Result<(), NetlinkError> {
+        const REQUEST: &str = "wait for the carrier";
+        let deadline = Instant::now() + CARRIER_DEADLINE;
+        loop {
+            match self.find(&request::link(index), REQUEST)? {
+                Some(link) if link.is_operational => return Ok(()),
+                None => return Err(NetlinkError { request: REQUEST, errno: Errno::NODEV }),
+                Some(_) if Instant::now() > deadline => {
+                    return Err(NetlinkError { request: REQUEST, errno: Errno::TIMEDOUT });
+                }
+                Some(_) => thread::park_timeout(CARRIER_INTERVAL),
             }
         }
-        Ok(None)
     }
 
     /// Every interface of the namespace.
@@ -99,6 +114,20 @@ impl Netlink {
     /// Every IPv4 route of the namespace, of every table.
     pub(crate) fn routes(&mut self) -> Result<Vec<RouteFound>, NetlinkError> {
         self.dump("list routes", &routes(), RouteFound::read)
+    }
+
+    fn find(&mut self, bytes: &[u8], request: &'static str) -> Result<Option<Link>, NetlinkError> {
+        self.send(bytes, request)?;
+        let received = self.receive(request)?;
+        for message in Messages::new(received) {
+            match message.acknowledgement() {
+                Some(Some(Errno::NODEV)) => return Ok(None),
+                Some(Some(errno)) => return Err(NetlinkError { request, errno }),
+                Some(None) => {}
+                None => return Ok(Link::read(&message)),
+            }
+        }
+        Ok(None)
     }
 
     fn dump<T>(

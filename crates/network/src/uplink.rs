@@ -70,12 +70,14 @@ pub(crate) async fn connect(
         let made = link_name.clone();
         router.run(move |router| make_pair(&mut router.netlink, &namespace, &made)).await??;
     }
-    far.run(move |far| {
-        firewall::load(&rules).map_err(UplinkError::Firewall)?;
-        set_up_far(&mut far.netlink, &link_name, subnet)
-    })
-    .await??;
-    router.run(move |router| set_up_near(&mut router.netlink, subnet)).await?
+    let far_index = far
+        .run(move |far| {
+            firewall::load(&rules).map_err(UplinkError::Firewall)?;
+            set_up_far(&mut far.netlink, &link_name, subnet)
+        })
+        .await??;
+    router.run(move |router| set_up_near(&mut router.netlink, subnet)).await??;
+    far.run(move |far| far.netlink.wait_for_carrier(far_index)).await?.map_err(UplinkError::Netlink)
 }
 
 /// Takes the rules and the link out of the far namespace.
@@ -166,7 +168,8 @@ fn make_pair(
         .map_err(UplinkError::Netlink)
 }
 
-fn set_up_far(far: &mut Netlink, name: &str, subnet: Subnet) -> Result<(), UplinkError> {
+/// Sets the far end up and answers its index.
+fn set_up_far(far: &mut Netlink, name: &str, subnet: Subnet) -> Result<u32, UplinkError> {
     let refused = UplinkError::Netlink;
     let missing = NetlinkError { request: "find the uplink", errno: Errno::NODEV };
     let link = far.find_link(name).map_err(refused)?.ok_or(refused(missing))?.index;
@@ -175,16 +178,17 @@ fn set_up_far(far: &mut Netlink, name: &str, subnet: Subnet) -> Result<(), Uplin
         // Left as it is at the end: by then others may count on it.
         .and_then(|()| sysctl::ensure("ipv4/ip_forward", "1"))
         .map_err(UplinkError::Setting)?;
-    far.execute(Batch::default().set_up(link).add_address(link, subnet.uplink_far(), 31).add_route(
-        Route {
+    far.execute(
+        Batch::default().set_up(link).add_address(link, subnet.uplink_far(), 31).add_route(Route {
             destination: subnet.network().network(),
             prefix: subnet.network().prefix_len(),
             link,
             gateway: Some(subnet.uplink_near()),
             source: None,
-        },
-    ))
-    .map_err(refused)
+        }),
+    )
+    .map_err(refused)?;
+    Ok(link)
 }
 
 fn set_up_near(router: &mut Netlink, subnet: Subnet) -> Result<(), UplinkError> {

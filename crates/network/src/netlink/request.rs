@@ -22,10 +22,12 @@ const CREATE: u16 = 0x400;
 
 const AF_INET: u8 = 2;
 const IFF_UP: u32 = 1;
+const IF_OPER_UP: u8 = 6;
 
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_LINK: u16 = 5;
+const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
@@ -65,7 +67,7 @@ pub(crate) struct Batch {
     names: Vec<&'static str>,
 }
 
-/// One end of a veth pair.
+/// One end of a veth pair. Only the one made here can be up from the start: the kernel makes the peer before it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct End<'a> {
     pub(crate) name: &'a str,
@@ -216,6 +218,8 @@ impl Batch {
 pub(crate) struct Link {
     pub(crate) index: u32,
     pub(crate) name: String,
+    /// Whether packets can leave by it.
+    pub(crate) is_operational: bool,
     /// The index that a veth's peer has in its own namespace.
     pub(crate) peer: Option<u32>,
 }
@@ -225,13 +229,19 @@ impl Link {
         if !message.is(RTM_NEWLINK) {
             return None;
         }
-        let mut link = Self { index: word(message.body, 4)?, name: String::new(), peer: None };
+        let mut link = Self {
+            index: word(message.body, 4)?,
+            name: String::new(),
+            is_operational: false,
+            peer: None,
+        };
         for (kind, content) in message.attributes(LINK_HEADER) {
             match kind {
                 IFLA_IFNAME => {
                     let text = content.strip_suffix(&[0]).unwrap_or(content);
                     link.name = String::from_utf8_lossy(text).into_owned();
                 }
+                IFLA_OPERSTATE => link.is_operational = content == [IF_OPER_UP],
                 IFLA_LINK => link.peer = word(content, 0),
                 _ => {}
             }
@@ -284,7 +294,14 @@ pub(crate) fn routes() -> Vec<u8> {
 }
 
 /// Asks for one interface.
-pub(super) fn find_link(name: &str) -> Vec<u8> {
+pub(super) fn link(index: u32) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.message(RTM_GETLINK, REQUEST, 0, |writer| write_link_header(writer, index, false));
+    writer.into_bytes()
+}
+
+/// Asks for one interface.
+pub(super) fn link_named(name: &str) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.message(RTM_GETLINK, REQUEST, 0, |writer| {
         write_link_header(writer, 0, false);
