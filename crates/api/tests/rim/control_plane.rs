@@ -1,6 +1,7 @@
 //! The control plane, as clients see it.
 
 use http::{Method, StatusCode};
+use pitlane_driver::fake::Fault;
 use serde_json::{Value, json};
 
 use crate::http::{call, raw, request};
@@ -179,11 +180,25 @@ async fn errors_say_what_the_reference_says() {
 #[tokio::test]
 async fn a_failure_inside_is_told_by_its_number_alone() {
     let server = Server::start().await;
-    server.fail_next_create("the secret path /var/lib/pitlane is on fire");
+    server.fail_next_create(Fault::Host);
     let answer = server.post("/api/sandbox", "{}").await;
     let id = answer.headers["x-request-id"].to_str().unwrap();
     let wanted = format!("the sandbox could not be created (request {id})");
     assert_eq!(answer.refusal(), (500, wanted));
+}
+
+#[tokio::test]
+async fn a_failure_that_the_caller_can_mend_says_how() {
+    let server = Server::start().await;
+    for (fault, wanted) in [
+        (Fault::Full, (503, "this machine has no room for another sandbox")),
+        (Fault::NoUser, (400, "the image has no user \"daytona\"")),
+    ] {
+        server.fail_next_create(fault);
+        let (status, message) = server.post("/api/sandbox", "{}").await.refusal();
+        assert_eq!((status, &*message), wanted);
+    }
+    server.stop().await;
 }
 
 #[tokio::test]

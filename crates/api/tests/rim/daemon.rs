@@ -50,7 +50,7 @@ impl Seen {
                 changes.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(super::http::DEADLINE, waiting).await.expect("never heard")
+        tokio::time::timeout(crate::http::DEADLINE, waiting).await.expect("never heard")
     }
 
     fn note(&self, request: &Request<Incoming>) {

@@ -9,7 +9,6 @@
 mod control_plane;
 mod coverage;
 mod daemon;
-mod driver;
 mod event_channel;
 mod http;
 mod server;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 use pitlane_api::{Api, ApiSettings};
 use pitlane_control::{AddSnapshot, Clock, Control, Parts, Policy, Random};
+use pitlane_driver::fake::{FakeDriver, Fault, Operation};
 use pitlane_model::{
     ApiKey, ImageName, KeyHash, KeyId, Limits, OrganizationId, Permission, Timestamp,
 };
@@ -18,8 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::daemon::Seen;
-use crate::driver::TestDriver;
+use crate::daemon::{self, Seen};
 use crate::http::{Answer, DEADLINE, call, request};
 
 const KEY: &str = "dtn_first";
@@ -31,7 +31,7 @@ pub(crate) struct Server {
     pub(crate) key: String,
     /// What daemons were asked.
     pub(crate) seen: Seen,
-    driver: Arc<TestDriver>,
+    driver: FakeDriver,
     stop: CancellationToken,
     serving: tokio::sync::Mutex<JoinSet<()>>,
     _state: TempDir,
@@ -46,10 +46,13 @@ impl Server {
             store.insert_organization(organization, key).await.unwrap();
         }
         let seen = Seen::new();
-        let driver = Arc::new(TestDriver::new(seen.clone()));
+        let heard = seen.clone();
+        let driver = FakeDriver::new(Arc::new(move |_inside, stream| {
+            Box::pin(daemon::serve(stream, heard.clone()))
+        }));
         let parts = Parts {
             store,
-            driver: Arc::<TestDriver>::clone(&driver),
+            driver: Arc::new(driver.clone()),
             clock: Clock::system(),
             random: Random::system(),
             policy: Policy::standard(),
@@ -108,8 +111,8 @@ impl Server {
         tokio::time::timeout(DEADLINE, asking).await.expect("it never became so");
     }
 
-    pub(crate) fn fail_next_create(&self, cause: &'static str) {
-        self.driver.fail_next_create(cause);
+    pub(crate) fn fail_next_create(&self, fault: Fault) {
+        self.driver.fail_next(Operation::Create, fault);
     }
 
     /// Has the server stop in good order.
@@ -117,6 +120,7 @@ impl Server {
         self.stop.cancel();
         let mut serving = self.serving.lock().await;
         tokio::time::timeout(DEADLINE, serving.join_next()).await.unwrap().unwrap().unwrap();
+        assert_eq!(self.driver.misuses(), [""; 0]);
     }
 
     /// Has the server end at once.
