@@ -14,7 +14,7 @@ use pitlane_driver::{
 };
 use pitlane_image::Images;
 use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId};
-use pitlane_network::{Router, RouterError};
+use pitlane_network::{OpenRouterError, Router, RouterConfig};
 use pitlane_sys::{Hierarchies, HierarchyError, SyscallError, sealed_memory_file};
 use rustix::process::Signal;
 use tokio::io::unix::AsyncFd;
@@ -89,7 +89,7 @@ pub enum StartEngineError {
     Launcher(#[source] Cause),
     /// The network cannot be set up.
     #[error("cannot set up the network")]
-    Network(#[from] RouterError),
+    Network(#[from] OpenRouterError),
     /// A system call that every Linux of the supported versions has failed.
     #[error("cannot start")]
     Syscall(#[from] SyscallError),
@@ -114,12 +114,9 @@ impl Engine {
     pub async fn start(config: EngineConfig) -> Result<Self, StartEngineError> {
         let handle = tokio::runtime::Handle::current();
         let (events, received) = mpsc::channel(1024);
-        let inner = tokio::task::spawn_blocking(move || {
-            let _context = handle.enter();
-            Inner::start(config, events)
-        })
-        .await
-        .map_err(|cause| StartEngineError::Launcher(Box::new(cause)))??;
+        let inner = tokio::task::spawn_blocking(move || Inner::start(config, events, handle))
+            .await
+            .map_err(|cause| StartEngineError::Launcher(Box::new(cause)))??;
         Ok(Self { inner: Arc::new(inner).adopt(), events: tokio::sync::Mutex::new(received) })
     }
 
@@ -148,6 +145,7 @@ impl Inner {
     fn start(
         config: EngineConfig,
         events: mpsc::Sender<DriverEvent>,
+        handle: tokio::runtime::Handle,
     ) -> Result<Self, StartEngineError> {
         let EngineConfig {
             state,
@@ -172,10 +170,16 @@ impl Inner {
             Disks::open(&state).map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
         let launcher = Launcher::find_or_start(&run, &launcher)
             .map_err(|cause| StartEngineError::Launcher(Box::new(cause)))?;
-        let router = Arc::new(open_router(&launcher, network)?);
+        let router = Arc::new(handle.block_on(open_router(&launcher, network))?);
         let slots = Slots::new(SLOT_COUNT, first_id);
         let daemon = sealed_memory_file("pitlane-daemon", &daemon)?;
-        let preparer = Arc::new(Preparer { launcher: launcher.clone(), disks, router, groups });
+        let preparer = Arc::new(Preparer {
+            launcher: launcher.clone(),
+            disks,
+            router,
+            groups,
+            runtime: handle,
+        });
         let pool = Pool::start(Arc::clone(&preparer), slots.clone(), prepared)
             .map_err(folder_error(&state))?;
         let inner = Self {
@@ -495,16 +499,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn open_router(
+/// Takes over the router that the launcher holds, or makes one for it to hold.
+async fn open_router(
     launcher: &Launcher,
-    config: pitlane_network::RouterConfig,
+    config: RouterConfig,
 ) -> Result<Router, StartEngineError> {
     const NAME: &str = "router";
     let launcher_error = |cause: LauncherError| StartEngineError::Launcher(Box::new(cause));
     if let Some(namespace) = launcher.recall(NAME).map_err(launcher_error)? {
-        return Ok(Router::adopt(namespace, config)?);
+        return Ok(Router::adopt(namespace, config).await?);
     }
-    let router = Router::create(config)?;
+    let router = Router::create(config).await?;
     launcher.keep(NAME, router.namespace()).map_err(launcher_error)?;
     Ok(router)
 }

@@ -9,6 +9,8 @@ use pitlane_model::{Limits, NetworkPolicy};
 use pitlane_network::{LinkError, Router};
 use pitlane_sys::{Context as _, DetachedMount, Group, SyscallError};
 
+use tokio::runtime::Handle;
+
 use crate::disk::{self, DiskError, Disks};
 use crate::launcher::{Launcher, LauncherError};
 use crate::layer::{self, Devices, Fresh, Layers};
@@ -78,6 +80,8 @@ pub(crate) struct Preparer {
     pub(crate) disks: Disks,
     pub(crate) router: Arc<Router>,
     pub(crate) groups: Group,
+    /// Where the router's answers are awaited; preparations block.
+    pub(crate) runtime: Handle,
 }
 
 impl Preparer {
@@ -126,10 +130,13 @@ impl Preparer {
         policy: NetworkPolicy,
     ) -> Result<(OwnedFd, Option<Ipv4Addr>), LinkError> {
         match policy {
-            NetworkPolicy::Open => {
-                self.router.link(slot.number()).map(|link| (link.namespace, Some(link.gateway)))
+            NetworkPolicy::Open => self
+                .runtime
+                .block_on(self.router.link(slot.number()))
+                .map(|link| (link.namespace, Some(link.gateway))),
+            NetworkPolicy::Blocked => {
+                self.runtime.block_on(self.router.isolated()).map(|namespace| (namespace, None))
             }
-            NetworkPolicy::Blocked => self.router.isolated().map(|namespace| (namespace, None)),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::slot::Slot;
 pub(crate) struct Running {
     pub(crate) process: Arc<FirstProcess>,
     pub(crate) socket: SocketFile,
+    /// Removed with the value; limits and counts in the meantime.
     pub(crate) groups: Groups,
     /// What its daemon said when it was ready; unknown for one that an earlier server started.
     pub(crate) hello: Option<Hello>,
