@@ -62,8 +62,8 @@ pub(crate) async fn rim(mut request: Request, next: Next) -> Response {
         response.headers_mut().insert(X_REQUEST_ID.clone(), value);
     }
     let route = match response.extensions().get::<Route>() {
+        _ if path.starts_with(toolbox::PREFIX) => toolbox::loggable(&path),
         Some(Route(route)) => route.as_str(),
-        None if path.starts_with(toolbox::PREFIX) => toolbox::loggable(&path),
         None => "unmatched",
     };
     tracing::info!(

@@ -11,5 +11,6 @@ mod coverage;
 mod daemon;
 mod event_channel;
 mod http;
+mod log;
 mod server;
 mod toolbox;
