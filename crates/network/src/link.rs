@@ -13,7 +13,7 @@ use pitlane_sys::{SyscallError, new_network_namespace};
 use crate::netlink::{Batch, End, HardwareAddress, Neighbour, Netlink, NetlinkError, Pair, Route};
 use crate::resident::{Resident, ResidentGone};
 use crate::subnet::{SlotRangeError, Subnet};
-use crate::sysctl::{self, SettingError};
+use crate::sysctl::{SettingError, Views};
 
 /// The interface that a sandbox sees.
 const INSIDE: &str = "eth0";
@@ -71,8 +71,8 @@ pub enum LinkError {
 }
 
 /// Makes a namespace with nothing but its loopback. Leaves the thread in it.
-pub(crate) fn isolate() -> Result<OwnedFd, LinkError> {
-    let namespace = new_sandbox_namespace()?;
+pub(crate) fn isolate(router: &mut Resident) -> Result<OwnedFd, LinkError> {
+    let namespace = new_sandbox_namespace(&mut router.settings)?;
     let mut inside = Netlink::open().map_err(LinkError::Loopback)?;
     inside.execute(Batch::default().set_up(LOOPBACK_INDEX)).map_err(LinkError::Loopback)?;
     Ok(namespace)
@@ -88,7 +88,7 @@ pub(crate) fn link(
     let address = subnet.address(slot)?;
     let gateway = subnet.gateway();
     let refused = |cause| LinkError::Netlink { slot, cause };
-    let namespace = new_sandbox_namespace()?;
+    let namespace = new_sandbox_namespace(&mut router.settings)?;
     let index = add_pair(&mut router.netlink, &namespace, slot, indices).map_err(refused)?;
     // A link of an earlier holder of the slot may linger: the new route takes the place of the old one.
     router
@@ -142,13 +142,15 @@ pub(crate) fn link(
     Ok(Link { namespace, address, gateway })
 }
 
-fn new_sandbox_namespace() -> Result<OwnedFd, LinkError> {
+fn new_sandbox_namespace(views: &mut Views) -> Result<OwnedFd, LinkError> {
     let namespace = new_network_namespace().map_err(LinkError::Namespace)?;
-    // Every sandbox is its own machine, so its users may listen on any port and ping.
-    let prepared = sysctl::write("ipv4/ip_unprivileged_port_start", "0")
-        .and_then(|()| sysctl::write("ipv4/ping_group_range", "0 4294967294"))
+    let prepared = views.next().and_then(|settings| {
+        // Every sandbox is its own machine, so its users may listen on any port and ping.
+        settings.write("ipv4/ip_unprivileged_port_start", "0")?;
+        settings.write("ipv4/ping_group_range", "0 4294967294")?;
         // There is no IPv6 path, and an address that leads nowhere makes programs wait. The loopback keeps ::1.
-        .and_then(|()| sysctl::write_if_present("ipv6/conf/default/disable_ipv6", "1"));
+        settings.write_if_present("ipv6/conf/default/disable_ipv6", "1")
+    });
     prepared.map_err(LinkError::Setting)?;
     Ok(namespace)
 }

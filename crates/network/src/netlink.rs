@@ -16,8 +16,9 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use message::Messages;
 pub(crate) use request::{
-    Batch, End, HardwareAddress, Link, Neighbour, Pair, Route, RouteFound, links, routes,
+    AddressFound, Batch, End, HardwareAddress, Link, Neighbour, Pair, Route, RouteFound,
 };
+use request::{addresses, links, routes};
 
 /// How long an interface may take to get its carrier, and how often it is looked at.
 const CARRIER_DEADLINE: Duration = Duration::from_secs(5);
@@ -109,6 +110,11 @@ impl Netlink {
     /// Every interface of the namespace.
     pub(crate) fn links(&mut self) -> Result<Vec<Link>, NetlinkError> {
         self.dump("list links", &links(), Link::read)
+    }
+
+    /// Every IPv4 address of the namespace.
+    pub(crate) fn addresses(&mut self) -> Result<Vec<AddressFound>, NetlinkError> {
+        self.dump("list addresses", &addresses(), AddressFound::read)
     }
 
     /// Every IPv4 route of the namespace, of every table.

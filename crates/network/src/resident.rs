@@ -12,6 +12,7 @@ use pitlane_sys::{SyscallError, enter_network, new_network_namespace};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::netlink::{Netlink, NetlinkError};
+use crate::sysctl::Views;
 
 /// How many pieces of work wait at most; who brings more waits for room.
 const QUEUE: usize = 64;
@@ -30,6 +31,8 @@ pub(crate) struct Residents {
 pub(crate) struct Resident {
     /// A socket of the thread's namespace.
     pub(crate) netlink: Netlink,
+    /// The settings of the namespaces that the thread goes through.
+    pub(crate) settings: Views,
 }
 
 /// Why no thread could be settled in a namespace.
@@ -132,7 +135,7 @@ fn live(
     let mut resident = match resident {
         Ok(netlink) => {
             drop(settled.send(Ok(())));
-            Resident { netlink }
+            Resident { netlink, settings: Views::default() }
         }
         Err(error) => {
             drop(settled.send(Err(error)));

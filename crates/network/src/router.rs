@@ -7,6 +7,7 @@
 //! The namespace is the kernel's, not this process's: it lives on, with every link in it, while a launcher or a
 //! sandbox's link needs it, and a server that starts again adopts it. Names do not resolve in between.
 
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -56,6 +57,17 @@ pub enum OpenRouterError {
     /// A setting of the router cannot be written.
     #[error("cannot prepare the router")]
     Setting(#[source] SettingError),
+    /// The router that was to be adopted has another subnet, from which sandboxes have their addresses. Keep to it
+    /// until they are gone.
+    #[error(
+        "the router's gateway is {found} and cannot become that of {subnet} while its sandboxes run"
+    )]
+    SubnetChanged {
+        /// The gateway that it has.
+        found: Ipv4Addr,
+        /// The subnet that was asked for.
+        subnet: Subnet,
+    },
     /// The kernel refused an address.
     #[error("cannot give the router its address")]
     Netlink(#[source] NetlinkError),
@@ -173,7 +185,7 @@ impl Router {
     ///
     /// As [`LinkError`] says.
     pub async fn isolated(&self) -> Result<OwnedFd, LinkError> {
-        self.inside.run(|_router| link::isolate()).await.map_err(LinkError::Closed)?
+        self.inside.run(link::isolate).await.map_err(LinkError::Closed)?
     }
 
     /// Ends the resolver and takes the uplink and its rules away. The namespace goes when nobody holds it any more.
@@ -197,6 +209,7 @@ impl Router {
 
 /// Puts the router's own namespace in order and answers the first index that no link has.
 fn prepare(router: &mut Resident, subnet: Subnet, rules: &str) -> Result<u32, OpenRouterError> {
+    check_gateway(router, subnet)?;
     sysctl::write("ipv4/conf/all/rp_filter", "1")
         .and_then(|()| sysctl::write("ipv4/conf/default/rp_filter", "1"))
         .and_then(|()| sysctl::write_if_present("ipv6/conf/all/disable_ipv6", "1"))
@@ -218,6 +231,20 @@ fn prepare(router: &mut Resident, subnet: Subnet, rules: &str) -> Result<u32, Op
     let links = router.netlink.links().map_err(OpenRouterError::Netlink)?;
     let last = links.iter().map(|link| link.index).max().unwrap_or(0);
     Ok(last.saturating_sub(FIRST_INDEX - 1))
+}
+
+/// Refuses a router whose sandboxes have their addresses from another subnet.
+fn check_gateway(router: &mut Resident, subnet: Subnet) -> Result<(), OpenRouterError> {
+    let addresses = router.netlink.addresses().map_err(OpenRouterError::Netlink)?;
+    let other = addresses.into_iter().find(|found| {
+        found.link == LOOPBACK_INDEX
+            && !found.address.is_loopback()
+            && found.address != subnet.gateway()
+    });
+    match other {
+        Some(found) => Err(OpenRouterError::SubnetChanged { found: found.address, subnet }),
+        None => Ok(()),
+    }
 }
 
 fn far_namespace(uplink: Uplink) -> Result<Option<OwnedFd>, OpenRouterError> {

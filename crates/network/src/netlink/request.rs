@@ -9,6 +9,7 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
+const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_GETROUTE: u16 = 26;
 const RTM_NEWNEIGH: u16 = 28;
@@ -54,6 +55,8 @@ const NUD_PERMANENT: u16 = 0x80;
 
 /// `ifinfomsg`.
 const LINK_HEADER: usize = 16;
+/// `ifaddrmsg`.
+const ADDRESS_HEADER: usize = 8;
 /// `rtmsg`.
 const ROUTE_HEADER: usize = 12;
 
@@ -250,6 +253,25 @@ impl Link {
     }
 }
 
+/// An address found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AddressFound {
+    pub(crate) address: Ipv4Addr,
+    pub(crate) link: u32,
+}
+
+impl AddressFound {
+    pub(super) fn read(message: &Message<'_>) -> Option<Self> {
+        if !message.is(RTM_NEWADDR) {
+            return None;
+        }
+        let (_, content) =
+            message.attributes(ADDRESS_HEADER).find(|&(kind, _)| kind == IFA_LOCAL)?;
+        let address = <[u8; 4]>::try_from(content).ok()?.into();
+        Some(Self { address, link: word(message.body, 4)? })
+    }
+}
+
 /// A route found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RouteFound {
@@ -280,6 +302,16 @@ impl RouteFound {
 pub(crate) fn links() -> Vec<u8> {
     let mut writer = Writer::default();
     writer.message(RTM_GETLINK, REQUEST | DUMP, 0, |writer| write_link_header(writer, 0, false));
+    writer.into_bytes()
+}
+
+/// Asks for every IPv4 address.
+pub(crate) fn addresses() -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.message(RTM_GETADDR, REQUEST | DUMP, 0, |writer| {
+        writer.put(&[AF_INET]);
+        writer.put(&[0; ADDRESS_HEADER - 1]);
+    });
     writer.into_bytes()
 }
 

@@ -1,16 +1,17 @@
 //! Routers that end, and routers that are found.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::thread;
 use std::time::Duration;
 
 use hickory_proto::rr::RecordType;
 
 use super::server::{ask, connect, line};
-use super::world::{HOST, PORT, PUBLIC, World, eventually, inside, reach};
+use super::world::{HOST, PORT, PUBLIC, World, config_without_uplink, eventually, inside, reach};
 use crate::netlink::Batch;
-use crate::{Link, Router};
+use crate::{Link, OpenRouterError, Router, RouterConfig, Subnet, Uplink};
 
 fn namespace(router: &Router) -> OwnedFd {
     router.namespace().try_clone_to_owned().unwrap()
@@ -107,6 +108,42 @@ async fn a_router_that_nobody_holds_is_freed_by_the_kernel() {
     let link = router.link(1).await.unwrap();
     drop((router, link));
     eventually("the uplink is gone", || async { world.host_links().await == links }).await;
+}
+
+#[tokio::test]
+async fn an_adopted_router_keeps_its_subnet() {
+    let router = Router::create(config_without_uplink()).await.unwrap();
+    let kept = namespace(&router);
+    router.close().await.unwrap();
+    let subnet = Subnet::new("10.99.0.0/16".parse().unwrap()).unwrap();
+    let config = RouterConfig { subnet, ..config_without_uplink() };
+    match Router::adopt(kept, config).await {
+        Err(OpenRouterError::SubnetChanged { found, subnet: wanted }) => {
+            assert_eq!((found, wanted), (Ipv4Addr::new(10, 213, 0, 1), subnet));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_host_is_where_the_server_lives() {
+    let world = World::new().await;
+    let config = RouterConfig { uplink: Uplink::Host, ..world.config(&[]) };
+    // A server in the made-up host, for which that is the host.
+    let server = world.host.run(|_| {
+        thread::spawn(|| {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let router = Router::create(config).await.unwrap();
+                let link = router.link(1).await.unwrap();
+                let reached = reach(&link, PUBLIC, PORT);
+                router.close().await.unwrap();
+                reached
+            })
+        })
+    });
+    assert_eq!(server.await.unwrap().join().unwrap(), Some(HOST.to_string()));
 }
 
 /// Takes a router over as the next server does, which may have to wait for the last one's threads to be gone.
