@@ -19,15 +19,16 @@ class Server:
     def __init__(self):
         if os.geteuid() != 0:
             raise RuntimeError("these tests make real sandboxes: run them as root")
-        binary = os.environ.get("PITLANE_BIN") or str(ROOT / "target/debug/pitlane")
+        named = os.environ.get("PITLANE_BIN")
+        binary = named or str(ROOT / "target/debug/pitlane")
         if not os.access(binary, os.X_OK):
             raise RuntimeError(f"no server at {binary}: run `cargo build -p pitlane` or set PITLANE_BIN")
         self.state = tempfile.mkdtemp(prefix="pitlane-e2e-")
         self.log_path = os.path.join(self.state, "server.log")
         command = [binary, "serve", "--state", os.path.join(self.state, "state"), "--listen", "127.0.0.1:0", "--json"]
-        daemon = os.environ.get("PITLANE_DAEMON") or str(ROOT / "target/x86_64-unknown-linux-musl/debug/pitlane-daemon")
-        if os.path.exists(daemon):
-            command += ["--daemon", daemon]
+        daemon = os.environ.get("PITLANE_DAEMON")
+        if daemon or not named:  # A binary that was named has its daemon inside, or the daemon is named as well.
+            command += ["--daemon", daemon or str(ROOT / "target/x86_64-unknown-linux-musl/debug/pitlane-daemon")]
         cache = os.environ.get("PITLANE_IMAGE_CACHE") or str(ROOT / ".cache/images")
         command += ["--image-cache", cache]
         with open(self.log_path, "wb") as log:

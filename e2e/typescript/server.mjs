@@ -20,8 +20,10 @@ export class Server {
     server.state = mkdtempSync(join(tmpdir(), 'pitlane-e2e-'))
     server.logPath = join(server.state, 'server.log')
     const args = ['serve', '--state', join(server.state, 'state'), '--listen', '127.0.0.1:0', '--json']
-    const daemon = process.env.PITLANE_DAEMON ?? join(root, 'target/x86_64-unknown-linux-musl/debug/pitlane-daemon')
-    if (existsSync(daemon)) args.push('--daemon', daemon)
+    // A binary that was named has its daemon inside, or the daemon is named as well.
+    const beside = join(root, 'target/x86_64-unknown-linux-musl/debug/pitlane-daemon')
+    const daemon = process.env.PITLANE_DAEMON ?? (process.env.PITLANE_BIN ? undefined : beside)
+    if (daemon) args.push('--daemon', daemon)
     args.push('--image-cache', process.env.PITLANE_IMAGE_CACHE ?? join(root, '.cache/images'))
     server.process = spawn(binary, args, { stdio: ['ignore', 'pipe', openSync(server.logPath, 'w')] })
     const late = setTimeout(() => server.process.kill('SIGKILL'), startMilliseconds)
