@@ -34,3 +34,6 @@ pub use snapshots::{
     AddSnapshot, AddSnapshotError, FindSnapshotError, ListSnapshotsError, PageSnapshots, Snapshots,
 };
 pub use source::{Clock, NoRandomness, Random};
+
+#[cfg(test)]
+mod tests;

@@ -72,6 +72,7 @@ fn settle(owner: &Owner, desk: &mut Desk, liveness: Option<Liveness>) {
     let is_ephemeral = desk.sandbox().spec.lifecycle.is_ephemeral();
     let transitions: &[Transition] = match (desk.sandbox().state, liveness) {
         (S::Creating, _) => &[Transition::Destroy],
+        (S::Stopped, Some(Liveness::Stopped)) if is_ephemeral => &[Transition::Destroy],
         (S::Destroying | S::Destroyed | S::Error, _)
         | (S::Started, Some(Liveness::Running))
         | (S::Stopped, Some(Liveness::Stopped)) => &[],

@@ -1,0 +1,179 @@
+//! The platform over the fake driver and a real database, seen only from outside.
+
+mod behaviour;
+mod crash;
+mod crowd;
+mod keys;
+mod property;
+mod restart;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use pitlane_driver::fake::FakeDriver;
+use pitlane_driver::{Existing, Liveness};
+use pitlane_model::{
+    ImageName, Limits, Sandbox, SandboxId, SandboxName, SandboxState, Snapshot, Timestamp,
+};
+use pitlane_store::Store;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::{
+    AddSnapshot, Clock, Control, CreateSandbox, ListSandboxes, Parts, Policy, Principal, Random,
+    SandboxFilter, SandboxOrder,
+};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A machine: what stays when a server ends.
+struct Machine {
+    folder: TempDir,
+    driver: FakeDriver,
+    now: Arc<AtomicI64>,
+    token: std::sync::OnceLock<String>,
+}
+
+/// A server on a machine, and a caller who may do everything.
+struct Server {
+    control: Control,
+    store: Store,
+    principal: Principal,
+    driver: FakeDriver,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let driver = FakeDriver::answering(|inside, _request| {
+            Response::new(Bytes::from(format!("hello from {}", inside.id)))
+        });
+        let folder = TempDir::new().unwrap();
+        Self { folder, driver, now: Arc::new(AtomicI64::new(1_000_000)), token: Default::default() }
+    }
+
+    fn advance_clock(&self, by: Duration) -> Timestamp {
+        let micros = i64::try_from(by.as_micros()).unwrap();
+        Timestamp::from_micros(self.now.fetch_add(micros, Ordering::SeqCst) + micros)
+    }
+
+    fn open_store(&self) -> Store {
+        Store::open(&self.folder.path().join("pitlane.db")).unwrap()
+    }
+
+    async fn start_without_snapshot(&self) -> Server {
+        let store = self.open_store();
+        let now = Arc::clone(&self.now);
+        let control = Control::start(Parts {
+            store: store.clone(),
+            driver: Arc::new(self.driver.clone()),
+            clock: Clock::new(move || Timestamp::from_micros(now.load(Ordering::SeqCst))),
+            random: Random::system(),
+            policy: Policy::standard(),
+        })
+        .await
+        .unwrap();
+        if let Some(text) = control.keys().bootstrap(|_| Ok(())).await.unwrap() {
+            self.token.set(text.expose().to_owned()).unwrap();
+        }
+        let principal = control.keys().authenticate(self.token.get().unwrap()).unwrap();
+        Server { control, store, principal, driver: self.driver.clone() }
+    }
+
+    async fn start(&self) -> Server {
+        let server = self.start_without_snapshot().await;
+        server.add_snapshot("default").await;
+        server
+    }
+}
+
+impl Server {
+    async fn add_snapshot(&self, name: &str) -> Snapshot {
+        let (progress, _) = mpsc::channel(1);
+        let request = AddSnapshot {
+            name: name.to_owned(),
+            image: ImageName::new("image").unwrap(),
+            limits: Limits::DEFAULT,
+        };
+        self.control.snapshots().add(request, progress).await.unwrap()
+    }
+
+    async fn create(&self, name: &str) -> Arc<Sandbox> {
+        self.control.sandboxes().create(&self.principal, named(name)).await.unwrap()
+    }
+
+    /// The state of the sandbox of this name; `None` if there is none.
+    fn state(&self, id_or_name: &str) -> Option<SandboxState> {
+        self.control.sandboxes().find(&self.principal, id_or_name).ok().map(|found| found.state)
+    }
+
+    /// Every row, by name.
+    async fn rows(&self) -> Vec<Sandbox> {
+        let request = ListSandboxes {
+            filter: SandboxFilter::default(),
+            order: SandboxOrder::DEFAULT,
+            limit: u32::MAX,
+            cursor: None,
+        };
+        let page = self.control.sandboxes().list(&self.principal, request).await.unwrap();
+        let mut rows = page.items;
+        rows.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
+        rows
+    }
+
+    /// Waits until nothing of this id is left: neither in memory, nor in the database, nor on the machine.
+    async fn until_gone(&self, id: SandboxId) {
+        eventually("the sandbox is gone", async || {
+            self.state(&id.to_string()).is_none()
+                && self.rows().await.iter().all(|row| row.spec.id != id)
+                && self.driver.existing().iter().all(|existing| existing.id != id)
+        })
+        .await;
+    }
+
+    async fn until_state(&self, id: SandboxId, state: SandboxState) {
+        eventually("the sandbox is in the state", async || {
+            self.state(&id.to_string()) == Some(state)
+                && self.rows().await.iter().any(|row| row.spec.id == id && row.state == state)
+        })
+        .await;
+    }
+
+    async fn shut_down(self) {
+        self.control.shut_down(DEADLINE).await;
+        assert_eq!(self.driver.misuses(), Vec::<String>::new());
+    }
+}
+
+fn named(name: &str) -> CreateSandbox {
+    CreateSandbox { name: Some(SandboxName::new(name).unwrap()), ..CreateSandbox::plain() }
+}
+
+fn ephemeral(name: &str) -> CreateSandbox {
+    let mut request = named(name);
+    request.lifecycle.auto_delete = Some(0);
+    request
+}
+
+fn running(id: SandboxId) -> Existing {
+    Existing { id, liveness: Liveness::Running }
+}
+
+fn stopped(id: SandboxId) -> Existing {
+    Existing { id, liveness: Liveness::Stopped }
+}
+
+/// Looks again and again until it is so.
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(1));
+        while !is_so().await {
+            looks.tick().await;
+        }
+    };
+    if tokio::time::timeout(DEADLINE, looking).await.is_err() {
+        panic!("not in time: {what}");
+    }
+}

@@ -1,0 +1,173 @@
+//! A server that is killed in the middle of something, and the one after it.
+//!
+//! The first server runs on a runtime of its own. Shutting that down drops every task where it waits, as a kill does;
+//! the fake machine keeps what had happened by then.
+
+use pitlane_driver::fake::{Moment, Operation};
+use tokio::runtime::{Builder, Runtime};
+
+use super::*;
+
+/// A server that can be killed.
+struct Mortal {
+    runtime: Runtime,
+    server: Arc<Server>,
+}
+
+impl Mortal {
+    fn start(machine: &Arc<Machine>) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let server = Arc::new(runtime.block_on(machine.start()));
+        Self { runtime, server }
+    }
+
+    /// Begins `change`, waits until the driver holds it at this point, and kills the server.
+    fn die_in<F: Future<Output = ()> + Send + 'static>(
+        self,
+        operation: Operation,
+        moment: Moment,
+        change: impl FnOnce(Arc<Server>) -> F,
+    ) {
+        let mut gate = self.server.driver.hold_next(operation, moment);
+        let mut callers = tokio::task::JoinSet::new();
+        callers.spawn_on(change(Arc::clone(&self.server)), self.runtime.handle());
+        self.runtime.block_on(async {
+            tokio::time::timeout(DEADLINE, gate.reached()).await.unwrap();
+        });
+        let store = self.server.store.clone();
+        drop(callers);
+        drop(self.server);
+        self.runtime.shutdown_timeout(DEADLINE);
+        // A killed process writes no more; what it had queued is as good as written, as the kernel keeps it.
+        Builder::new_current_thread().build().unwrap().block_on(store.close());
+        drop(gate);
+    }
+}
+
+/// Lets one server set the scene and a second one die, and shows the third to `then`.
+fn check<F: Future<Output = ()> + Send + 'static>(
+    request: CreateSandbox,
+    is_stopped: bool,
+    (operation, moment): (Operation, Moment),
+    change: impl FnOnce(Arc<Server>) -> F,
+    then: impl AsyncFnOnce(&Server, SandboxId),
+) {
+    let machine = Arc::new(Machine::new());
+    let mortal = Mortal::start(&machine);
+    let id = mortal.runtime.block_on(async {
+        let server = &mortal.server;
+        let sandboxes = server.control.sandboxes();
+        let sandbox = sandboxes.create(&server.principal, request).await.unwrap();
+        if is_stopped {
+            sandboxes.stop(&server.principal, "first", true).await.unwrap();
+        }
+        sandbox.spec.id
+    });
+    mortal.die_in(operation, moment, change);
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = machine.start().await;
+        then(&server, id).await;
+        server.shut_down().await;
+    });
+}
+
+const MOMENTS: [Moment; 2] = [Moment::Before, Moment::After];
+
+#[test]
+fn a_creation_nobody_was_told_of_is_undone() {
+    for moment in MOMENTS {
+        let machine = Arc::new(Machine::new());
+        Mortal::start(&machine).die_in(Operation::Create, moment, async |server| {
+            drop(server.control.sandboxes().create(&server.principal, named("first")).await);
+        });
+        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let server = machine.start().await;
+            eventually("nothing is left", async || {
+                server.driver.existing().is_empty() && server.rows().await.is_empty()
+            })
+            .await;
+            server.create("first").await;
+            server.shut_down().await;
+        });
+    }
+}
+
+#[test]
+fn a_start_is_finished_or_undone() {
+    for (moment, expected) in
+        [(Moment::Before, SandboxState::Stopped), (Moment::After, SandboxState::Started)]
+    {
+        check(
+            named("first"),
+            true,
+            (Operation::Start, moment),
+            async |server| {
+                drop(server.control.sandboxes().start(&server.principal, "first").await);
+            },
+            async |server, id| {
+                server.until_state(id, expected).await;
+                server.control.sandboxes().start(&server.principal, "first").await.unwrap();
+                assert_eq!(server.driver.existing(), vec![running(id)]);
+            },
+        );
+    }
+}
+
+#[test]
+fn a_stop_is_finished() {
+    for moment in MOMENTS {
+        check(
+            named("first"),
+            false,
+            (Operation::Stop, moment),
+            async |server| {
+                drop(server.control.sandboxes().stop(&server.principal, "first", false).await);
+            },
+            async |server, id| {
+                server.until_state(id, SandboxState::Stopped).await;
+                assert_eq!(server.driver.existing(), vec![stopped(id)]);
+            },
+        );
+    }
+}
+
+#[test]
+fn a_stop_of_an_ephemeral_sandbox_is_finished() {
+    for operation in [Operation::Stop, Operation::Destroy] {
+        for moment in MOMENTS {
+            check(
+                ephemeral("first"),
+                false,
+                (operation, moment),
+                async |server| {
+                    drop(server.control.sandboxes().stop(&server.principal, "first", false).await);
+                },
+                async |server, id| server.until_gone(id).await,
+            );
+        }
+    }
+}
+
+#[test]
+fn a_deletion_is_finished() {
+    for is_stopped in [false, true] {
+        for moment in MOMENTS {
+            check(
+                named("first"),
+                is_stopped,
+                (Operation::Destroy, moment),
+                async |server| {
+                    drop(server.control.sandboxes().delete(&server.principal, "first").await);
+                    // Lives on until it is killed.
+                    std::future::pending::<()>().await;
+                },
+                async |server, id| {
+                    server.until_gone(id).await;
+                    server.create("first").await;
+                },
+            );
+        }
+    }
+}
