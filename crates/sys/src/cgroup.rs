@@ -276,11 +276,8 @@ impl Group {
                 .context("open(cgroup)")
                 .map(Entrance::Folder);
         }
-        let open_tasks = |folder: PathBuf| {
-            open(folder.join("tasks"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-                .context("open(tasks)")
         };
-        self.folders().into_iter().map(open_tasks).collect::<Result<_, _>>().map(Entrance::Tasks)
+        self.folders().iter().map(|folder| open_tasks(folder)).collect::<Result<_, _>>().map(Entrance::Tasks)
     }
 
     /// The names of the groups directly inside this one, in any hierarchy.
@@ -289,7 +286,7 @@ impl Group {
         self.folders()
             .iter()
             .filter_map(|folder| std::fs::read_dir(folder).ok())
-            .flat_map(|entries| entries.flatten())
+            .flat_map(Iterator::flatten)
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect()
@@ -305,7 +302,7 @@ impl Group {
         if self.is_v2() {
             return Ok(Vec::new());
         }
-        [self.memory(), self.cpu()].into_iter().map(open_tasks).collect()
+        [self.memory(), self.cpu()].iter().map(|folder| open_tasks(folder)).collect()
     }
 
     /// The processes in the group, not in those below it.
@@ -329,7 +326,7 @@ impl Group {
     }
 }
 
-fn open_tasks(folder: PathBuf) -> Result<OwnedFd, SyscallError> {
+fn open_tasks(folder: &Path) -> Result<OwnedFd, SyscallError> {
     open(folder.join("tasks"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
         .context("open(tasks)")
 }

@@ -247,7 +247,7 @@ mod tests {
             OFFSET_ARCHITECTURE => architecture,
             offset => {
                 let index = usize::try_from((offset - OFFSET_ARGUMENTS) / 8).expect("small");
-                let shift = if (offset - OFFSET_ARGUMENTS) % 8 == 0 { 0 } else { 32 };
+                let shift = if (offset - OFFSET_ARGUMENTS).is_multiple_of(8) { 0 } else { 32 };
                 u32::try_from((arguments[index] >> shift) & 0xffff_ffff).expect("masked")
             }
         };
