@@ -2,6 +2,7 @@
 
 import time
 
+import httpx
 import pytest
 from daytona import CodeRunParams, CreateSandboxFromSnapshotParams, DaytonaTimeoutError
 from waiting import eventually
@@ -81,6 +82,22 @@ def test_a_command_that_takes_too_long_is_killed_with_everything_it_started(sand
 def test_code_that_takes_too_long_is_killed(sandbox):
     with pytest.raises(DaytonaTimeoutError):
         sandbox.process.code_run("import time; time.sleep(4331)", timeout=1)
+
+
+def test_a_client_that_hangs_up_ends_its_command(server, sandbox):
+    url = f"{sandbox.toolbox_proxy_url}/{sandbox.id}/process/execute"
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            url,
+            json={"command": "sleep 4341 & sleep 4342"},
+            headers={"Authorization": f"Bearer {server.key}"},
+            timeout=1,
+        )
+
+    def is_gone():
+        return sandbox.process.exec("pgrep -c -f 'sleep 434[12]'").result.strip() == "0"
+
+    eventually(is_gone, "it still runs", 10)
 
 
 def test_many_commands_at_once_do_not_mix_their_answers(sandbox):

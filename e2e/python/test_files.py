@@ -3,9 +3,11 @@
 import hashlib
 import io
 import os
+import threading
 
 import pytest
 from daytona import DaytonaError, DaytonaFileNotFoundError, DaytonaNotFoundError, FileDownloadRequest, FileUpload
+from waiting import eventually
 
 LARGE = 64 * 1024 * 1024
 
@@ -72,6 +74,24 @@ def test_a_large_file_streams_through_without_growing_the_server(server, sandbox
     assert back.hexdigest() == digest.hexdigest()
     assert server.memory_kib() - before < 16 * 1024
     sandbox.fs.delete_file("large")
+
+
+def test_an_upload_that_breaks_off_leaves_the_old_file(sandbox):
+    sandbox.fs.upload_file(b"old", "kept")
+    broken = threading.Event()
+
+    def progress(sent):
+        if sent.bytes_sent > 4 * 1024 * 1024:
+            broken.set()
+
+    with pytest.raises(DaytonaError):
+        sandbox.fs.upload_file_stream(b"n" * (32 * 1024 * 1024), "kept", on_progress=progress, cancel_event=broken)
+    assert sandbox.fs.download_file("kept") == b"old"
+
+    def is_tidy():
+        return sorted(info.name for info in sandbox.fs.list_files(".") if "kept" in info.name) == ["kept"]
+
+    eventually(is_tidy, "something of the broken upload is left")
 
 
 def test_folders_are_made_listed_and_deleted(sandbox):

@@ -10,6 +10,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use pitlane_control::Control;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -113,10 +114,20 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
+/// Answers are small and awaited: none of them may wait for a second segment. A client whose machine is gone is
+/// noticed in two minutes, so that its command does not run for ever.
+fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
+}
+
 async fn serve_connection(stream: TcpStream, router: Router, stop: CancellationToken) {
-    // Answers are small and awaited: none of them may wait for a second segment.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
+    if let Err(error) = configure(&stream) {
+        tracing::debug!(%error, "cannot configure a connection");
     }
     let mut builder = http1::Builder::new();
     builder
