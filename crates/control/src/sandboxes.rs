@@ -98,11 +98,10 @@ impl Sandboxes {
             image: snapshot.image,
             revision: 0,
         }));
-        if let Err(name) = self.owner.directory.insert(&entry) {
+        let (reply, answer) = oneshot::channel();
+        if let Err(name) = self.owner.admit(&entry, reply) {
             return Err(CreateError::NameTaken { name });
         }
-        let (reply, answer) = oneshot::channel();
-        self.owner.hand_over(&entry, Change::Create { reply });
         answer.await.unwrap_or(Err(CreateError::ShuttingDown))
     }
 

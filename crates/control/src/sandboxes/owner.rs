@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pitlane_driver::DriverEvent;
-use pitlane_model::{Sandbox, SandboxId, SandboxState, Transition, TransitionError};
+use pitlane_model::{Sandbox, SandboxId, SandboxName, SandboxState, Transition, TransitionError};
 use pitlane_store::{StoredSandbox, WriteError};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::Platform;
 use super::directory::Directory;
-use super::entry::{Change, Desk, Entry, Task};
+use super::entry::{Change, Desk, Entry, Reply, Task};
+use super::{CreateError, Platform};
 use crate::Event;
 use crate::chain::Chain;
 
@@ -40,11 +40,34 @@ pub(super) struct Owner {
 pub(super) type Condemned = (Arc<Sandbox>, JoinHandle<Result<(), WriteError>>);
 
 impl Owner {
-    /// Hands a change over whose transition needs no claim.
-    pub(super) fn hand_over(&self, entry: &Arc<Entry>, change: Change) {
+    /// Lets a new sandbox be found and has it made, or gives back the name that another one has.
+    pub(super) fn admit(
+        &self,
+        entry: &Arc<Entry>,
+        reply: Reply<CreateError>,
+    ) -> Result<(), SandboxName> {
+        // Whoever finds it waits here, so that nothing is told of it before this.
         let mut desk = entry.desk();
-        desk.change = Some(change);
+        self.directory.insert(entry)?;
+        let sandbox = Arc::clone(desk.sandbox());
+        // Nobody listening is no failure.
+        drop(self.platform.events.send(Event::SandboxCreated { sandbox }));
+        desk.change = Some(Change::Create { reply });
         self.hire(entry, &mut desk);
+        Ok(())
+    }
+
+    /// Takes back a sandbox of which nothing exists yet.
+    fn withdraw(&self, entry: &Entry) {
+        let mut desk = entry.desk();
+        desk.is_to_go = false;
+        for transition in [Transition::Destroy, Transition::Freed] {
+            if let Err(error) = desk.advance(&self.platform, transition, |_| {}) {
+                tracing::error!(sandbox = %entry.id, %error, "withdrawn in an unexpected state");
+            }
+        }
+        drop(desk);
+        self.directory.remove(entry);
     }
 
     /// Decides a change, if the state allows it, and hands it over.
@@ -179,11 +202,6 @@ impl Owner {
             }
         }
         saved
-    }
-
-    fn announce(&self, sandbox: &Arc<Sandbox>) {
-        // Nobody listening is no failure.
-        drop(self.platform.events.send(Event::SandboxCreated { sandbox: Arc::clone(sandbox) }));
     }
 }
 

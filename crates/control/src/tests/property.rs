@@ -129,11 +129,11 @@ fn check_events(mut events: broadcast::Receiver<Event>) {
         match events.try_recv() {
             Ok(Event::SandboxCreated { sandbox }) => {
                 assert_eq!(sandbox.state, SandboxState::Creating);
-                last.entry(sandbox.spec.id).or_insert(SandboxState::Creating);
+                assert_eq!(last.insert(sandbox.spec.id, SandboxState::Creating), None);
             }
             Ok(Event::SandboxStateUpdated { sandbox, old, new }) => {
                 let before = last.insert(sandbox.spec.id, new);
-                assert_eq!(before.unwrap_or(SandboxState::Creating), old, "{}", sandbox.spec.id);
+                assert_eq!(before, Some(old), "{}", sandbox.spec.id);
                 assert!(
                     TRANSITIONS.iter().any(|step| old.after(*step) == Ok(new)),
                     "{old:?} {new:?}"

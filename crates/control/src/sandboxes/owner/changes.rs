@@ -32,16 +32,12 @@ impl Owner {
             return Err(CreateError::Deleted { id });
         }
         let launch = launch_spec(&row.sandbox, &row.image);
-        let announced = Arc::clone(entry.desk().sandbox());
-        match self.platform.store.insert_sandbox(row).await {
-            Ok(()) => self.announce(&announced),
-            Err(cause) => {
-                self.directory.remove(entry);
-                return Err(match cause {
-                    WriteError::Taken => CreateError::NameTaken { name: entry.name.clone() },
-                    cause => CreateError::Store { id, cause },
-                });
-            }
+        if let Err(cause) = self.platform.store.insert_sandbox(row).await {
+            self.withdraw(entry);
+            return Err(match cause {
+                WriteError::Taken => CreateError::NameTaken { name: entry.name.clone() },
+                cause => CreateError::Store { id, cause },
+            });
         }
         let outcome = within(READY_DEADLINE, self.platform.driver.create(&launch)).await;
         let refusal = match outcome {
