@@ -276,7 +276,6 @@ impl Group {
                 .context("open(cgroup)")
                 .map(Entrance::Folder);
         }
-        };
         self.folders().iter().map(|folder| open_tasks(folder)).collect::<Result<_, _>>().map(Entrance::Tasks)
     }
 
