@@ -43,6 +43,21 @@ pub fn nft_version() -> Result<String, FirewallError> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// The chains of the calling thread's network namespace that drop what they are not told to forward, as
+/// `family table chain`.
+///
+/// No rule of ours can overrule one of them: a packet passes if every table lets it. Docker, for one, makes one.
+///
+/// # Errors
+///
+/// `nft` cannot be run, or does not say what there is.
+pub fn forwarding_obstacles() -> Result<Vec<String>, FirewallError> {
+    let output =
+        nft(&["list", "chains"]).stdin(Stdio::null()).output().map_err(FirewallError::Run)?;
+    successful(&output)?;
+    Ok(find_obstacles(&String::from_utf8_lossy(&output.stdout)))
+}
+
 /// Loads rules into the calling thread's network namespace: all or none.
 pub(crate) fn load(rules: &str) -> Result<(), FirewallError> {
     let mut child = nft(&["-f", "-"])
@@ -156,6 +171,23 @@ pub(crate) fn no_far_rules(name: &RouterName) -> String {
     format!("table ip {table}\ndelete table ip {table}\n")
 }
 
+/// Reads what `nft list chains` says.
+fn find_obstacles(text: &str) -> Vec<String> {
+    let (mut table, mut chain) = ("", "");
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim) {
+        let opened = |keyword: &str| line.strip_prefix(keyword)?.strip_suffix(" {");
+        if let Some(name) = opened("table ") {
+            table = name;
+        } else if let Some(name) = opened("chain ") {
+            chain = name;
+        } else if line.contains(" hook forward ") && line.contains("policy drop") {
+            found.push(format!("{table} {chain}"));
+        }
+    }
+    found
+}
+
 /// The elements of a set; nothing for an empty one, which has no notation.
 fn elements(networks: &[Ipv4Net]) -> String {
     if networks.is_empty() {
@@ -182,4 +214,17 @@ fn successful(output: &Output) -> Result<(), FirewallError> {
     }
     let text = String::from_utf8_lossy(&output.stderr);
     Err(FirewallError::Refused(text.trim().chars().take(500).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_that_drops_what_it_should_forward_is_found() {
+        let text = "table ip filter {\n\tchain INPUT {\n\t\ttype filter hook input priority filter; policy drop;\n\t}\n\
+                    \tchain FORWARD {\n\t\ttype filter hook forward priority filter; policy drop;\n\t}\n}\n\
+                    table inet mine {\n\tchain all {\n\t\ttype filter hook forward priority 0; policy accept;\n\t}\n}\n";
+        assert_eq!(find_obstacles(text), ["ip filter FORWARD"]);
+    }
 }

@@ -21,7 +21,7 @@ mod sysctl;
 mod uplink;
 
 pub use config::{RouterConfig, RouterName, RouterNameError, Uplink, Upstreams};
-pub use firewall::{FirewallError, nft_version};
+pub use firewall::{FirewallError, forwarding_obstacles, nft_version};
 pub use ipnet::Ipv4Net;
 pub use link::{Link, LinkError};
 pub use netlink::NetlinkError;

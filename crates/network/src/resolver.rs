@@ -1,6 +1,8 @@
 //! The resolver of a router's sandboxes.
 //!
-//!     sandbox ── gateway:53 (UDP, TCP) ── question ── policy ── cache ── upstream (far namespace)
+//! ```text
+//! sandbox ── gateway:53 (UDP, TCP) ── question ── policy ── cache ── upstream (far namespace)
+//! ```
 //!
 //! It answers names the way the packet filter treats addresses: an address that cannot be reached is not answered, so
 //! a name cannot be used to point at the host or at a private service. There is no IPv6 path, so there are no IPv6

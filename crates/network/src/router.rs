@@ -1,8 +1,10 @@
 //! A router: the namespace in which the links of one state folder's sandboxes meet.
 //!
-//!     sandbox ── eth0 ═ veth ═ pl5.101 ──┐
-//!     sandbox ── eth0 ═ veth ═ pl6.102 ──┤ router ── uplink ═ veth ═ pl-NAME ── far namespace ── world
-//!                                        └ resolver
+//! ```text
+//! sandbox ── eth0 ═ veth ═ pl5.101 ──┐
+//! sandbox ── eth0 ═ veth ═ pl6.102 ──┤ router ── uplink ═ veth ═ pl-NAME ── far namespace ── world
+//!                                    └ resolver
+//! ```
 //!
 //! The namespace is the kernel's, not this process's: it lives on, with every link in it, while a launcher or a
 //! sandbox's link needs it, and a server that starts again adopts it. Names do not resolve in between.

@@ -1,10 +1,12 @@
 //! The address range of a router and who has which address of it.
 //!
-//!     first address      unused
-//!     + 1                the gateway: every sandbox's next hop and resolver
-//!     + 2, + 3           the uplink: the router's end and the far end
-//!     + 4 …              sandboxes, by slot
-//!     last address       unused
+//! ```text
+//! first address      unused
+//! + 1                the gateway: every sandbox's next hop and resolver
+//! + 2, + 3           the uplink: the router's end and the far end
+//! + 4 …              sandboxes, by slot
+//! last address       unused
+//! ```
 
 use std::net::Ipv4Addr;
 

@@ -73,6 +73,7 @@ pub(crate) async fn connect(
     let far_index = far
         .run(move |far| {
             firewall::load(&rules).map_err(UplinkError::Firewall)?;
+            warn_of_obstacles(&link_name);
             set_up_far(&mut far.netlink, &link_name, subnet)
         })
         .await??;
@@ -166,6 +167,25 @@ fn make_pair(
             namespace: far_namespace.as_fd(),
         }))
         .map_err(UplinkError::Netlink)
+}
+
+/// Says what to do about packet filters of others that are in the way.
+fn warn_of_obstacles(link: &str) {
+    match firewall::forwarding_obstacles() {
+        Ok(obstacles) => {
+            for chain in obstacles {
+                tracing::warn!(
+                    %chain,
+                    hint = format!(
+                        "nft insert rule {chain} iifname {link} accept; \
+                         nft insert rule {chain} oifname {link} ct state established,related accept"
+                    ),
+                    "the host's packet filter drops what it should forward for sandboxes"
+                );
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the host's packet filter cannot be looked at"),
+    }
 }
 
 /// Sets the far end up and answers its index.

@@ -105,6 +105,28 @@ async fn datagrams_do_not_reach_private_addresses_either() {
 }
 
 #[tokio::test]
+async fn a_sandbox_with_too_many_flows_leaves_room_for_others() {
+    let world = World::new().await;
+    let router = Router::create(world.config(&[])).await.unwrap();
+    let (greedy, modest) = (router.link(1).await.unwrap(), router.link(2).await.unwrap());
+    inside(&greedy.namespace, || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        for port in 1000..8000 {
+            // What is refused is told at the next attempt.
+            let _refused = socket.send_to(b"hello", (PUBLIC, port));
+        }
+    });
+    let namespace = router.namespace().try_clone_to_owned().unwrap();
+    let flows: u32 = inside(&namespace, || {
+        let text = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").unwrap();
+        text.trim().parse().unwrap()
+    });
+    assert!((4000..4200).contains(&flows), "{flows}");
+    assert_eq!(reach(&modest, PUBLIC, PORT), Some(HOST.to_string()));
+    router.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn without_an_uplink_every_connection_fails_at_once() {
     let router = Router::create(config_without_uplink()).await.unwrap();
     let link = router.link(1).await.unwrap();

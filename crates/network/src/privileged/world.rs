@@ -1,6 +1,8 @@
 //! A made-up host and a made-up internet.
 //!
-//!     sandboxes ── router ── [ host: 11.22.0.2, 192.168.77.1 ] ── [ internet: 11.22.0.1, 11.22.33.44, 10.1.2.3, … ]
+//! ```text
+//! sandboxes ── router ── [ host: 11.22.0.2, 192.168.77.1 ] ── [ internet: 11.22.0.1, 11.22.33.44, 10.1.2.3, … ]
+//! ```
 //!
 //! Behind the host everything answers, whatever its address: what cannot be reached is kept from being reached.
 
