@@ -6,8 +6,8 @@
 //!                                    └ resolver
 //! ```
 //!
-//! The namespace is the kernel's, not this process's: it lives on, with every link in it, while a launcher or a
-//! sandbox's link needs it, and a server that starts again adopts it. Names do not resolve in between.
+//! The namespace is the kernel's, not this process's: it lives on, with every link in it, while somebody (the
+//! launcher) is in it or holds it, and a server that starts again adopts it. Names do not resolve in between.
 
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
