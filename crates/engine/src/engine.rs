@@ -208,17 +208,12 @@ impl Inner {
                 tracing::error!(sandbox = %id, slot, "two disks claim one slot; this one is left alone");
                 continue;
             };
-            let process = match self.launcher.open(&id.to_string()) {
-                Ok(process) => process,
-                Err(failure) => {
-                    tracing::error!(sandbox = %id, %failure, "cannot tell whether it runs");
-                    None
-                }
-            };
+            let groups = Groups::adopt(&self.preparer.groups, &slot);
+            let process = self.find_process(id, &groups);
             let running = process.map(|process| Running {
                 process: Arc::new(process),
                 socket: SocketFile::of(&self.sockets, &id.to_string()),
-                groups: Groups::adopt(&self.preparer.groups, &slot),
+                groups,
                 hello: None,
             });
             let parts = Parts { slot: Some(slot), disk: Some(DiskFile::owned(path)), running };
@@ -249,6 +244,20 @@ impl Inner {
         remove_unused_groups(&self.preparer.groups, |slot| used.contains(&slot));
         self.remove_unused_sockets();
         Ok(())
+    }
+
+    /// Process 1 of a sandbox, by the launcher or, when that has died, by what is in the sandbox's group.
+    fn find_process(&self, id: SandboxId, groups: &Groups) -> Option<FirstProcess> {
+        match self.launcher.open(&id.to_string()) {
+            Ok(Some(process)) => return Some(process),
+            Ok(None) => {}
+            Err(failure) => {
+                tracing::error!(sandbox = %id, %failure, "cannot ask the launcher for a sandbox")
+            }
+        }
+        let process = groups.orphan()?;
+        tracing::warn!(sandbox = %id, "adopted a sandbox whose launcher has died; how it ends will be unknown");
+        Some(process)
     }
 
     fn remove_unused_sockets(&self) {

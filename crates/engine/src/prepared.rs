@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use pitlane_model::{Limits, NetworkPolicy};
 use pitlane_network::{LinkError, Router};
@@ -12,7 +13,7 @@ use pitlane_sys::{Context as _, DetachedMount, Group, SyscallError};
 use tokio::runtime::Handle;
 
 use crate::disk::{self, DiskError, Disks};
-use crate::launcher::{Launcher, LauncherError};
+use crate::launcher::{FirstProcess, Launcher, LauncherError};
 use crate::layer::{self, Devices, Fresh, Layers};
 use crate::slot::Slot;
 
@@ -204,6 +205,12 @@ impl Groups {
         Self { workload: outer.child("workload"), outer }
     }
 
+    /// Process 1 of the group, though no launcher is its parent.
+    pub(crate) fn orphan(&self) -> Option<FirstProcess> {
+        let pids = self.outer.processes().ok()?;
+        pids.into_iter().find_map(FirstProcess::of_orphan)
+    }
+
     /// Sets the limits. What the daemon needs comes on top, so that it answers when the workload is at its limit.
     pub(crate) fn limit(&self, limits: Limits) -> Result<(), SyscallError> {
         let memory = u64::from(limits.memory_gib()) << 30;
@@ -235,15 +242,25 @@ impl Drop for Groups {
     }
 }
 
-/// Removes the groups of slots that are not in use.
+/// Removes the groups of slots that are not in use, and ends what is in them: it belongs to a sandbox without a disk.
 pub(crate) fn remove_unused_groups(parent: &Group, is_used: impl Fn(u32) -> bool) {
     for name in parent.children() {
         let slot = name.strip_prefix("slot-").and_then(|number| number.parse().ok());
         if slot.is_some_and(&is_used) {
             continue;
         }
-        if let Err(failure) = parent.child(&name).remove() {
-            tracing::warn!(group = name, %failure, "cannot remove a control group that nobody uses");
+        let outer = parent.child(&name);
+        // Removes them when it is dropped.
+        let groups = Groups { workload: outer.child("workload"), outer };
+        if let Some(process) = groups.orphan() {
+            tracing::warn!(group = name, "ending a sandbox that nobody owns");
+            if let Err(failure) = process.kill() {
+                tracing::error!(group = name, %failure, "cannot end it");
+            }
+            process.wait(ORPHAN_DEADLINE);
         }
     }
 }
+
+/// SIGKILL takes milliseconds.
+const ORPHAN_DEADLINE: Duration = Duration::from_secs(5);

@@ -11,6 +11,7 @@ use pitlane_driver::LaunchSpec;
 use pitlane_sys::{Context as _, DetachedMount, SyscallError, sealed_memory_file};
 use pitlane_wire::handshake::{Boot, CommandGroup, Hello};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::launcher::{FirstProcess, LaunchDescriptors, Launcher, LauncherError};
 use crate::prepared::{DiskFile, Groups, Prepared};
@@ -21,7 +22,7 @@ use crate::slot::Slot;
 pub(crate) struct Running {
     pub(crate) process: Arc<FirstProcess>,
     pub(crate) socket: SocketFile,
-    /// Removed with the value; limits and counts in the meantime.
+    #[expect(dead_code, reason = "the groups are removed when the value is dropped")]
     pub(crate) groups: Groups,
     /// What its daemon said when it was ready; unknown for one that an earlier server started.
     pub(crate) hello: Option<Hello>,
@@ -204,6 +205,19 @@ impl Drop for SocketFile {
 }
 
 impl FirstProcess {
+    /// A process by its number, if it is the first of a process namespace.
+    pub(crate) fn of_orphan(pid: i32) -> Option<Self> {
+        let pid = Pid::from_raw(pid)?;
+        let descriptor = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        // Read after the descriptor was opened: if the number had a new owner by then, the descriptor is that owner's.
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        let mut numbers = numbers.split_whitespace();
+        let is_first = numbers.next().is_some() && numbers.last() == Some("1");
+        is_first.then_some(Self { descriptor })
+    }
+
     /// Waits until the process has ended; false when `limit` passed first.
     pub(crate) fn wait(&self, limit: Duration) -> bool {
         let timeout = Timespec::try_from(limit).ok();

@@ -7,6 +7,7 @@ use crate::support::{Bench, Folder, files, spec};
 crate::trials![
     sandboxes_run_on_without_the_server_and_the_next_one_has_them,
     what_nobody_owns_is_removed_at_the_start,
+    a_sandbox_outlives_its_launcher,
 ];
 
 /// Ends an engine as a crash would: nothing is closed, nobody is told.
@@ -49,5 +50,21 @@ async fn what_nobody_owns_is_removed_at_the_start() {
 
     let bench = Bench::start_in(folder).await;
     assert_eq!(bench.engine.inventory().await.expect("an inventory"), []);
+    bench.close().await;
+}
+
+async fn a_sandbox_outlives_its_launcher() {
+    let bench = Bench::start().await;
+    let spec = spec();
+    bench.engine.create(&spec).await.expect("a sandbox");
+    let launcher = crate::support::launcher(&bench.folder.run()).expect("a launcher");
+    let folder = crash(bench);
+    rustix::process::kill_process(launcher, rustix::process::Signal::KILL)
+        .expect("it can be ended");
+
+    let bench = Bench::start_in(folder).await;
+    assert_eq!(bench.exec(spec.id, "echo here").await.output, "here\n");
+    bench.engine.stop(spec.id, false).await.expect("it stops");
+    bench.engine.start(&spec).await.expect("it starts");
     bench.close().await;
 }

@@ -232,6 +232,22 @@ pub(crate) fn first_process(
     rustix::process::Pid::from_raw(processes.lines().next()?.parse().ok()?)
 }
 
+/// The launcher of a run-time folder.
+pub(crate) fn launcher(run: &Path) -> Option<rustix::process::Pid> {
+    let run = run.to_string_lossy();
+    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line);
+        let is_launcher =
+            line.split('\0').any(|argument| argument == "launch") && line.contains(&*run);
+        if is_launcher {
+            rustix::process::Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)
+        } else {
+            None
+        }
+    })
+}
+
 /// A sandbox like most, with an id of its own.
 pub(crate) fn spec() -> LaunchSpec {
     static COUNT: AtomicU8 = AtomicU8::new(0);
