@@ -115,3 +115,6 @@ fn minutes(field: &str, interval: Option<i64>) -> Result<Option<Minutes>, Refusa
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests;
