@@ -6,16 +6,13 @@ use pitlane_wire::control::{ApiKeyItem, CreateApiKey, CreatedApiKey};
 use crate::request::segment;
 use crate::{Client, RequestError};
 
-/// A key as it is asked for.
-pub type NewKey = CreateApiKey;
-
 impl Client {
     /// Makes a key. Its text is in the answer and can never be had again.
     ///
     /// # Errors
     ///
     /// [`RequestError::Refused`]: the name is taken, or the caller's own key may less than the new one.
-    pub async fn create_key(&self, key: &NewKey) -> Result<CreatedApiKey, RequestError> {
+    pub async fn create_key(&self, key: &CreateApiKey) -> Result<CreatedApiKey, RequestError> {
         self.call(Method::POST, "/api-keys", Some(key)).await
     }
 

@@ -11,11 +11,11 @@ mod execution;
 mod keys;
 mod request;
 mod sandboxes;
-mod snapshots;
 
 pub use endpoint::{Endpoint, EndpointError, Key};
 pub use error::RequestError;
-pub use execution::{Execution, Output, Run};
-pub use keys::NewKey;
+pub use execution::Execution;
+pub use pitlane_wire::toolbox::frames::Frame;
+pub use pitlane_wire::toolbox::{CodeRunRequest, ExecuteRequest, StreamRequest};
 pub use request::Client;
 pub use sandboxes::ListSandboxes;

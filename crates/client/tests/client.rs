@@ -1,7 +1,7 @@
 //! The client against servers that misbehave in every way a server can.
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
-use pitlane_client::{Client, Endpoint, Key, Output, RequestError, Run};
+use pitlane_client::{Client, Endpoint, ExecuteRequest, Frame, Key, RequestError, StreamRequest};
 use pitlane_wire::control::Sandbox;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -61,8 +61,8 @@ fn sandbox(client: &Client) -> Sandbox {
     .unwrap()
 }
 
-fn command() -> Run {
-    Run::Command { command: "true".into(), cwd: None, envs: [].into(), timeout: None }
+fn command() -> StreamRequest {
+    StreamRequest::Command(ExecuteRequest { command: "true".into(), ..ExecuteRequest::default() })
 }
 
 #[tokio::test]
@@ -130,15 +130,15 @@ async fn output_arrives_and_ends_with_the_exit_code() {
     let sandbox = sandbox(&server.client);
     let run = command();
     let mut execution = server.client.run(&sandbox, &run).await.unwrap();
-    assert_eq!(execution.next().await.unwrap(), Output::Stdout("hi".into()));
-    assert_eq!(execution.next().await.unwrap(), Output::Stderr("!".into()));
-    assert_eq!(execution.next().await.unwrap(), Output::Exit(7));
+    assert_eq!(execution.next().await.unwrap(), Frame::Stdout("hi".into()));
+    assert_eq!(execution.next().await.unwrap(), Frame::Stderr("!".into()));
+    assert_eq!(execution.next().await.unwrap(), Frame::Exit(7));
     drop(execution);
     let requests = server.requests().await;
     let path =
         "POST /toolbox/0b6ecb4e-0000-4000-8000-000000000000/process/execute/stream HTTP/1.1\r\n";
     assert!(requests[0].starts_with(path), "{}", requests[0]);
-    assert!(requests[0].ends_with("{\"command\":\"true\",\"envs\":{}}"), "{}", requests[0]);
+    assert!(requests[0].ends_with("{\"command\":\"true\"}"), "{}", requests[0]);
 }
 
 #[tokio::test]
@@ -149,7 +149,7 @@ async fn an_exit_code_is_never_made_up_when_the_output_is_cut_off() {
     .await;
     let sandbox = sandbox(&server.client);
     let mut execution = server.client.run(&sandbox, &command()).await.unwrap();
-    assert_eq!(execution.next().await.unwrap(), Output::Stdout("hi".into()));
+    assert_eq!(execution.next().await.unwrap(), Frame::Stdout("hi".into()));
     let failure = execution.next().await.unwrap_err();
     assert!(matches!(failure, RequestError::Broken { .. }), "{failure:?}");
 }

@@ -1,0 +1,15 @@
+//! The commands that talk to a server, one file each.
+
+pub(crate) mod completion;
+mod execution;
+pub(crate) mod key;
+pub(crate) mod run;
+pub(crate) mod sandbox;
+pub(crate) mod version;
+
+use crate::failure::Failure;
+
+/// Waits for one command's work, on this thread.
+fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}

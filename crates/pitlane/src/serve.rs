@@ -1,0 +1,198 @@
+//! `pitlane serve`: where the parts are put together.
+//!
+//!     settings ─► state folder ─► store ──┐
+//!                      └──► engine ───────┴─► control ─► api
+//!
+//! Nothing below knows settings, the environment or the terminal: everything arrives as values.
+
+mod announcement;
+mod daemon;
+mod engine;
+mod fake;
+mod logging;
+mod preparation;
+mod state_folder;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use pitlane_api::{Api, ApiSettings};
+use pitlane_control::{Clock, Control, Parts, Policy, Random};
+use pitlane_driver::{Driver, Liveness};
+use pitlane_store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::daemon::has_daemon;
+pub(crate) use self::engine::{LAUNCH, launch};
+use self::state_folder::StateFolder;
+pub(crate) use self::state_folder::{ADDRESS_FILE, KEY_FILE};
+use crate::cli::SettingArguments;
+use crate::failure::{Doing as _, Failure};
+use crate::output::Format;
+use crate::settings::Settings;
+
+/// How long changes under way may take to end once the server is told to stop.
+const GRACE: Duration = Duration::from_secs(15);
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Ended by SIGTERM or Ctrl-C, the server leaves sandboxes running; the next start takes them over."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    settings: SettingArguments,
+    /// Stop the sandboxes when the server ends; their disks are kept
+    #[arg(long)]
+    stop_sandboxes: bool,
+    /// What makes sandboxes
+    #[arg(long, hide = true, default_value = "engine")]
+    driver: DriverName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DriverName {
+    /// Real sandboxes.
+    Engine,
+    /// Nothing at all, quickly: for tests and for measuring everything else.
+    Fake,
+}
+
+/// What makes sandboxes, and how to let go of it.
+#[derive(Debug)]
+enum Maker {
+    Engine(Arc<pitlane_engine::Engine>),
+    Fake(Arc<dyn Driver>),
+}
+
+impl Maker {
+    fn driver(&self) -> Arc<dyn Driver> {
+        match self {
+            Self::Engine(engine) => Arc::<pitlane_engine::Engine>::clone(engine),
+            Self::Fake(driver) => Arc::clone(driver),
+        }
+    }
+
+    async fn close(&self) {
+        match self {
+            Self::Engine(engine) => engine.close().await,
+            Self::Fake(_) => {}
+        }
+    }
+}
+
+/// Serves until told to stop.
+pub(crate) fn serve(arguments: &Arguments, format: Format) -> Result<ExitCode, Failure> {
+    let settings = Settings::read(&arguments.settings.0)?;
+    logging::start(&settings)?;
+    if arguments.driver == DriverName::Engine {
+        engine::check_rights()?;
+    }
+    let folder = StateFolder::claim(&settings.state)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(Box::pin(run(arguments, &settings, &folder, format)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(
+    arguments: &Arguments,
+    settings: &Settings,
+    folder: &StateFolder,
+    format: Format,
+) -> Result<(), Failure> {
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(watch_signals(stop.clone())?);
+
+    let listener = listen(settings).await?;
+    let store = Store::open(&folder.path().join("pitlane.db"))?;
+    let maker = match arguments.driver {
+        DriverName::Engine => Maker::Engine(Arc::new(engine::start(settings, folder).await?)),
+        DriverName::Fake => Maker::Fake(fake::driver()),
+    };
+    let control = Control::start(Parts {
+        store,
+        driver: maker.driver(),
+        clock: Clock::system(),
+        random: Random::system(),
+        policy: Policy {
+            maximum: settings.maximum,
+            target: settings.target.clone(),
+            ..Policy::standard()
+        },
+    })
+    .await?;
+    let first_key = control.keys().bootstrap(|key| folder.keep_key(key.expose())).await?;
+    let is_prepared = preparation::prepare(&control, settings, &stop).await?;
+    if is_prepared {
+        let api = Api::new(
+            control.clone(),
+            ApiSettings {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                public_url: settings.public_url.clone(),
+                max_connections: settings.max_connections,
+            },
+        );
+        announcement::ready(settings, folder, &listener, first_key.as_ref(), format)?;
+        api.serve(listener, stop).await;
+    }
+    tracing::info!("stopping");
+    control.shut_down(GRACE).await;
+    if arguments.stop_sandboxes {
+        stop_all(&maker.driver()).await?;
+    }
+    maker.close().await;
+    Ok(())
+}
+
+async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
+    TcpListener::bind(settings.listen)
+        .await
+        .doing(format!("cannot listen on {}", settings.listen))
+        .map_err(|failure| {
+            failure.hint("--listen ADDRESS takes another address; port 0 takes a free one")
+        })
+}
+
+/// A task that tells `stop` when this process is asked to end.
+fn watch_signals(stop: CancellationToken) -> Result<impl Future<Output = ()>, Failure> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stop.cancel();
+    })
+}
+
+/// Stops every running sandbox, all at once.
+async fn stop_all(driver: &Arc<dyn Driver>) -> Result<(), Failure> {
+    let mut stopping = JoinSet::new();
+    for existing in driver.inventory().await? {
+        if existing.liveness == Liveness::Running {
+            let driver = Arc::clone(driver);
+            stopping.spawn(async move { driver.stop(existing.id, false).await });
+        }
+    }
+    let mut first = None;
+    while let Some(stopped) = stopping.join_next().await {
+        if let Err(failure) = stopped? {
+            tracing::error!(%failure, "a sandbox did not stop");
+            first.get_or_insert(failure);
+        }
+    }
+    first.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+/// The arguments after a hidden command, as pairs of a flag and its value.
+fn flag(mut arguments: impl Iterator<Item = OsString>, name: &str) -> Option<OsString> {
+    arguments.find(|argument| argument == name)?;
+    arguments.next()
+}

@@ -1,0 +1,136 @@
+//! The folder of what survives a restart, which one server has at a time.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::failure::{Doing as _, Failure};
+
+/// Where the first key is kept, in the state folder.
+pub(crate) const KEY_FILE: &str = "admin-key";
+
+/// Where the server's address is kept, in the state folder.
+pub(crate) const ADDRESS_FILE: &str = "api-url";
+
+/// A state folder that belongs to this process until it ends.
+#[derive(Debug)]
+pub(crate) struct StateFolder {
+    path: PathBuf,
+    id: String,
+    /// Held open: the kernel gives the lock up with it, however this process ends.
+    _lock: File,
+}
+
+impl StateFolder {
+    /// Makes the folder if there is none, and takes it.
+    pub(crate) fn claim(path: &Path) -> Result<Self, Failure> {
+        let at = |what: &str| format!("cannot {what} the state folder {}", path.display());
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.doing(at("make"))
+            .map_err(|failure| failure.hint("--state DIR takes another folder"))?;
+        let path = path.canonicalize().doing(at("find"))?;
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path.join("lock"))
+            .doing(at("write to"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("another server uses the state folder {}", path.display());
+                return Err(Failure::new(message)
+                    .hint("stop that server, or give this one a folder of its own: --state DIR"));
+            }
+            Err(TryLockError::Error(cause)) => return Err(cause).doing(at("lock")),
+        }
+        let id = Sha256::digest(path.as_os_str().as_bytes());
+        let id = id.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { path, id, _lock: lock })
+    }
+
+    /// Its path, without links.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Twelve letters and digits that tell this folder's traces on the machine from another's; the same every time.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where the first key is kept.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        self.path.join(KEY_FILE)
+    }
+
+    /// Keeps the first key, for its owner's eyes alone.
+    pub(crate) fn keep_key(&self, key: &str) -> io::Result<()> {
+        self.write(KEY_FILE, key)
+    }
+
+    /// Keeps the address that the server is reached under on this machine.
+    pub(crate) fn keep_address(&self, url: &str) -> io::Result<()> {
+        self.write(ADDRESS_FILE, url)
+    }
+
+    /// Writes a file so that whoever reads it sees the old text or the new one, whole.
+    fn write(&self, name: &str, text: &str) -> io::Result<()> {
+        let new = self.path.join(format!("{name}.new"));
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        writeln!(file, "{text}")?;
+        file.sync_all()?;
+        std::fs::rename(new, self.path.join(name))?;
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_second_server_on_one_folder_is_told_so() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("state");
+        let first = StateFolder::claim(&path).unwrap();
+        let refused = StateFolder::claim(&path).unwrap_err().to_string();
+        let wanted = format!(
+            "error: another server uses the state folder {}\n\
+             hint: stop that server, or give this one a folder of its own: --state DIR",
+            first.path().display()
+        );
+        assert_eq!(refused, wanted);
+        drop(first);
+        StateFolder::claim(&path).unwrap();
+    }
+
+    #[test]
+    fn the_key_is_for_its_owner_alone_and_so_is_the_folder() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = StateFolder::claim(&parent.path().join("state")).unwrap();
+        folder.keep_key("first").unwrap();
+        folder.keep_key("second").unwrap();
+        assert_eq!(std::fs::read_to_string(folder.key_file()).unwrap(), "second\n");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&folder.key_file()), mode(folder.path())), (0o600, 0o700));
+    }
+
+    #[test]
+    fn the_id_is_the_same_every_time_and_another_for_another_folder() {
+        let parent = tempfile::tempdir().unwrap();
+        let id =
+            |name: &str| StateFolder::claim(&parent.path().join(name)).unwrap().id().to_owned();
+        assert_eq!(id("a"), id("a"));
+        assert_ne!(id("a"), id("b"));
+        assert!(id("a").len() == 12 && id("a").bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+}

@@ -1,0 +1,315 @@
+//! The list of settings.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use pitlane_api::PublicUrl;
+use pitlane_model::{ImageName, Limits};
+use pitlane_network::{Ipv4Net, Subnet, Upstreams};
+
+use super::{LogFormat, Setting, Settings, UplinkSetting};
+use crate::failure::Failure;
+
+/// Below are the machine's own users; above, the last sandbox's ids would not fit into 32 bits.
+const FIRST_IDS: std::ops::RangeInclusive<u32> = 65_536..=2_147_483_648;
+
+/// Every setting, in the order in which they are shown.
+pub(super) const SETTINGS: [Setting; 20] = [
+    Setting {
+        key: "listen",
+        flag: "listen",
+        variable: "PITLANE_LISTEN",
+        value: "ADDRESS",
+        default: "127.0.0.1:3986",
+        help: "Address and port of the API; port 0 takes a free one. Anyone who reaches it and has a key can run code",
+        apply: |settings, text| set(&mut settings.listen, text),
+    },
+    Setting {
+        key: "state",
+        flag: "state",
+        variable: "PITLANE_STATE",
+        value: "DIR",
+        default: super::DEFAULT_STATE,
+        help: "Folder of what survives a restart: the database, the sandboxes' disks, the first key. One server per folder",
+        apply: |settings, text| path(text).map(|path| settings.state = path),
+    },
+    Setting {
+        key: "run",
+        flag: "run-dir",
+        variable: "PITLANE_RUN_DIR",
+        value: "DIR",
+        default: "",
+        help: "Folder of run-time files, such as sockets [default: derived from the state folder, in /run/pitlane]",
+        apply: |settings, text| path(text).map(|path| settings.run = Some(path)),
+    },
+    Setting {
+        key: "image_cache",
+        flag: "image-cache",
+        variable: "PITLANE_IMAGE_CACHE",
+        value: "DIR",
+        default: "/var/cache/pitlane/images",
+        help: "Folder of root filesystems, which servers may share",
+        apply: |settings, text| path(text).map(|path| settings.image_cache = path),
+    },
+    Setting {
+        key: "image",
+        flag: "image",
+        variable: "PITLANE_IMAGE",
+        value: "NAME",
+        default: "default",
+        help: "Image behind the snapshot that sandboxes start from; the first start prepares it",
+        apply: |settings, text| {
+            let image = ImageName::new(text).map_err(|why| why.to_string())?;
+            settings.image = image;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "daemon",
+        flag: "daemon",
+        variable: "PITLANE_DAEMON",
+        value: "FILE",
+        default: "",
+        help: "Program that serves inside sandboxes [default: the one in this binary, if it was built with one]",
+        apply: |settings, text| path(text).map(|path| settings.daemon = Some(path)),
+    },
+    Setting {
+        key: "public_url",
+        flag: "public-url",
+        variable: "PITLANE_PUBLIC_URL",
+        value: "URL",
+        default: "",
+        help: "Address under which clients reach this server, if a proxy stands before it [default: as each client says]",
+        apply: |settings, text| {
+            settings.public_url = Some(PublicUrl::new(text).map_err(|why| why.to_string())?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "max_connections",
+        flag: "max-connections",
+        variable: "PITLANE_MAX_CONNECTIONS",
+        value: "NUMBER",
+        default: "10000",
+        help: "Connections served at the same time; more wait",
+        apply: |settings, text| positive(text).map(|number| settings.max_connections = number),
+    },
+    Setting {
+        key: "log.filter",
+        flag: "log",
+        variable: "PITLANE_LOG",
+        value: "FILTER",
+        default: "info",
+        help: "What is logged: a level (error, warn, info, debug, trace), or levels by module such as pitlane_engine=debug",
+        apply: |settings, text| {
+            tracing_subscriber::EnvFilter::from_str(text).map_err(|why| why.to_string())?;
+            settings.log = text.to_owned();
+            Ok(())
+        },
+    },
+    Setting {
+        key: "log.format",
+        flag: "log-format",
+        variable: "PITLANE_LOG_FORMAT",
+        value: "FORMAT",
+        default: "auto",
+        help: "How log lines look: human, json, or auto, which is human on a terminal",
+        apply: |settings, text| {
+            settings.log_format = match text {
+                "auto" => LogFormat::Auto,
+                "human" => LogFormat::Human,
+                "json" => LogFormat::Json,
+                _ => return Err("it is one of auto, human, json".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Setting {
+        key: "network.uplink",
+        flag: "uplink",
+        variable: "PITLANE_UPLINK",
+        value: "UPLINK",
+        default: "none",
+        help: "The sandboxes' way to the internet: none, host (through this machine; adds NAT rules of its own to its firewall), or netns:PATH",
+        apply: |settings, text| {
+            settings.uplink = match text.split_once(':') {
+                None if text == "none" => UplinkSetting::None,
+                None if text == "host" => UplinkSetting::Host,
+                Some(("netns", named)) => UplinkSetting::Namespace(path(named)?),
+                _ => return Err("it is one of none, host, netns:PATH".to_owned()),
+            };
+            Ok(())
+        },
+    },
+    Setting {
+        key: "network.subnet",
+        flag: "subnet",
+        variable: "PITLANE_SUBNET",
+        value: "CIDR",
+        default: "10.213.0.0/16",
+        help: "Range of the sandboxes' addresses; must not be in use on this machine. One address a sandbox",
+        apply: |settings, text| {
+            let range: Ipv4Net = parse(text)?;
+            settings.subnet = Subnet::new(range).map_err(|why| why.to_string())?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "network.allow_private",
+        flag: "allow-private",
+        variable: "PITLANE_ALLOW_PRIVATE",
+        value: "CIDRS",
+        default: "",
+        help: "Private ranges that sandboxes may reach, comma separated [default: none]",
+        apply: |settings, text| list(text).map(|ranges| settings.allow_private = ranges),
+    },
+    Setting {
+        key: "network.resolvers",
+        flag: "resolvers",
+        variable: "PITLANE_RESOLVERS",
+        value: "ADDRESSES",
+        default: "",
+        help: "Name servers that the sandboxes' questions go to, comma separated [default: those of /etc/resolv.conf]",
+        apply: |settings, text| {
+            let resolvers =
+                text.split(',').map(|one| resolver(one.trim())).collect::<Result<_, _>>()?;
+            settings.resolvers = Upstreams::Fixed(resolvers);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "sandboxes.prepared",
+        flag: "prepared",
+        variable: "PITLANE_PREPARED",
+        value: "NUMBER",
+        default: "8",
+        help: "Sandboxes kept ready to be taken, disk and network included; 0 makes each when it is asked for",
+        apply: |settings, text| set(&mut settings.prepared, text),
+    },
+    Setting {
+        key: "sandboxes.first_id",
+        flag: "first-id",
+        variable: "PITLANE_FIRST_ID",
+        value: "NUMBER",
+        default: "2147483648",
+        help: "First of the host's user ids that sandboxes get, 65,536 each; servers on one machine should not share them",
+        apply: |settings, text| {
+            let first = parse(text)?;
+            if !FIRST_IDS.contains(&first) {
+                return Err(format!("it is between {} and {}", FIRST_IDS.start(), FIRST_IDS.end()));
+            }
+            settings.first_id = first;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "sandboxes.max_cpu",
+        flag: "max-cpu",
+        variable: "PITLANE_MAX_CPU",
+        value: "NUMBER",
+        default: "4",
+        help: "CPUs that one sandbox may ask for",
+        apply: |settings, text| {
+            let of = settings.maximum;
+            limits(settings, positive(text)?, of.memory_gib(), of.disk_gib())
+        },
+    },
+    Setting {
+        key: "sandboxes.max_memory",
+        flag: "max-memory",
+        variable: "PITLANE_MAX_MEMORY",
+        value: "GIB",
+        default: "8",
+        help: "Memory that one sandbox may ask for",
+        apply: |settings, text| {
+            let of = settings.maximum;
+            limits(settings, of.cpu_count(), positive(text)?, of.disk_gib())
+        },
+    },
+    Setting {
+        key: "sandboxes.max_disk",
+        flag: "max-disk",
+        variable: "PITLANE_MAX_DISK",
+        value: "GIB",
+        default: "10",
+        help: "Disk that one sandbox may ask for",
+        apply: |settings, text| {
+            let of = settings.maximum;
+            limits(settings, of.cpu_count(), of.memory_gib(), positive(text)?)
+        },
+    },
+    Setting {
+        key: "sandboxes.target",
+        flag: "target",
+        variable: "PITLANE_TARGET",
+        value: "NAME",
+        default: "local",
+        help: "Name of this machine as a region, for clients that show one",
+        apply: |settings, text| {
+            text.clone_into(&mut settings.target);
+            Ok(())
+        },
+    },
+];
+
+impl Settings {
+    /// Values that the defaults replace, or that stand for "not given".
+    pub(super) fn before_defaults() -> Result<Self, Failure> {
+        Ok(Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            state: PathBuf::new(),
+            run: None,
+            image_cache: PathBuf::new(),
+            image: ImageName::new("default")?,
+            daemon: None,
+            public_url: None,
+            max_connections: 0,
+            log: String::new(),
+            log_format: LogFormat::Auto,
+            uplink: UplinkSetting::None,
+            subnet: Subnet::standard(),
+            allow_private: Vec::new(),
+            resolvers: Upstreams::File(PathBuf::from("/etc/resolv.conf")),
+            prepared: 0,
+            first_id: 0,
+            maximum: Limits::MAXIMUM,
+            target: String::new(),
+        })
+    }
+}
+
+fn parse<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+    text.trim().parse().map_err(|why: T::Err| why.to_string())
+}
+
+fn set<T: FromStr<Err: std::fmt::Display>>(place: &mut T, text: &str) -> Result<(), String> {
+    *place = parse(text)?;
+    Ok(())
+}
+
+fn list<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<Vec<T>, String> {
+    text.split(',').filter(|one| !one.trim().is_empty()).map(parse).collect()
+}
+
+fn positive<T: FromStr<Err: std::fmt::Display> + From<u8> + PartialOrd>(
+    text: &str,
+) -> Result<T, String> {
+    let number: T = parse(text)?;
+    if number < T::from(1) { Err("it is at least 1".to_owned()) } else { Ok(number) }
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("a path is not empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+fn resolver(text: &str) -> Result<SocketAddr, String> {
+    text.parse::<SocketAddr>()
+        .or_else(|_| parse::<IpAddr>(text).map(|address| (address, 53).into()))
+}
+
+fn limits(settings: &mut Settings, cpu: u32, memory: u32, disk: u32) -> Result<(), String> {
+    let processes = settings.maximum.process_count();
+    settings.maximum = Limits::new(cpu, memory, disk, processes).map_err(|why| why.to_string())?;
+    Ok(())
+}
