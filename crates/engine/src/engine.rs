@@ -252,7 +252,7 @@ impl Inner {
             Ok(Some(process)) => return Some(process),
             Ok(None) => {}
             Err(failure) => {
-                tracing::error!(sandbox = %id, %failure, "cannot ask the launcher for a sandbox")
+                tracing::error!(sandbox = %id, %failure, "cannot ask the launcher for a sandbox");
             }
         }
         let process = groups.orphan()?;
@@ -362,7 +362,7 @@ impl Inner {
             sandboxes.insert(id, Arc::clone(&sandbox));
         }
         let recipe = self.recipe(image.path.into(), spec.limits, spec.network);
-        let made = self.make(spec, recipe, &sandbox);
+        let made = self.make(spec, &recipe, &sandbox);
         if made.is_err() {
             // The parts that were made were dropped on the way, the disk included.
             lock(&self.sandboxes).remove(&id);
@@ -373,16 +373,16 @@ impl Inner {
     fn make(
         self: &Arc<Self>,
         spec: &LaunchSpec,
-        recipe: Recipe,
+        recipe: &Recipe,
         sandbox: &Arc<Sandbox>,
     ) -> Result<Hello, CreateError> {
         let id = spec.id;
         let host = |cause: Cause| CreateError::Host { id, cause };
-        let mut prepared = match self.pool.claim(&recipe) {
+        let mut prepared = match self.pool.claim(recipe) {
             Some(prepared) => prepared,
             None => {
                 let slot = self.slots.take().ok_or(CreateError::Full)?;
-                self.preparer.fresh(slot, &recipe).map_err(|cause| host(Box::new(cause)))?
+                self.preparer.fresh(slot, recipe).map_err(|cause| host(Box::new(cause)))?
             }
         };
         let owned = self

@@ -5,7 +5,7 @@
 //! own ids. Nothing here runs on a file that a sandbox could have changed: configuration goes into fresh disks only.
 
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use pitlane_sys::{
