@@ -1,2 +1,19 @@
 //! Root filesystems: the default image, its Debian bootstrap and its cache.
+//!
+//! An image is a folder on this machine with the owners 0 to 65,535 that its packages gave their files; whoever starts
+//! a sandbox from it shows them as the sandbox's own. Images are made from recipes that are part of this crate, by
+//! packages of Debian that apt has verified.
 #![forbid(unsafe_code)]
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+mod bootstrap;
+mod error;
+mod images;
+mod recipe;
+mod size;
+mod sources;
+mod transcript;
+
+pub use error::PrepareImageError;
+pub use images::{Images, Progress, Rootfs};
+pub use recipe::REQUIRED_PROGRAMS;

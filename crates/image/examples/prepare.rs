@@ -1,0 +1,33 @@
+//! Makes an image and says how far it is: `cargo run -p pitlane-image --example prepare -- default DIR`.
+
+use std::io::{self, Write as _};
+
+use pitlane_image::{Images, Progress};
+use pitlane_model::ImageName;
+use tokio::sync::mpsc;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(image), Some(folder)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: prepare IMAGE DIR".into());
+    };
+    let image = ImageName::new(image)?;
+    let images = Images::new(folder);
+    let (progress, mut steps) = mpsc::channel::<Progress>(16);
+    let printing = async {
+        let mut last = String::new();
+        while let Some(Progress { step, total, .. }) = steps.recv().await {
+            if step != last {
+                writeln!(io::stderr(), "{step} ({total})")?;
+                last = step;
+            }
+        }
+        Ok::<(), io::Error>(())
+    };
+    let (made, printed) = tokio::join!(images.prepare(&image, progress), printing);
+    printed?;
+    let rootfs = made?;
+    writeln!(io::stdout(), "{} {} MiB", rootfs.path.display(), rootfs.size_bytes >> 20)?;
+    Ok(())
+}
