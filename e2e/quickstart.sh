@@ -8,7 +8,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=$here/../.cache
 mkdir -p "$cache"
 state=$(mktemp -d "$cache/quickstart-state.XXXXXX")
-ready=$state.ready
+# Sockets' paths must be short.
+run=$(mktemp -d /tmp/pitlane-quickstart.XXXXXX)
+ready=$run/ready
 server=
 
 finish() {
@@ -18,7 +20,7 @@ finish() {
         kill -TERM "$server" 2>/dev/null || true
         wait "$server" || status=$?
     fi
-    rm -rf "$state" "$ready"
+    rm -rf "$state" "$run"
     exit "$status"
 }
 trap finish EXIT
@@ -27,7 +29,7 @@ trap 'exit 143' TERM
 
 printf '\n=== a server with a state folder of its own\n'
 mkfifo "$ready"
-"$pitlane" serve --state "$state/state" --listen 127.0.0.1:0 --prepared 2 --stop-sandboxes \
+"$pitlane" serve --state "$state/state" --run-dir "$run/run" --listen 127.0.0.1:0 --prepared 2 --stop-sandboxes \
     --log "${PITLANE_LOG:-info}" --log-format human --json >"$ready" &
 server=$!
 # The line comes when the server is ready; the end of the file, when it has ended instead.
