@@ -1,0 +1,126 @@
+//! One kept connection to a server, as a client that measures needs it.
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::server::Server;
+
+/// One connection, over which one request goes at a time.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    requests: SendRequest<Full<Bytes>>,
+    authority: String,
+    authorization: String,
+    /// Holds the task that moves the bytes; it ends with the connection.
+    _bytes: JoinSet<()>,
+}
+
+/// A sandbox that was created through a connection.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Sandbox {
+    id: String,
+    state: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Executed {
+    exit_code: i32,
+    result: String,
+}
+
+impl Connection {
+    pub(crate) async fn open(server: &Server) -> anyhow::Result<Self> {
+        let authority = server.authority().to_owned();
+        let stream = TcpStream::connect(&authority)
+            .await
+            .with_context(|| format!("cannot connect to {authority}"))?;
+        stream.set_nodelay(true)?;
+        let (requests, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let mut bytes = JoinSet::new();
+        bytes.spawn(async move {
+            if connection.await.is_err() {
+                // The request that was under way says so.
+            }
+        });
+        let authorization = format!("Bearer {}", server.key());
+        Ok(Self { requests, authority, authorization, _bytes: bytes })
+    }
+
+    /// Creates a sandbox that can be used.
+    pub(crate) async fn create(&mut self) -> anyhow::Result<Sandbox> {
+        let answer = self.call(Method::POST, "/api/sandbox", Some(json!({}))).await?;
+        let sandbox: Sandbox =
+            serde_json::from_slice(&answer).context("cannot read what was created")?;
+        if sandbox.state != "started" {
+            bail!("sandbox {} was created {}", sandbox.id, sandbox.state);
+        }
+        Ok(sandbox)
+    }
+
+    /// Runs `true`.
+    pub(crate) async fn exec_true(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
+        self.process(sandbox, "execute", json!({ "command": "true" }), "").await
+    }
+
+    /// Runs `print(1)`.
+    pub(crate) async fn run_code(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
+        let code = json!({ "code": "print(1)", "language": "python" });
+        self.process(sandbox, "code-run", code, "1\n").await
+    }
+
+    pub(crate) async fn delete(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
+        self.call(Method::DELETE, &format!("/api/sandbox/{}", sandbox.id), None).await?;
+        Ok(())
+    }
+
+    async fn process(
+        &mut self,
+        sandbox: &Sandbox,
+        operation: &str,
+        body: Value,
+        expected: &str,
+    ) -> anyhow::Result<()> {
+        let path = format!("/toolbox/{}/process/{operation}", sandbox.id);
+        let answer = self.call(Method::POST, &path, Some(body)).await?;
+        let executed: Executed =
+            serde_json::from_slice(&answer).with_context(|| format!("cannot read {operation}"))?;
+        if executed.exit_code != 0 || executed.result != expected {
+            bail!("{operation} gave {} and {:?}", executed.exit_code, executed.result);
+        }
+        Ok(())
+    }
+
+    async fn call(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Bytes> {
+        let body = body.map(|body| body.to_string()).unwrap_or_default();
+        let request = Request::builder()
+            .method(&method)
+            .uri(path)
+            .header("host", &self.authority)
+            .header("authorization", &self.authorization)
+            .header("content-type", "application/json")
+            .body(Full::from(body))?;
+        self.requests.ready().await.context("the server closed the connection")?;
+        let answer = self.requests.send_request(request).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        if !status.is_success() {
+            bail!("{method} {path} was answered {status}: {}", String::from_utf8_lossy(&body));
+        }
+        Ok(body)
+    }
+}

@@ -1,0 +1,45 @@
+//! The report: bench/RESULTS.md.
+
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write as _;
+
+use crate::promises::verdicts;
+use crate::results::Results;
+
+/// Writes down what one run found. The same results give the same text.
+pub(crate) fn text(results: &Results) -> String {
+    let mut text = String::from(
+        "# What was measured\n\n\
+         Written by `make bench`; do not edit. Times are in milliseconds. Medians, with the time that 99 of 100 runs \
+         are not above (the longest, when there are fewer than 100). No sample is left out. Everything of a table ran \
+         in turn, each after a pause of 50 ms, so that other work on the machine hits all alike.\n",
+    );
+    let sections = [
+        ("The machine", tables::machine(results)),
+        ("Promises", promises(results)),
+        ("Side by side", tables::rounds(results)),
+        ("Creation while sandboxes live", tables::density(results)),
+        ("Time to interactive", tables::interactive(results)),
+    ];
+    for (title, content) in sections {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "\n## {title}\n\n{content}");
+    }
+    text
+}
+
+fn promises(results: &Results) -> String {
+    let mut text = String::from("| promise | found | |\n|---|---|---|\n");
+    for verdict in verdicts(results) {
+        let word = match verdict.is_reached {
+            Some(true) => "reached",
+            Some(false) => "**not reached**",
+            None => "not shown",
+        };
+        let _ = writeln!(text, "| {} | {} | {word} |", verdict.promise, verdict.found);
+    }
+    text
+}

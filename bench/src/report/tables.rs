@@ -1,0 +1,134 @@
+//! The report's tables.
+
+use std::fmt::Write as _;
+
+use crate::results::{Found, Measure, Results, Run};
+use crate::samples::{Milliseconds, Samples};
+
+/// The machine, the programs and how busy they were.
+pub(super) fn machine(results: &Results) -> String {
+    let machine = &results.machine;
+    let [before, after] = results.load;
+    let mut text = format!(
+        "{} processors ({}), {} MiB memory, Linux {}, {}. Load (processes over a minute) {before:.2} before the run \
+         and {after:.2} after it; it took {} s.\n\n",
+        machine.processors,
+        machine.processor,
+        machine.memory_mib,
+        machine.kernel,
+        machine.system,
+        results.seconds,
+    );
+    for (name, version) in &machine.programs {
+        let _ = writeln!(text, "- {name}: {version}");
+    }
+    text
+}
+
+/// Everything that ran in rounds, with its ratio to two of the peers.
+pub(super) fn rounds(results: &Results) -> String {
+    let mut text = String::from(
+        "| | median | p99 | min | runs | × crun | × docker | how |\n|---|---|---|---|---|---|---|---|\n",
+    );
+    for row in &results.rounds {
+        let (name, how) = (row.measure.name(), row.measure.how());
+        let _ = match &row.found {
+            Found::Nothing(why) => {
+                let why = why.replace(['\n', '|'], " ");
+                writeln!(text, "| {name} | – | – | – | 0 | – | – | not measured: {why} |")
+            }
+            Found::Samples(samples) => {
+                let crun = ratio(samples, results.samples(Measure::Crun));
+                let docker = ratio(samples, results.samples(Measure::Docker));
+                let [median, p99, min] = times(samples);
+                let runs = samples.len();
+                writeln!(
+                    text,
+                    "| {name} | {median} | {p99} | {min} | {runs} | {crun} | {docker} | {how} |"
+                )
+            }
+        };
+    }
+    text
+}
+
+/// Creation at each population.
+pub(super) fn density(results: &Results) -> String {
+    let mut text = String::from(
+        "| sandboxes alive | create, median | p99 | min | runs | × first row |\n|---|---|---|---|---|---|\n",
+    );
+    let first = results.density.first().map(|population| &population.create);
+    for population in &results.density {
+        let samples = &population.create;
+        let ([median, p99, min], ratio) = (times(samples), ratio(samples, first));
+        let (live, runs) = (population.live, samples.len());
+        let _ = writeln!(text, "| {live} | {median} | {p99} | {min} | {runs} | {ratio} |");
+    }
+    text
+}
+
+/// Time to interactive, beside its parts.
+pub(super) fn interactive(results: &Results) -> String {
+    let found = &results.interactive;
+    let mut text = String::from(
+        "The official TypeScript SDK from one Node process: create, a probe that tells sandboxes apart, `node -v`. \
+         Staggered starts one every 200 ms, the burst all at once. \"Calls alone\" are the same calls to the same \
+         server with sandboxes that run nothing; \"bare\" are the same commands without a sandbox or a server.\n\n\
+         | | median | p99 | min | of it create | succeeded | failed | seconds in all |\n|---|---|---|---|---|---|---|---|\n",
+    );
+    let rows = [
+        ("one after another", &found.real.sequential),
+        ("staggered", &found.real.staggered),
+        ("burst", &found.real.burst),
+        ("calls alone, one after another", &found.fake.sequential),
+        ("calls alone, staggered", &found.fake.staggered),
+        ("calls alone, burst", &found.fake.burst),
+    ];
+    for (name, run) in rows {
+        text.push_str(&mode(name, run));
+    }
+    for (name, samples) in [("bare probe", &found.bare_probe), ("bare `node -v`", &found.bare_node)]
+    {
+        let ([median, p99, min], runs) = (times(samples), samples.len());
+        let _ = writeln!(text, "| {name} | {median} | {p99} | {min} | – | {runs} | 0 | – |");
+    }
+    for failure in failures(
+        found
+            .real
+            .sequential
+            .failures
+            .iter()
+            .chain(&found.real.staggered.failures)
+            .chain(&found.real.burst.failures),
+    ) {
+        let _ = writeln!(text, "\nA failure said: {failure}");
+    }
+    text
+}
+
+fn mode(name: &str, run: &Run) -> String {
+    let ([median, p99, min], [create, ..]) = (times(&run.total), times(&run.create));
+    let (succeeded, failed, seconds) = (run.total.len(), run.failures.len(), run.seconds);
+    format!(
+        "| {name} | {median} | {p99} | {min} | {create} | {succeeded} | {failed} | {seconds:.1} |\n"
+    )
+}
+
+/// Each text once.
+fn failures<'a>(said: impl Iterator<Item = &'a String>) -> std::collections::BTreeSet<&'a String> {
+    said.collect()
+}
+
+/// Median, 99th percentile and minimum.
+fn times(samples: &Samples) -> [String; 3] {
+    [samples.median(), samples.p99(), samples.min()]
+        .map(|time| time.map_or_else(|| "–".to_owned(), |time| time.to_string()))
+}
+
+fn ratio(samples: &Samples, other: Option<&Samples>) -> String {
+    let medians = samples.median().zip(other.and_then(Samples::median));
+    medians.map_or_else(
+        || "–".to_owned(),
+        |(Milliseconds(one), Milliseconds(other))| format!("{:.3}", one / other),
+    )
+}

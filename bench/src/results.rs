@@ -1,0 +1,153 @@
+//! Everything that one run found.
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Machine;
+use crate::samples::Samples;
+
+/// Everything that one run found.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Results {
+    pub(crate) machine: Machine,
+    /// The machine's load before and after, processes on average over a minute.
+    pub(crate) load: [f64; 2],
+    /// How long the run took.
+    pub(crate) seconds: u64,
+    pub(crate) rounds: Vec<Row>,
+    pub(crate) density: Vec<Population>,
+    pub(crate) interactive: Interactive,
+}
+
+/// One thing that was measured in rounds, or why it was not.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) measure: Measure,
+    pub(crate) found: Found,
+}
+
+/// What was found of one thing.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Found {
+    Samples(Samples),
+    /// It cannot be measured on this machine, for this reason.
+    Nothing(String),
+}
+
+/// Everything that is measured in rounds, in the order of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Measure {
+    BareTrue,
+    BarePython,
+    Bubblewrap,
+    Crun,
+    Runc,
+    Docker,
+    Create,
+    CreateAndFirstExec,
+    Exec,
+    CodeRun,
+    Delete,
+    Whole,
+    CreateUnprepared,
+}
+
+/// Creation while so many sandboxes live.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Population {
+    pub(crate) live: usize,
+    pub(crate) create: Samples,
+}
+
+/// How long it takes until a sandbox has done something useful, through the official SDK.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Interactive {
+    /// The identity probe, without any sandbox.
+    pub(crate) bare_probe: Samples,
+    /// `node -v`, without any sandbox.
+    pub(crate) bare_node: Samples,
+    /// The same calls to a server whose sandboxes run nothing.
+    pub(crate) fake: Modes,
+    /// Real sandboxes.
+    pub(crate) real: Modes,
+}
+
+/// One server's times, by how the sandboxes follow each other.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Modes {
+    pub(crate) sequential: Run,
+    pub(crate) staggered: Run,
+    pub(crate) burst: Run,
+}
+
+/// One mode's times.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// From the call to the end of the second command, of every sandbox that succeeded.
+    pub(crate) total: Samples,
+    /// The part until the sandbox was created.
+    pub(crate) create: Samples,
+    /// What each that failed said.
+    pub(crate) failures: Vec<String>,
+    /// From the first call until everything was deleted.
+    pub(crate) seconds: f64,
+}
+
+impl Results {
+    /// The samples of a measure, if it could be measured.
+    pub(crate) fn samples(&self, measure: Measure) -> Option<&Samples> {
+        let row = self.rounds.iter().find(|row| row.measure == measure)?;
+        match &row.found {
+            Found::Samples(samples) => Some(samples),
+            Found::Nothing(_) => None,
+        }
+    }
+}
+
+impl Measure {
+    /// What is measured, for a reader of the report.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::BareTrue => "bare `true`",
+            Self::BarePython => "bare `python3 -c 'print(1)'`",
+            Self::Bubblewrap => "`bwrap … true`",
+            Self::Crun => "`crun run`: `true`",
+            Self::Runc => "`runc run`: `true`",
+            Self::Docker => "`docker run --rm … true`",
+            Self::Create => "Pitlane: create",
+            Self::CreateAndFirstExec => "Pitlane: create + first exec of `true`",
+            Self::Exec => "Pitlane: exec of `true`",
+            Self::CodeRun => "Pitlane: code_run of `print(1)`",
+            Self::Delete => "Pitlane: delete",
+            Self::Whole => "Pitlane: create + exec of `true` + delete",
+            Self::CreateUnprepared => "Pitlane: create, nothing prepared",
+        }
+    }
+
+    /// How it is measured.
+    pub(crate) const fn how(self) -> &'static str {
+        match self {
+            Self::BareTrue | Self::BarePython => {
+                "posix_spawn and wait by a small process that has changed its root to the image's"
+            }
+            Self::Bubblewrap => {
+                "all namespaces, root filesystem read-only; neither limits nor a writable disk"
+            }
+            Self::Crun => {
+                "root filesystem read-only, control groups, default profile; in a mount namespace without `unified`"
+            }
+            Self::Runc => "the same bundle",
+            Self::Docker => {
+                "a daemon of its own, default bridge, the same root filesystem imported as an image"
+            }
+            Self::Create => "`POST /sandbox` until `started`, on a kept connection",
+            Self::CreateAndFirstExec => "the same sandbox, the command sent at once",
+            Self::Exec => "`POST …/process/execute` on a kept connection",
+            Self::CodeRun => "`POST …/process/code-run` on a kept connection",
+            Self::Delete => "`DELETE /sandbox/…` until it is answered",
+            Self::Whole => "one after the other, nothing between",
+            Self::CreateUnprepared => "another server, with `--prepared 0`",
+        }
+    }
+}
