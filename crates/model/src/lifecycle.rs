@@ -3,7 +3,7 @@
 /// A number of minutes.
 pub type Minutes = u32;
 
-/// The timers of a sandbox. `daytona-wire.md` section 5 gives the defaults.
+/// The timers of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Lifecycle {
     /// Stops after so long without activity; 0 means never.
