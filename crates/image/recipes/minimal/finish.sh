@@ -24,7 +24,10 @@ echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
 rm -f "$root/etc/resolv.conf" "$root/etc/machine-id"
 : >"$root/etc/resolv.conf"
 chmod 0644 "$root/etc/hostname" "$root/etc/hosts" "$root/etc/resolv.conf"
-rm -rf "$root/etc/apt" "$root/var/lib/apt" "$root/var/cache/apt" "$root/etc/dpkg/dpkg.cfg.d"
+
+# There is no apt inside; nothing of the host's sources and proxies stays.
+rm -f "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/* "$root/etc/apt/apt.conf.d/99mmdebstrap" \
+  "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 
 # Each of these is promised; an image without one is not an image.
 chroot "$root" sh -euc 'bash -c true; python -c "import sys"; ps >/dev/null; tar --help >/dev/null 2>&1; sha256sum /etc/passwd >/dev/null'
