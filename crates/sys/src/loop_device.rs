@@ -15,8 +15,8 @@ pub struct LoopDevice {
 }
 
 // From linux/loop.h; libc has no layout for `struct loop_config`.
-const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
-const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
+const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
+const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 const LO_FLAGS_DIRECT_IO: u32 = 16;
 
@@ -110,7 +110,7 @@ fn configure(device: &OwnedFd, image: BorrowedFd<'_>, flags: u32) -> Result<(), 
 #[expect(unsafe_code, reason = "these ioctls have no wrapper")]
 fn ioctl(
     descriptor: &OwnedFd,
-    request: libc::c_ulong,
+    request: libc::Ioctl,
     argument: usize,
 ) -> Result<libc::c_long, Errno> {
     // SAFETY: the two requests of this file take no argument (LOOP_CTL_GET_FREE) or read a `struct loop_config`
