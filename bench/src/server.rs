@@ -1,7 +1,7 @@
 //! A Pitlane server of the run's own.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
 use anyhow::{Context as _, bail};
@@ -99,29 +99,19 @@ impl Drop for Server {
     }
 }
 
-/// Finds the root filesystem that sandboxes start from, which a server has prepared.
+/// Finds the root filesystem that sandboxes start from, which a server has prepared: the newest of the default image.
 pub(crate) fn root_filesystem(options: &Options) -> anyhow::Result<PathBuf> {
-    let mut folders = vec![(options.image_cache.clone(), 0)];
-    while let Some((folder, depth)) = folders.pop() {
-        if is_root_filesystem(&folder) {
-            return Ok(folder);
-        }
-        if depth < 3 {
-            let entries = std::fs::read_dir(&folder)
-                .with_context(|| format!("cannot list {}", folder.display()))?;
-            for entry in entries {
-                let entry = entry?;
-                if entry.file_type()?.is_dir() {
-                    folders.push((entry.path(), depth + 1));
-                }
-            }
+    let cache = &options.image_cache;
+    let entries =
+        std::fs::read_dir(cache).with_context(|| format!("cannot list {}", cache.display()))?;
+    let mut found = None;
+    for entry in entries {
+        let entry = entry?;
+        let root = entry.path().join("rootfs");
+        if entry.file_name().to_string_lossy().starts_with("default-") && root.is_dir() {
+            found = found.max(Some((entry.metadata()?.modified()?, root)));
         }
     }
-    bail!("no root filesystem with Node and Python in {}", options.image_cache.display())
-}
-
-fn is_root_filesystem(folder: &Path) -> bool {
-    ["etc/passwd", "usr/bin/node", "usr/bin/python3", "usr/bin/true"]
-        .iter()
-        .all(|file| folder.join(file).exists())
+    let (_, root) = found.with_context(|| format!("no default image in {}", cache.display()))?;
+    Ok(root)
 }
