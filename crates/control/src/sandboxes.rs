@@ -256,8 +256,8 @@ impl Sandboxes {
         entry.touch(self.platform().clock.now());
         match self.platform().driver.connect(id).await {
             Ok(connection) => Ok(connection),
-            // Its exit is on its way here.
             Err(pitlane_driver::ConnectError::NotRunning { .. }) => {
+                self.owner.suspect_exit(&entry);
                 Err(ConnectError::NotRunning { id, state: SandboxState::Stopped })
             }
             Err(pitlane_driver::ConnectError::Host { cause, .. }) => {

@@ -178,16 +178,24 @@ impl FakeDriver {
 
     /// Has a running sandbox end by itself; one that does not run stays as it is.
     pub fn exit(&self, id: SandboxId, exit: Exit) {
-        let mut machine = self.machine();
-        let ended = machine.sandboxes.get_mut(&id).and_then(|sandbox| sandbox.running.take());
-        if ended.is_some() && self.events.try_send(DriverEvent::Exited { id, exit }).is_err() {
-            machine.misuses.push(format!("nobody listens; the exit of {id} is lost"));
+        if self.exit_unreported(id) {
+            self.report(id, exit);
         }
+    }
+
+    /// Has a running sandbox end without a report; answers whether it ran.
+    pub fn exit_unreported(&self, id: SandboxId) -> bool {
+        let mut machine = self.machine();
+        machine.sandboxes.get_mut(&id).and_then(|sandbox| sandbox.running.take()).is_some()
     }
 
     /// Reports the end of a sandbox without ending it, as a report of an earlier run that comes late.
     pub fn report_late_exit(&self, id: SandboxId) {
-        if self.events.try_send(DriverEvent::Exited { id, exit: Exit::Unknown }).is_err() {
+        self.report(id, Exit::Unknown);
+    }
+
+    fn report(&self, id: SandboxId, exit: Exit) {
+        if self.events.try_send(DriverEvent::Exited { id, exit }).is_err() {
             self.machine().misuses.push(format!("nobody listens; the exit of {id} is lost"));
         }
     }

@@ -9,7 +9,7 @@ mod changes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pitlane_driver::DriverEvent;
+use pitlane_driver::{ConnectError, DriverEvent, Existing, Liveness};
 use pitlane_model::{Sandbox, SandboxId, SandboxName, SandboxState, Transition, TransitionError};
 use pitlane_store::{StoredSandbox, WriteError};
 use tokio::task::JoinHandle;
@@ -132,6 +132,10 @@ impl Owner {
 
     /// Frees everything, then forgets the sandbox. Gives up only when the server ends; the next one goes on.
     async fn destroy(&self, entry: &Entry) {
+        // Whoever condemned it writes this too, but perhaps not yet: what is half gone must not look whole to the
+        // next server. A row that cannot be written keeps nothing from going.
+        let row = entry.desk().row();
+        drop(self.save(entry, row).await);
         if !self.release(entry.id).await {
             return;
         }
@@ -168,16 +172,19 @@ impl Owner {
         }
     }
 
+    /// Has somebody find out whether a sandbox still runs.
+    pub(super) fn suspect_exit(&self, entry: &Arc<Entry>) {
+        let mut desk = entry.desk();
+        desk.has_exited = true;
+        self.hire(entry, &mut desk);
+    }
+
     /// Finds out what became of a sandbox whose end was reported.
     ///
-    /// The report may be of an earlier run: only one that cannot be connected to has ended. A sandbox that ended by
+    /// The report may be of an earlier run, so it is believed only if the driver agrees. A sandbox that ended by
     /// itself is stopped and can be started again, whatever its exit was; an ephemeral one is destroyed.
     async fn look_after_exit(&self, entry: &Arc<Entry>) {
-        if entry.state() != SandboxState::Started {
-            return;
-        }
-        let look = timeout(LOOK_DEADLINE, self.platform.driver.connect(entry.id)).await;
-        if matches!(look, Ok(Ok(_))) {
+        if entry.state() != SandboxState::Started || !self.has_ended(entry.id).await {
             return;
         }
         let claimed = entry.desk().advance(&self.platform, Transition::Stop, |_| {});
@@ -186,6 +193,26 @@ impl Owner {
             && let Err(error) = self.stop(entry, true).await
         {
             tracing::error!(sandbox = %entry.id, error = %Chain(&error), "ended and not cleaned up");
+        }
+    }
+
+    /// Whether a sandbox surely does not run. In doubt it does: the next connection to it asks again.
+    async fn has_ended(&self, id: SandboxId) -> bool {
+        match timeout(LOOK_DEADLINE, self.platform.driver.connect(id)).await {
+            Ok(Ok(_)) => return false,
+            Ok(Err(ConnectError::NotRunning { .. })) => return true,
+            Ok(Err(ConnectError::Host { .. })) | Err(_) => {}
+        }
+        match timeout(LOOK_DEADLINE, self.platform.driver.inventory()).await {
+            Ok(Ok(existing)) => !existing.contains(&Existing { id, liveness: Liveness::Running }),
+            Ok(Err(error)) => {
+                tracing::warn!(sandbox = %id, error = %Chain(&error), "reported to have ended");
+                false
+            }
+            Err(_elapsed) => {
+                tracing::warn!(sandbox = %id, "reported to have ended; the driver does not say");
+                false
+            }
         }
     }
 
@@ -216,9 +243,7 @@ pub(super) async fn watch_exits(owner: Owner) {
             Some(DriverEvent::Exited { id, exit }) => {
                 tracing::info!(sandbox = %id, ?exit, "exited");
                 if let Some(entry) = owner.directory.any(id) {
-                    let mut desk = entry.desk();
-                    desk.has_exited = true;
-                    owner.hire(&entry, &mut desk);
+                    owner.suspect_exit(&entry);
                 }
             }
             None => return,

@@ -361,6 +361,38 @@ async fn a_report_of_an_earlier_run_stops_nobody() {
 }
 
 #[tokio::test]
+async fn a_report_is_not_believed_because_a_connection_fails() {
+    let machine = Machine::new();
+    let server = machine.start().await;
+    let id = server.create("first").await.spec.id;
+    server.driver.fail_next(Operation::Connect, Fault::Host);
+    let mut gate = server.driver.hold_next(Operation::Inventory, Moment::After);
+    server.driver.report_late_exit(id);
+    gate.reached().await;
+    gate.open();
+    // Only an owner that has looked and left lets the next change through to the driver.
+    server.control.sandboxes().stop(&server.principal, "first", false).await.unwrap();
+    server.control.sandboxes().start(&server.principal, "first").await.unwrap();
+
+    server.driver.fail_next(Operation::Connect, Fault::Host);
+    server.driver.exit(id, Exit::Unknown);
+    server.until_state(id, SandboxState::Stopped).await;
+    server.shut_down().await;
+}
+
+#[tokio::test]
+async fn an_end_that_nobody_reported_is_found_by_the_next_connection() {
+    let machine = Machine::new();
+    let server = machine.start().await;
+    let id = server.create("first").await.spec.id;
+    server.driver.exit_unreported(id);
+    let refused = server.control.sandboxes().connect(&server.principal, id).await.map(drop);
+    assert!(matches!(refused, Err(ConnectError::NotRunning { .. })), "{refused:?}");
+    server.until_state(id, SandboxState::Stopped).await;
+    server.shut_down().await;
+}
+
+#[tokio::test]
 async fn what_belongs_to_another_organization_does_not_exist() {
     let machine = Machine::new();
     let server = machine.start().await;

@@ -93,6 +93,8 @@ impl Server {
             let id = row.spec.id;
             match row.state {
                 SandboxState::Started => expected.push(running(id)),
+                // On its way out, although nobody has said so yet.
+                SandboxState::Stopped if row.spec.lifecycle.is_ephemeral() => return false,
                 SandboxState::Stopped => expected.push(stopped(id)),
                 // It may have a disk or not, and may even run: it was not to be stopped.
                 SandboxState::Error => {
