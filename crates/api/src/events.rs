@@ -24,7 +24,7 @@ use crate::convert;
 use crate::state::State;
 
 /// Where the channel lives. Clients put it behind the path of their API address.
-const PATH: &str = "/api/socket.io";
+pub(crate) const PATH: &str = "/api/socket.io";
 
 /// How long a client may take to show its key.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);

@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{HeaderName, HeaderValue};
 
+use crate::events;
 use crate::refusal;
 use crate::toolbox;
 
@@ -64,6 +65,7 @@ pub(crate) async fn rim(mut request: Request, next: Next) -> Response {
     let route = match response.extensions().get::<Route>() {
         _ if path.starts_with(toolbox::PREFIX) => toolbox::loggable(&path),
         Some(Route(route)) => route.as_str(),
+        None if path.starts_with(events::PATH) => events::PATH,
         None => "unmatched",
     };
     tracing::info!(
