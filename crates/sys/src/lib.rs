@@ -15,6 +15,7 @@ mod message;
 mod mount;
 mod namespace;
 mod netns;
+mod process;
 mod seccomp;
 mod user_namespace;
 
@@ -32,5 +33,9 @@ pub use namespace::{
     enter_network, new_cgroup_namespace, new_mount_namespace, new_session_keyring, set_host_name,
 };
 pub use netns::{current_network_namespace, new_network_namespace};
+pub use process::{
+    CommandGroup, CommandGroups, Identity, Program, Reaper, SpawnError, UserThreads,
+    UserThreadsError, claim_inherited, descendants,
+};
 pub use seccomp::{Allowed, Argument, CompileError, Filter};
 pub use user_namespace::UserNamespace;

@@ -1,0 +1,219 @@
+//! What the daemon starts with, and its first words.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixListener;
+
+use pitlane_sys::{CommandGroups, SyscallError, claim_inherited};
+use pitlane_wire::handshake::{Boot, Hello, LISTENER_DESCRIPTOR, PROTOCOL};
+use rustix::process::{DumpableBehavior, getpid, set_child_subreaper, set_dumpable_behavior};
+
+use crate::options::Ordinary;
+use crate::user::UserError;
+
+/// What this daemon can do, one word each, for servers that are newer or older.
+const CAPABILITIES: [&str; 6] =
+    ["execute", "execute-stream", "code-run", "cancel", "files", "environment"];
+
+/// Longer than any boot configuration.
+const MAX_BOOT: u64 = 4 << 20;
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(
+        "usage: pitlane-daemon --listen PATH|ADDRESS:PORT --boot FILE [--command-group FOLDER]"
+    )]
+    Usage,
+    #[error("cannot protect this process")]
+    Protect(#[source] rustix::io::Errno),
+    #[error("cannot take the inherited descriptors")]
+    Inherit(#[source] SyscallError),
+    #[error("cannot open {name}")]
+    Open {
+        name: String,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("cannot read the boot configuration")]
+    ReadBoot(#[source] std::io::Error),
+    #[error("cannot understand the boot configuration")]
+    Boot(#[source] serde_json::Error),
+    #[error("cannot use the control groups for commands")]
+    Groups(#[source] SyscallError),
+    #[error("cannot find the user {user:?}")]
+    User {
+        user: String,
+        #[source]
+        cause: UserError,
+    },
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    #[error("cannot listen on {address}")]
+    Listen {
+        address: String,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("the boot configuration was taken already")]
+    Taken,
+}
+
+/// Keeps other processes of the sandbox, those of the same user included, out of this one's memory and descriptors.
+pub(crate) fn protect() -> Result<(), StartError> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(StartError::Protect)?;
+    if !is_first_process() {
+        // Process 1 adopts orphans anyway.
+        set_child_subreaper(Some(getpid())).map_err(StartError::Protect)?;
+    }
+    Ok(())
+}
+
+/// Whether this is process 1 of its namespace.
+pub(crate) fn is_first_process() -> bool {
+    getpid().is_init()
+}
+
+/// Everything that was handed to the daemon.
+#[derive(Debug)]
+pub(crate) struct Inheritance {
+    parts: Option<Parts>,
+    listen: Option<Listen>,
+    hello: Option<File>,
+}
+
+/// What the toolbox is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) boot: Boot,
+    pub(crate) groups: Option<CommandGroups>,
+}
+
+/// Where connections come from.
+#[derive(Debug)]
+pub(crate) enum Listen {
+    /// A socket that listens already.
+    Socket(UnixListener),
+    /// An address or path to listen on.
+    Address(String),
+}
+
+impl Inheritance {
+    /// Takes what whoever made the sandbox left open.
+    pub(crate) fn claim() -> Result<Self, StartError> {
+        // How many there are is written in the third one.
+        let mut first =
+            claim_inherited(LISTENER_DESCRIPTOR, 3).map_err(StartError::Inherit)?.into_iter();
+        let (Some(listener), Some(hello), Some(boot)) = (first.next(), first.next(), first.next())
+        else {
+            return Err(StartError::Taken);
+        };
+        let mut inheritance = Self {
+            parts: None,
+            listen: Some(Listen::Socket(listener.into())),
+            hello: Some(hello.into()),
+        };
+        match Parts::inherited(boot.into()) {
+            Ok(parts) => inheritance.parts = Some(parts),
+            Err(error) => {
+                inheritance.report_failure(&error);
+                return Err(error);
+            }
+        }
+        Ok(inheritance)
+    }
+
+    /// Opens what an ordinary process was told.
+    pub(crate) fn open(options: &Ordinary) -> Result<Self, StartError> {
+        let open = |path: &std::path::Path| {
+            let name = path.display().to_string();
+            File::open(path).map_err(|cause| StartError::Open { name, cause })
+        };
+        let boot = read_boot(open(&options.boot)?)?;
+        let groups = match &options.command_group {
+            Some(path) => {
+                let folder = open(path)?;
+                let groups = CommandGroups::new(folder.as_fd(), Vec::new());
+                Some(groups.map_err(StartError::Groups)?)
+            }
+            None => None,
+        };
+        let name = String::from("standard output");
+        let hello = std::io::stdout().as_fd().try_clone_to_owned();
+        let hello = hello.map_err(|cause| StartError::Open { name, cause })?;
+        Ok(Self {
+            parts: Some(Parts { boot, groups }),
+            listen: Some(Listen::Address(options.listen.clone())),
+            hello: Some(hello.into()),
+        })
+    }
+
+    /// What the toolbox is made of; once.
+    pub(crate) fn take_parts(&mut self) -> Result<Parts, StartError> {
+        self.parts.take().ok_or(StartError::Taken)
+    }
+
+    /// Where connections come from; once.
+    pub(crate) fn take_listen(&mut self) -> Result<Listen, StartError> {
+        self.listen.take().ok_or(StartError::Taken)
+    }
+
+    /// Says that the daemon can be reached, and closes the pipe.
+    pub(crate) fn say_hello(&mut self) {
+        let hello = Hello {
+            protocol: PROTOCOL,
+            daemon_version: String::from(env!("CARGO_PKG_VERSION")),
+            capabilities: CAPABILITIES.iter().map(|word| String::from(*word)).collect(),
+        };
+        let mut line = serde_json::to_vec(&hello).unwrap_or_default();
+        line.push(b'\n');
+        self.say(&line);
+    }
+
+    /// Says why the daemon cannot be reached, if nothing was said yet.
+    pub(crate) fn report_failure(&mut self, error: &StartError) {
+        let mut text = error.to_string();
+        let mut cause = std::error::Error::source(error);
+        while let Some(source) = cause {
+            text.push_str(": ");
+            text.push_str(&source.to_string());
+            cause = source.source();
+        }
+        text.push('\n');
+        self.say(text.as_bytes());
+    }
+
+    fn say(&mut self, line: &[u8]) {
+        // Whoever waits for it notices when it does not come; there is nobody else to tell.
+        if let Some(mut hello) = self.hello.take() {
+            hello.write_all(line).ok();
+        }
+    }
+}
+
+impl Parts {
+    fn inherited(boot: File) -> Result<Self, StartError> {
+        let boot = read_boot(boot)?;
+        let groups = match &boot.command_group {
+            Some(group) => Some(inherited_groups(group.other_tasks)?),
+            None => None,
+        };
+        Ok(Self { boot, groups })
+    }
+}
+
+fn inherited_groups(other_tasks: u32) -> Result<CommandGroups, StartError> {
+    let count = other_tasks.saturating_add(1);
+    let mut descriptors = claim_inherited(pitlane_wire::handshake::COMMAND_GROUP_DESCRIPTOR, count)
+        .map_err(StartError::Inherit)?
+        .into_iter();
+    let folder: OwnedFd = descriptors.next().ok_or(StartError::Taken)?;
+    CommandGroups::new(folder.as_fd(), descriptors.collect()).map_err(StartError::Groups)
+}
+
+fn read_boot(file: File) -> Result<Boot, StartError> {
+    let mut text = Vec::new();
+    file.take(MAX_BOOT).read_to_end(&mut text).map_err(StartError::ReadBoot)?;
+    serde_json::from_slice(&text).map_err(StartError::Boot)
+}

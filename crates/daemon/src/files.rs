@@ -1,0 +1,25 @@
+//! Files and folders, touched with the rights of the sandbox's user and never with the daemon's own.
+//!
+//! The whole file system of the sandbox is the caller's, as far as the user's rights go; symbolic links are followed
+//! like everywhere. Two things differ from a program of the user: the magic links of `/proc` are not followed, because
+//! here they would lead into the daemon, and nothing but regular files and folders is opened, because a named pipe can
+//! make a reader wait for ever.
+
+mod change;
+mod download;
+mod info;
+mod open;
+mod pool;
+mod random;
+mod stage;
+mod temporary;
+mod text;
+mod upload;
+
+pub(crate) use change::{make_folder, remove, rename, set_permissions};
+pub(crate) use download::{download_many, download_one};
+pub(crate) use info::{info, list};
+pub(crate) use pool::{Files, FilesError};
+pub(crate) use temporary::TemporaryFile;
+pub(crate) use text::{find_text, replace_text, search_names};
+pub(crate) use upload::{upload_many, upload_one};

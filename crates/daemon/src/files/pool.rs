@@ -1,0 +1,78 @@
+//! The threads that touch files, as the rest of the daemon waits for them.
+
+use std::sync::{Arc, OnceLock};
+
+use pitlane_sys::{Identity, UserThreads};
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::http::Refusal;
+
+/// Threads: more would only wait for the same disk.
+const THREADS: usize = 4;
+/// Tasks that are given to them at once; others wait outside.
+const TASKS: usize = 64;
+/// Room for removals, which nobody waits for.
+const REMOVALS: usize = 256;
+
+/// Runs file operations with the user's rights. Clones share the threads, which begin with the first operation.
+#[derive(Debug, Clone)]
+pub(crate) struct Files(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    identity: Option<Identity>,
+    threads: OnceLock<Result<UserThreads, String>>,
+    permits: Semaphore,
+}
+
+/// The threads cannot work.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("file operations are not possible: {0}")]
+pub(crate) struct FilesError(String);
+
+impl Files {
+    pub(crate) fn new(identity: Option<Identity>) -> Self {
+        let permits = Semaphore::new(TASKS);
+        Self(Arc::new(Shared { identity, threads: OnceLock::new(), permits }))
+    }
+
+    /// Runs `task` on one of the threads. It runs to its end even if the future is dropped.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        task: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, FilesError> {
+        let failed = |reason: &str| FilesError(reason.to_owned());
+        let permit = self.0.permits.acquire().await;
+        let _permit = permit.map_err(|closed| FilesError(closed.to_string()))?;
+        let (result, done) = oneshot::channel();
+        let task = move || {
+            // Who asked may have lost interest.
+            result.send(task()).ok();
+        };
+        self.threads()?.run(task).map_err(|error| FilesError(error.to_string()))?;
+        done.await.map_err(|_panicked| failed("the operation failed"))
+    }
+
+    /// Runs `task` on one of the threads some time, without telling anybody.
+    pub(crate) fn run_later(&self, task: impl FnOnce() + Send + 'static) {
+        // What cannot be queued stays on the disk; there is nobody to tell.
+        if let Ok(threads) = self.threads() {
+            threads.run(task).ok();
+        }
+    }
+
+    fn threads(&self) -> Result<&UserThreads, FilesError> {
+        let start = || {
+            let waiting = TASKS.saturating_add(REMOVALS);
+            UserThreads::start(self.0.identity.as_ref(), THREADS, waiting)
+                .map_err(|error| format!("{error}: {}", error.errno))
+        };
+        self.0.threads.get_or_init(start).as_ref().map_err(|reason| FilesError(reason.clone()))
+    }
+}
+
+impl From<FilesError> for Refusal {
+    fn from(error: FilesError) -> Self {
+        Self::internal(error.to_string())
+    }
+}

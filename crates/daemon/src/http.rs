@@ -1,0 +1,13 @@
+//! HTTP as the toolbox speaks it: bodies, refusals, queries and the table of routes.
+
+mod answer;
+mod body;
+mod query;
+mod refusal;
+mod router;
+
+pub(crate) use answer::{Answer, empty, json, read_json, with_body};
+pub(crate) use body::{Body, Pipe, pipe};
+pub(crate) use query::Query;
+pub(crate) use refusal::Refusal;
+pub(crate) use router::answer;

@@ -1,0 +1,60 @@
+//! Reading requests and writing answers.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::body::Body;
+use super::refusal::Refusal;
+
+/// What every route gives back.
+pub(crate) type Answer = Result<Response<Body>, Refusal>;
+
+/// The largest JSON body: a command or source text has no other limit.
+const MAX_JSON: usize = 64 << 20;
+
+/// Reads a JSON body.
+pub(crate) async fn read_json<T: DeserializeOwned>(body: Incoming) -> Result<T, Refusal> {
+    let collected = Limited::new(body, MAX_JSON).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Refusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "BAD_REQUEST",
+                format!("the body is larger than {MAX_JSON} bytes"),
+            )
+        } else {
+            Refusal::bad_body(format!("the body was cut off: {error}"))
+        }
+    })?;
+    serde_json::from_slice(&collected.to_bytes())
+        .map_err(|error| Refusal::bad_body(format!("invalid request body: {error}")))
+}
+
+/// An answer of JSON.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+    let body = serde_json::to_vec(value)
+        .map_err(|error| Refusal::internal(format!("the answer cannot be written: {error}")))?;
+    Ok(with_body(status, "application/json; charset=utf-8", Body::from(body)))
+}
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Answer {
+    let mut response = Response::new(Body::Whole(None));
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// An answer with any body.
+pub(crate) fn with_body(
+    status: StatusCode,
+    media_type: &'static str,
+    body: Body,
+) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}

@@ -1,0 +1,90 @@
+//! Which request goes where.
+
+use std::sync::Arc;
+
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use pitlane_wire::toolbox::{Directory, Version};
+
+use super::answer::{Answer, json};
+use super::body::Body;
+use super::refusal::Refusal;
+use crate::toolbox::Toolbox;
+use crate::{files, process};
+
+/// The beginnings of routes of the toolbox API that this daemon does not have.
+const NOT_IMPLEMENTED: [&str; 9] = [
+    "/computeruse",
+    "/git",
+    "/lsp",
+    "/process/interpreter",
+    "/process/pty",
+    "/process/session",
+    "/port",
+    "/system",
+    "/init",
+];
+
+/// Answers one request.
+pub(crate) async fn answer(toolbox: Arc<Toolbox>, request: Request<Incoming>) -> Response<Body> {
+    let method = request.method().clone();
+    // One slash more at the end means the same.
+    let path = request.uri().path();
+    let path = if path.len() > 1 { path.trim_end_matches('/') } else { path }.to_owned();
+    match route(&toolbox, &method, &path, request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.answer(&path, &method),
+    }
+}
+
+async fn route(
+    toolbox: &Arc<Toolbox>,
+    method: &Method,
+    path: &str,
+    request: Request<Incoming>,
+) -> Answer {
+    match (method.as_str(), path) {
+        ("POST", "/process/execute") => process::execute(toolbox, request).await,
+        ("POST", "/process/execute/stream") => process::stream(toolbox, request).await,
+        ("POST", "/process/code-run") => process::run_code(toolbox, request).await,
+        ("GET", "/files") => files::list(toolbox, &request).await,
+        ("DELETE", "/files") => files::remove(toolbox, &request).await,
+        ("GET", "/files/info") => files::info(toolbox, &request).await,
+        ("POST", "/files/folder") => files::make_folder(toolbox, &request).await,
+        ("POST", "/files/move") => files::rename(toolbox, &request).await,
+        ("POST", "/files/permissions") => files::set_permissions(toolbox, &request).await,
+        ("GET", "/files/find") => files::find_text(toolbox, &request).await,
+        ("GET", "/files/search") => files::search_names(toolbox, &request).await,
+        ("POST", "/files/replace") => files::replace_text(toolbox, request).await,
+        ("POST", "/files/bulk-upload") => files::upload_many(toolbox, request).await,
+        ("POST", "/files/upload" | "/files/upload-v2") => files::upload_one(toolbox, request).await,
+        ("POST", "/files/bulk-download") => files::download_many(toolbox, request).await,
+        ("GET", "/files/download") => files::download_one(toolbox, &request).await,
+        ("GET", "/work-dir") => directory(toolbox.work_dir()),
+        ("GET", "/user-home-dir" | "/project-dir") => directory(&toolbox.user().home),
+        ("POST", "/env") => process::update_environment(toolbox, request).await,
+        ("GET", "/version") => {
+            json(StatusCode::OK, &Version { version: String::from(env!("CARGO_PKG_VERSION")) })
+        }
+        _ => match path.strip_prefix("/pitlane/cancel/") {
+            Some(id) if method == Method::POST => process::cancel(toolbox, id),
+            _ => Err(unknown(method, path)),
+        },
+    }
+}
+
+fn directory(dir: &str) -> Answer {
+    json(StatusCode::OK, &Directory { dir: dir.to_owned() })
+}
+
+fn unknown(method: &Method, path: &str) -> Refusal {
+    let is_below = |prefix: &str| {
+        path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if NOT_IMPLEMENTED.iter().any(|prefix| is_below(prefix)) {
+        let message = format!("{method} {path} is not implemented by this version of the daemon");
+        return Refusal::new(StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED", message);
+    }
+    let message = format!("the toolbox has no {method} {path}");
+    Refusal::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
+}

@@ -1,0 +1,69 @@
+//! Ending a request's command by the request's name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, StatusCode};
+use tokio_util::sync::CancellationToken;
+
+use crate::http::{Answer, Refusal, empty};
+use crate::toolbox::Toolbox;
+
+/// The header by which a server names a request.
+const REQUEST_HEADER: &str = "x-pitlane-request";
+
+/// The named requests that have not ended.
+#[derive(Debug, Default)]
+pub(crate) struct Cancellations(Arc<Mutex<HashMap<String, CancellationToken>>>);
+
+/// One request while it lasts.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    token: CancellationToken,
+    name: Option<String>,
+    all: Arc<Mutex<HashMap<String, CancellationToken>>>,
+}
+
+impl Cancellations {
+    /// Remembers a request under the name in its headers, if it has one; of two with one name, the later.
+    pub(crate) fn register(&self, headers: &HeaderMap) -> Registration {
+        let token = CancellationToken::new();
+        let name = headers.get(REQUEST_HEADER).and_then(|name| name.to_str().ok());
+        let name = name.map(str::to_owned);
+        if let Some(name) = &name {
+            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(name.clone(), token.clone());
+        }
+        Registration { token, name, all: Arc::clone(&self.0) }
+    }
+
+    fn cancel(&self, name: &str) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(name).map(CancellationToken::cancel).is_some()
+    }
+}
+
+impl Registration {
+    /// Completes when the request was cancelled.
+    pub(crate) async fn cancelled(&self) {
+        self.token.cancelled().await;
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if let Some(name) = self.name.take() {
+            self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        }
+    }
+}
+
+/// `POST /pitlane/cancel/{id}`: the client of this request has gone. Its command is killed soon after the answer; one
+/// that has ended, or never was, is 404.
+pub(crate) fn cancel(toolbox: &Toolbox, id: &str) -> Answer {
+    if toolbox.cancellations().cancel(id) {
+        return empty(StatusCode::NO_CONTENT);
+    }
+    let message = format!("no request {id} is running");
+    Err(Refusal::new(StatusCode::NOT_FOUND, "NOT_FOUND", message))
+}

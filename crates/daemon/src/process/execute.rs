@@ -1,0 +1,102 @@
+//! `POST /process/execute` and `POST /process/code-run`: one answer, after the end.
+
+use std::sync::Arc;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use pitlane_wire::toolbox::{ExecuteResponse, UpdateEnvironment};
+use tokio::sync::oneshot;
+
+use super::capture::{Capture, Captured};
+use super::job::{Job, Prepared, exit_code, not_run, not_started, refuse};
+use super::supervise::{Control, Kind, Source, supervise};
+use crate::http::{Answer, Body, Refusal, json, pipe, read_json, with_body};
+use crate::toolbox::Toolbox;
+
+/// Runs a command in a shell.
+pub(crate) async fn execute(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -> Answer {
+    let registration = toolbox.cancellations().register(request.headers());
+    let job = Job::Command(read_json(request.into_body()).await?);
+    let control = job.control(registration);
+    run(toolbox, job, control).await
+}
+
+/// Runs code in a new interpreter.
+pub(crate) async fn run_code(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -> Answer {
+    let registration = toolbox.cancellations().register(request.headers());
+    let job = Job::Code(read_json(request.into_body()).await?);
+    let control = job.control(registration);
+    run(toolbox, job, control).await
+}
+
+/// `POST /env`: changes the variables of processes that start from now on; answers all of them.
+pub(crate) async fn update_environment(
+    toolbox: &Arc<Toolbox>,
+    request: Request<Incoming>,
+) -> Answer {
+    let change: UpdateEnvironment = read_json(request.into_body()).await?;
+    match toolbox.update_environment(&change) {
+        Ok(environment) => json(StatusCode::OK, environment.variables()),
+        Err(error) => Err(Refusal::bad_request(error.to_string())),
+    }
+}
+
+/// Gives the job to a task of its own: the connection may break, and the future of its request with it.
+async fn run(toolbox: &Arc<Toolbox>, job: Job, control: Control) -> Answer {
+    let (answer, answered) = oneshot::channel();
+    let shared = Arc::clone(toolbox);
+    toolbox.tasks().spawn(async move {
+        let result = perform(&shared, &job, &control).await;
+        // With the connection gone, the answer is dropped.
+        answer.send(result).ok();
+    });
+    answered.await.unwrap_or_else(|_gone| Err(Refusal::internal("the command's outcome was lost")))
+}
+
+async fn perform(toolbox: &Arc<Toolbox>, job: &Job, control: &Control) -> Answer {
+    let launch = match job.prepare(toolbox, control).await? {
+        Prepared::Ready(launch) => launch,
+        Prepared::Over(response) => return json(StatusCode::OK, &response),
+    };
+    // One pipe for both, or nobody could tell what was written first.
+    let (source, writer) = Source::pipe(Kind::Stdout)
+        .map_err(|error| Refusal::internal(format!("cannot make a pipe: {error}")))?;
+    let mut started = match toolbox.processes().start(&launch, &writer, &writer) {
+        Ok(started) => started,
+        Err(error) => return json(StatusCode::OK, &not_run(not_started(&launch, &error)?)),
+    };
+    drop(writer);
+    // The program may still have to read it.
+    let _kept = launch.keeps;
+    let mut sources = [source, Source::none()];
+    let mut capture = Capture::new(toolbox.files());
+    let ending = supervise(&mut started, &mut sources, &mut capture, control).await;
+    let status = refuse(&started, ending).await?;
+    let [source, _none] = sources;
+    source.discard(toolbox.tasks());
+    answer(toolbox, exit_code(status), capture.finish())
+}
+
+fn answer(toolbox: &Arc<Toolbox>, exit_code: i32, captured: Captured) -> Answer {
+    if let Some(result) = captured.text() {
+        return json(StatusCode::OK, &ExecuteResponse { exit_code, result });
+    }
+    Ok(streamed(toolbox, exit_code, captured))
+}
+
+/// The same answer for a text that is too long for memory: read, escaped and sent piece by piece.
+fn streamed(toolbox: &Arc<Toolbox>, exit_code: i32, captured: Captured) -> Response<Body> {
+    let (pipe, body) = pipe();
+    let shared = Arc::clone(toolbox);
+    toolbox.tasks().spawn(async move {
+        if !pipe.write(format!("{{\"exitCode\":{exit_code},\"result\":\"")).await {
+            return;
+        }
+        match captured.write_json(shared.files(), &pipe).await {
+            // Nobody may be reading any more.
+            Ok(()) => if !pipe.write("\"}").await {},
+            Err(reason) => pipe.fail(std::io::Error::other(reason)).await,
+        }
+    });
+    with_body(StatusCode::OK, "application/json; charset=utf-8", body)
+}

@@ -1,0 +1,79 @@
+//! What is to be started: a program, its input, its variables, its folder.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
+
+use pitlane_sys::sealed_memory_file;
+
+use crate::environment::Environment;
+use crate::files::TemporaryFile;
+use crate::http::Refusal;
+use crate::toolbox::Toolbox;
+
+/// The shells that may read a command; the first that the image has does. Users expect the features of the better ones.
+const SHELLS: [&std::ffi::CStr; 6] =
+    [c"/usr/bin/zsh", c"/bin/zsh", c"/usr/bin/bash", c"/bin/bash", c"/usr/bin/sh", c"/bin/sh"];
+
+/// A program that can be started.
+#[derive(Debug)]
+pub(super) struct Launch {
+    /// Paths, of which the first that exists is executed.
+    pub(super) candidates: Vec<CString>,
+    /// Arguments after the program's own name.
+    pub(super) arguments: Vec<CString>,
+    pub(super) environment: Vec<CString>,
+    pub(super) folder: CString,
+    /// Its standard input: a file, so that text of any size needs nobody who writes it, and the end follows the text.
+    pub(super) input: OwnedFd,
+    /// A file that the program reads, removed with this value.
+    pub(super) keeps: Option<TemporaryFile>,
+}
+
+/// Where and with what variables a request wants its program.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    pub(super) environment: Environment,
+    folder: CString,
+}
+
+impl Surroundings {
+    /// Takes the request's wishes over the sandbox's defaults.
+    pub(super) fn new(
+        toolbox: &Toolbox,
+        cwd: Option<&str>,
+        envs: Option<&BTreeMap<String, String>>,
+    ) -> Result<Self, Refusal> {
+        let environment = toolbox.environment().with(envs);
+        let environment = environment.map_err(|error| Refusal::bad_request(error.to_string()))?;
+        let folder = toolbox.absolute(cwd.unwrap_or_default()).into_os_string().into_vec();
+        let folder = CString::new(folder)
+            .map_err(|_contains_nul| Refusal::bad_request("cwd contains a NUL"))?;
+        Ok(Self { environment, folder })
+    }
+
+    /// A shell that reads `command`. There is no limit to its length, as there would be for an argument.
+    pub(super) fn shell(&self, command: &str) -> Result<Launch, Refusal> {
+        self.launch(SHELLS.map(CString::from).into(), Vec::new(), command.as_bytes())
+    }
+
+    /// A program that reads `input`.
+    pub(super) fn launch(
+        &self,
+        candidates: Vec<CString>,
+        arguments: Vec<CString>,
+        input: &[u8],
+    ) -> Result<Launch, Refusal> {
+        let input = sealed_memory_file("input", input)
+            .map_err(|error| Refusal::internal(format!("cannot keep the input: {error}")))?;
+        Ok(Launch {
+            candidates,
+            arguments,
+            environment: self.environment.texts(),
+            folder: self.folder.clone(),
+            input,
+            keeps: None,
+        })
+    }
+}

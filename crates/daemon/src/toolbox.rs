@@ -1,0 +1,90 @@
+//! What all requests share.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use pitlane_wire::toolbox::UpdateEnvironment;
+use tokio_util::task::TaskTracker;
+
+use crate::boot::{Parts, StartError};
+use crate::environment::{Environment, VariableError};
+use crate::files::Files;
+use crate::process::{Cancellations, Processes};
+use crate::user::User;
+
+/// The sandbox as its daemon knows it.
+#[derive(Debug)]
+pub(crate) struct Toolbox {
+    user: User,
+    work_dir: String,
+    environment: Mutex<Environment>,
+    files: Files,
+    processes: Processes,
+    cancellations: Cancellations,
+    tasks: TaskTracker,
+}
+
+impl Toolbox {
+    pub(crate) fn new(parts: Parts) -> Result<Self, StartError> {
+        let Parts { boot, groups } = parts;
+        let user = User::find(&boot.user)
+            .map_err(|cause| StartError::User { user: boot.user.clone(), cause })?;
+        let work_dir = boot.work_dir.clone().filter(|folder| folder.starts_with('/'));
+        Ok(Self {
+            work_dir: work_dir.unwrap_or_else(|| user.home.clone()),
+            environment: Mutex::new(Environment::of_sandbox(&boot, &user)),
+            files: Files::new(user.identity.clone()),
+            processes: Processes::new(user.identity.clone(), groups),
+            cancellations: Cancellations::default(),
+            tasks: TaskTracker::new(),
+            user,
+        })
+    }
+
+    /// Whom everything belongs to.
+    pub(crate) const fn user(&self) -> &User {
+        &self.user
+    }
+
+    /// Where relative paths and commands start.
+    pub(crate) fn work_dir(&self) -> &str {
+        &self.work_dir
+    }
+
+    /// A path of a caller as an absolute one; symbolic links and `..` are the kernel's matter.
+    pub(crate) fn absolute(&self, path: &str) -> PathBuf {
+        Path::new(&self.work_dir).join(path)
+    }
+
+    /// The variables of a process that starts now.
+    pub(crate) fn environment(&self) -> Environment {
+        self.environment.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the variables of processes that start from now on, and gives all of them.
+    pub(crate) fn update_environment(
+        &self,
+        change: &UpdateEnvironment,
+    ) -> Result<Environment, VariableError> {
+        let mut environment = self.environment.lock().unwrap_or_else(PoisonError::into_inner);
+        environment.update(change)?;
+        Ok(environment.clone())
+    }
+
+    pub(crate) const fn files(&self) -> &Files {
+        &self.files
+    }
+
+    pub(crate) const fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    pub(crate) const fn cancellations(&self) -> &Cancellations {
+        &self.cancellations
+    }
+
+    /// The owner of every task that outlives the connection that began it.
+    pub(crate) const fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+}

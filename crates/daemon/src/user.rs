@@ -1,0 +1,219 @@
+//! Whom commands and files belong to, as the image's `/etc/passwd` and `/etc/group` say.
+
+use std::fs::OpenOptions;
+use std::io::Read as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+
+use pitlane_sys::Identity;
+use rustix::fs::OFlags;
+
+/// Larger than any list of users.
+const MAX_LIST: u64 = 4 << 20;
+
+/// The sandbox's user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct User {
+    /// Its name, or its id where it has no name.
+    pub(crate) name: String,
+    /// `None` for the user the daemon itself runs as, when it cannot or need not change.
+    pub(crate) identity: Option<Identity>,
+    /// Its home folder.
+    pub(crate) home: String,
+    /// Its shell, where it has one.
+    pub(crate) shell: Option<String>,
+}
+
+/// Why there is no such user.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UserError {
+    #[error("no line of /etc/passwd has this name")]
+    Unknown,
+    #[error("no line of /etc/group has this name")]
+    UnknownGroup,
+    #[error("cannot read {list}")]
+    List {
+        list: &'static str,
+        #[source]
+        cause: std::io::Error,
+    },
+}
+
+impl User {
+    /// Looks up `NAME`, `UID`, `NAME:GROUP` or `UID:GID`; empty is whoever the daemon runs as.
+    pub(crate) fn find(wanted: &str) -> Result<Self, UserError> {
+        let passwords = read("/etc/passwd")?;
+        let groups = read("/etc/group")?;
+        if wanted.is_empty() {
+            let uid = rustix::process::getuid().as_raw().to_string();
+            let found = Self::look_up(&uid, &passwords, &groups)?;
+            return Ok(Self { identity: None, ..found });
+        }
+        Self::look_up(wanted, &passwords, &groups)
+    }
+
+    fn look_up(wanted: &str, passwords: &str, groups: &str) -> Result<Self, UserError> {
+        let (user, group) = match wanted.split_once(':') {
+            Some((user, group)) => (user, Some(group)),
+            None => (wanted, None),
+        };
+        let entries = || passwords.lines().filter_map(Password::parse);
+        let number = user.parse::<u32>().ok();
+        // A name of digits is a name first, as everywhere.
+        let entry = entries()
+            .find(|entry| entry.name == user)
+            .or_else(|| entries().find(|entry| Some(entry.uid) == number));
+        let (uid, own_group) = match (&entry, number) {
+            (Some(entry), _) => (entry.uid, entry.gid),
+            // Images may name an id that has no line: it has no groups and no home.
+            (None, Some(uid)) => (uid, 0),
+            (None, None) => return Err(UserError::Unknown),
+        };
+        let gid = match group {
+            Some(group) => find_group(group, groups)?,
+            None => own_group,
+        };
+        let name = entry.as_ref().map_or_else(|| user.to_owned(), |entry| entry.name.to_owned());
+        let memberships: Vec<u32> = memberships(&name, gid, groups);
+        let text = |value: &str| Some(value.to_owned()).filter(|value| value.starts_with('/'));
+        Ok(Self {
+            identity: Some(Identity::new(uid, gid, &memberships)),
+            home: entry.as_ref().and_then(|entry| text(entry.home)).unwrap_or_else(|| "/".into()),
+            shell: entry.as_ref().and_then(|entry| text(entry.shell)),
+            name,
+        })
+    }
+}
+
+/// The id of a user by name or number.
+pub(crate) fn find_uid(wanted: &str) -> Option<u32> {
+    let passwords = read("/etc/passwd").ok()?;
+    let mut entries = passwords.lines().filter_map(Password::parse);
+    entries
+        .find(|entry| entry.name == wanted)
+        .map(|entry| entry.uid)
+        .or_else(|| wanted.parse().ok())
+}
+
+/// The id of a group by name or number.
+pub(crate) fn find_gid(wanted: &str) -> Option<u32> {
+    find_group(wanted, &read("/etc/group").ok()?).ok()
+}
+
+/// One line of `/etc/passwd`: name, password, uid, gid, comment, home, shell.
+struct Password<'a> {
+    name: &'a str,
+    uid: u32,
+    gid: u32,
+    home: &'a str,
+    shell: &'a str,
+}
+
+impl<'a> Password<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let mut fields = line.split(':');
+        let (name, _password) = (fields.next()?, fields.next()?);
+        let (uid, gid) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        let (_comment, home) = (fields.next()?, fields.next()?);
+        Some(Self { name, uid, gid, home, shell: fields.next().unwrap_or_default() })
+    }
+}
+
+/// Lines of `/etc/group`: name, password, gid, members.
+fn group_lines(groups: &str) -> impl Iterator<Item = (&str, u32, &str)> {
+    groups.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _password) = (fields.next()?, fields.next()?);
+        let gid = fields.next()?.parse().ok()?;
+        Some((name, gid, fields.next().unwrap_or_default()))
+    })
+}
+
+fn find_group(wanted: &str, groups: &str) -> Result<u32, UserError> {
+    let named = group_lines(groups).find(|(name, _, _)| *name == wanted).map(|(_, gid, _)| gid);
+    named.or_else(|| wanted.parse().ok()).ok_or(UserError::UnknownGroup)
+}
+
+fn memberships(user: &str, own: u32, groups: &str) -> Vec<u32> {
+    let others = group_lines(groups)
+        .filter(|(_, gid, members)| *gid != own && members.split(',').any(|name| name == user))
+        .map(|(_, gid, _)| gid);
+    std::iter::once(own).chain(others).collect()
+}
+
+/// The file belongs to the sandbox: it may be anything. One that is missing has no lines.
+fn read(list: &'static str) -> Result<String, UserError> {
+    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0);
+    let mut text = Vec::new();
+    let result = OpenOptions::new().read(true).custom_flags(flags).open(list).and_then(|file| {
+        if file.metadata()?.file_type().is_fifo() {
+            return Ok(0);
+        }
+        file.take(MAX_LIST).read_to_end(&mut text)
+    });
+    match result {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+            Err(UserError::List { list, cause })
+        }
+        _ => Ok(String::from_utf8_lossy(&text).into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWORDS: &str = "\
+root:x:0:0:root:/root:/bin/bash
+broken line
+daytona:x:1000:1000:,,,:/home/daytona:/bin/zsh
+bare:x:1001:1001::
+";
+    const GROUPS: &str = "\
+root:x:0:
+sudo:x:27:other,daytona
+daytona:x:1000:daytona
+docker:x:999:daytonas
+";
+
+    fn find(wanted: &str) -> Option<User> {
+        User::look_up(wanted, PASSWORDS, GROUPS).ok()
+    }
+
+    fn user(name: &str, identity: Identity, home: &str, shell: Option<&str>) -> Option<User> {
+        Some(User {
+            name: name.into(),
+            identity: Some(identity),
+            home: home.into(),
+            shell: shell.map(Into::into),
+        })
+    }
+
+    #[test]
+    fn a_user_comes_with_its_groups_home_and_shell() {
+        let identity = Identity::new(1000, 1000, &[1000, 27]);
+        let wanted = user("daytona", identity, "/home/daytona", Some("/bin/zsh"));
+        assert_eq!(find("daytona"), wanted);
+        assert_eq!(find("1000"), wanted);
+    }
+
+    #[test]
+    fn a_group_may_be_named_beside_the_user() {
+        let identity = Identity::new(1000, 27, &[27]);
+        assert_eq!(
+            find("daytona:sudo"),
+            user("daytona", identity, "/home/daytona", Some("/bin/zsh"))
+        );
+        assert_eq!(find("daytona:nothing"), None);
+    }
+
+    #[test]
+    fn an_id_without_a_line_has_no_home() {
+        assert_eq!(find("77:78"), user("77", Identity::new(77, 78, &[78]), "/", None));
+        assert_eq!(find("bare"), user("bare", Identity::new(1001, 1001, &[1001]), "/", None));
+    }
+
+    #[test]
+    fn a_name_without_a_line_is_nobody() {
+        assert_eq!(find("nobody"), None);
+    }
+}

@@ -1,0 +1,152 @@
+//! One control group for each command, so that nothing a command starts can get out of reach.
+//!
+//! A process can leave its session, its parent and its terminal, but not its control group: only what has the group's
+//! folder open could move it, and nothing else in a sandbox does.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::error::{Context as _, SyscallError};
+
+/// The group in which commands' groups are made.
+#[derive(Debug)]
+pub struct CommandGroups {
+    folder: OwnedFd,
+    others: Vec<OwnedFd>,
+    next: AtomicU64,
+    /// Groups that still had processes in them when their command was over.
+    populated: Mutex<Vec<CString>>,
+}
+
+/// The group of one command.
+#[derive(Debug)]
+pub struct CommandGroup {
+    name: CString,
+    folder: OwnedFd,
+    entrance: OwnedFd,
+}
+
+impl CommandGroups {
+    /// Makes groups in `folder`; every command also enters the `others`, the `tasks` files of other hierarchies.
+    ///
+    /// # Errors
+    ///
+    /// `folder` cannot be opened.
+    pub fn new(folder: BorrowedFd<'_>, others: Vec<OwnedFd>) -> Result<Self, SyscallError> {
+        // What is inherited may only name the folder.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(folder, c".", flags, Mode::empty()).context("open(command group)")?;
+        let (next, populated) = (AtomicU64::new(1), Mutex::default());
+        Ok(Self { folder, others, next, populated })
+    }
+
+    /// Makes the group of a command.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no room for it.
+    pub fn create(&self) -> Result<CommandGroup, SyscallError> {
+        self.remove_emptied();
+        let (name, folder) = loop {
+            let name = format!("command-{}", self.next.fetch_add(1, Ordering::Relaxed));
+            let name = CString::new(name).unwrap_or_default();
+            match mkdirat(&self.folder, &name, Mode::from_raw_mode(0o755)) {
+                Ok(()) => {}
+                // Left behind by an earlier daemon in the same group.
+                Err(Errno::EXIST) => continue,
+                Err(errno) => return Err(errno).context("mkdir(command group)"),
+            }
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let folder =
+                openat(&self.folder, &name, flags, Mode::empty()).context("open(command group)")?;
+            break (name, folder);
+        };
+        let write = OFlags::WRONLY | OFlags::CLOEXEC;
+        // Version 1 moves a thread cheaply through `tasks`; version 2 has only the other file.
+        let entrance = match openat(&folder, c"tasks", write, Mode::empty()) {
+            Err(Errno::NOENT) => openat(&folder, c"cgroup.procs", write, Mode::empty()),
+            other => other,
+        }
+        .context("open(tasks of a command group)")?;
+        Ok(CommandGroup { name, folder, entrance })
+    }
+
+    /// The files that a process of `group` writes itself to.
+    #[must_use]
+    pub fn joins<'a>(&'a self, group: &'a CommandGroup) -> Vec<BorrowedFd<'a>> {
+        let others = self.others.iter().map(OwnedFd::as_fd);
+        others.chain([group.entrance.as_fd()]).collect()
+    }
+
+    /// Removes the group of a command that is over: now, or once what it left running has ended.
+    pub fn retire(&self, group: CommandGroup) {
+        self.populated.lock().unwrap_or_else(PoisonError::into_inner).push(group.name);
+        self.remove_emptied();
+    }
+
+    fn remove_emptied(&self) {
+        let mut populated = self.populated.lock().unwrap_or_else(PoisonError::into_inner);
+        populated.retain(|name| {
+            matches!(unlinkat(&self.folder, name, AtFlags::REMOVEDIR), Err(Errno::BUSY))
+        });
+    }
+}
+
+impl CommandGroup {
+    /// Kills every process in the group and answers how many there were. Repeat until there were none.
+    ///
+    /// # Errors
+    ///
+    /// The group cannot be read.
+    pub fn kill(&self) -> Result<usize, SyscallError> {
+        if self.write(c"cgroup.kill", b"1").is_ok() {
+            return self.processes().map(|processes| processes.len());
+        }
+        // Version 1. With no room for new processes, the number of those to kill can only go down.
+        match self.write(c"pids.max", b"0") {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno).context("write(pids.max of a command group)"),
+        }
+        let opened: Vec<(i32, OwnedFd)> =
+            self.processes()?.into_iter().filter_map(open_process).collect();
+        // A number may have passed to another process before it was opened; what is still listed was not reused.
+        let listed = self.processes()?;
+        for (pid, process) in &opened {
+            if listed.contains(pid) {
+                match pidfd_send_signal(process, Signal::KILL) {
+                    Ok(()) | Err(Errno::SRCH) => {}
+                    Err(errno) => return Err(errno).context("pidfd_send_signal"),
+                }
+            }
+        }
+        Ok(listed.len())
+    }
+
+    fn processes(&self) -> Result<Vec<i32>, SyscallError> {
+        use std::io::Read as _;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = openat(&self.folder, c"cgroup.procs", flags, Mode::empty())
+            .context("open(cgroup.procs)")?;
+        let mut text = String::new();
+        std::fs::File::from(file).read_to_string(&mut text).context("read(cgroup.procs)")?;
+        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    fn write(&self, name: &std::ffi::CStr, text: &[u8]) -> Result<(), Errno> {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = openat(&self.folder, name, flags, Mode::empty())?;
+        rustix::io::write(file, text).map(|_| ())
+    }
+}
+
+fn open_process(pid: i32) -> Option<(i32, OwnedFd)> {
+    let process = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    Some((pid, process))
+}
