@@ -1,24 +1,15 @@
 //! The commands as a person types them, against a server whose sandboxes are made up: no root needed.
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
-#[path = "commands/server.rs"]
-mod server;
+mod program;
 
-use server::{Server, pitlane};
-
-/// What came of a command: its code, what it wrote, what it said beside.
-#[derive(Debug, PartialEq, Eq)]
-struct Outcome(i32, String, String);
-
-fn outcome(code: i32, written: &str, said: &str) -> Outcome {
-    Outcome(code, written.to_owned(), said.to_owned())
-}
+use program::{Server, outcome, pitlane};
 
 const NOT_REAL: &str = "this sandbox is not real\n";
 
 #[test]
 fn a_sandbox_is_created_listed_shown_used_and_deleted() {
-    let server = Server::start();
+    let server = Server::fake();
     let created = server.run(
         &["sandbox", "create", "--name", "build", "--label", "a=1", "--env", "TOKEN=secret"],
         "",
@@ -53,7 +44,7 @@ fn a_sandbox_is_created_listed_shown_used_and_deleted() {
 
 #[test]
 fn a_program_runs_in_a_sandbox_that_is_gone_afterwards() {
-    let server = Server::start();
+    let server = Server::fake();
     assert_eq!(server.run(&["run", "-"], "exit 3"), outcome(3, "exit 3\n", NOT_REAL));
     let ran = server.run(&["run", "--json", "-"], "print()");
     let ran: serde_json::Value = serde_json::from_str(&ran.1).unwrap();
@@ -63,7 +54,7 @@ fn a_program_runs_in_a_sandbox_that_is_gone_afterwards() {
 
 #[test]
 fn a_key_is_seen_once_works_and_stops_working_when_revoked() {
-    let server = Server::start();
+    let server = Server::fake();
     let made = server.run(&["key", "create", "ci"], "");
     assert_eq!((made.0, made.2.as_str()), (0, "keep it: it cannot be shown again\n"));
     let key = made.1.trim();
@@ -83,7 +74,7 @@ fn a_key_is_seen_once_works_and_stops_working_when_revoked() {
 
 #[test]
 fn what_is_not_there_has_its_own_exit_code_unless_a_programs_code_is_passed_on() {
-    let server = Server::start();
+    let server = Server::fake();
     let said = "error: Sandbox with ID or name nope not found\n";
     assert_eq!(server.run(&["sandbox", "info", "nope"], ""), outcome(4, "", said));
     assert_eq!(server.run(&["sandbox", "rm", "nope"], ""), outcome(4, "", said));
@@ -107,11 +98,11 @@ fn where_nobody_listens_a_command_says_what_to_do() {
 
 #[test]
 fn a_second_server_on_one_state_folder_is_refused_and_the_first_one_serves_on() {
-    let server = Server::start();
+    let server = Server::fake();
     let state = server.state();
     let second = pitlane(
         &[],
-        &["serve", "--driver", "fake", "--listen", "127.0.0.1:0", "--state", state],
+        &["serve", "--driver", "fake", "--listen", "127.0.0.1:0", "--state", &state],
         "",
     );
     let said = format!(
@@ -124,9 +115,9 @@ fn a_second_server_on_one_state_folder_is_refused_and_the_first_one_serves_on() 
 
 #[test]
 fn a_server_that_is_told_to_stop_ends_well_and_the_next_one_knows_the_keys() {
-    let mut server = Server::start();
+    let mut server = Server::fake();
     assert_eq!(server.run(&["key", "create", "ci"], "").0, 0);
-    server.stop();
+    assert!(server.end("TERM").success());
     server.start_again();
     let listed = server.run(&["key", "ls"], "");
     assert!(listed.0 == 0 && listed.1.contains("\nci "), "{listed:?}");
