@@ -167,9 +167,10 @@ impl DiskFile {
 impl Drop for DiskFile {
     fn drop(&mut self) {
         if !self.is_owned
-            && let Err(failure) = disk::remove(&self.path) {
-                tracing::warn!(path = %self.path.display(), %failure, "a prepared disk stays behind until the next start");
-            }
+            && let Err(failure) = disk::remove(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %failure, "a prepared disk stays behind until the next start");
+        }
     }
 }
 

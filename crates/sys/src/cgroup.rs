@@ -276,7 +276,11 @@ impl Group {
                 .context("open(cgroup)")
                 .map(Entrance::Folder);
         }
-        self.folders().iter().map(|folder| open_tasks(folder)).collect::<Result<_, _>>().map(Entrance::Tasks)
+        self.folders()
+            .iter()
+            .map(|folder| open_tasks(folder))
+            .collect::<Result<_, _>>()
+            .map(Entrance::Tasks)
     }
 
     /// The names of the groups directly inside this one, in any hierarchy.

@@ -5,7 +5,6 @@
 
 mod cgroup;
 mod credentials;
-mod descriptors;
 mod error;
 mod exec;
 mod fork;
@@ -21,9 +20,8 @@ mod user_namespace;
 
 pub use cgroup::{Entrance, Group, Hierarchies, HierarchyError};
 pub use credentials::{Capabilities, become_namespace_root, with_filesystem_ids};
-pub use descriptors::{place_descriptors, set_close_on_exec};
 pub use error::{Context, SyscallError};
-pub use exec::execute_descriptor;
+pub use exec::{FIRST_SPARE_DESCRIPTOR, NextProgram, execute};
 pub use fork::{Child, CloneFlags, ExitStatus, SingleThreaded, clone_process};
 pub use loop_device::LoopDevice;
 pub use memory_file::sealed_memory_file;

@@ -9,9 +9,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use pitlane_sys::{
     Capabilities, Context as _, DetachedMount, FilesystemContext, Filter, MountOptions,
-    SyscallError, UserNamespace, become_namespace_root, change_root, enter_network,
-    execute_descriptor, new_cgroup_namespace, new_session_keyring, place_descriptors,
-    set_host_name,
+    NextProgram, SyscallError, UserNamespace, become_namespace_root, change_root, enter_network,
+    execute, new_cgroup_namespace, new_session_keyring, set_host_name,
 };
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -61,8 +60,26 @@ pub(super) fn become_daemon(
     filter: &Filter,
 ) -> SyscallError {
     match isolate(parts, host_name, filter) {
-        Ok(program) => execute_descriptor(program.as_fd(), &[c"pitlane-daemon"], &[]),
+        Ok(daemon) => daemon.execute(),
         Err(failure) => failure,
+    }
+}
+
+/// What is left of the parts once the sandbox is built.
+struct Daemon {
+    program: OwnedFd,
+    inherited: Vec<OwnedFd>,
+}
+
+impl Daemon {
+    fn execute(&self) -> SyscallError {
+        let descriptors: Vec<_> = self.inherited.iter().map(OwnedFd::as_fd).collect();
+        execute(&NextProgram {
+            file: self.program.as_fd(),
+            arguments: &[c"pitlane-daemon"],
+            environment: &[],
+            descriptors: &descriptors,
+        })
     }
 }
 
@@ -70,7 +87,7 @@ fn isolate(
     parts: LaunchDescriptors,
     host_name: &str,
     filter: &Filter,
-) -> Result<OwnedFd, SyscallError> {
+) -> Result<Daemon, SyscallError> {
     parts.entrance.enter()?;
     // After entering: the group the process is in becomes the root that it sees.
     new_cgroup_namespace()?;
@@ -90,26 +107,20 @@ fn isolate(
 
     limit_resources()?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-        .context("open(null)")?;
-    let mut inherited = vec![
-        null.as_fd(),
-        null.as_fd(),
-        null.as_fd(),
-        parts.listener.as_fd(),
-        parts.hello.as_fd(),
-        parts.boot.as_fd(),
-        parts.commands.as_fd(),
-    ];
-    inherited.extend(parts.command_tasks.iter().map(OwnedFd::as_fd));
-    place_descriptors(&inherited)?;
+    let mut inherited = Vec::with_capacity(16);
+    for _standard in 0..3 {
+        let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+        inherited.push(null.context("open(null)")?);
+    }
+    inherited.extend([parts.listener, parts.hello, parts.boot, parts.commands]);
+    inherited.extend(parts.command_tasks);
 
     UserNamespace::from(parts.users).enter()?;
     become_namespace_root()?;
     // The filter needs the namespace's CAP_SYS_ADMIN, which the next line gives up for good.
     filter.install()?;
     Capabilities::SANDBOX.keep_only()?;
-    Ok(parts.daemon)
+    Ok(Daemon { program: parts.daemon, inherited })
 }
 
 fn attach_kernel_views(

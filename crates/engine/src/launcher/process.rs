@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pitlane_sys::{
-    Child, CloneFlags, Context as _, DetachedMount, ExitStatus, FilesystemContext, Filter,
-    MessageListener, MessageSocket, MountOptions, SingleThreaded, SyscallError, UserNamespace,
-    change_root, clone_process, make_mounts_private, new_mount_namespace,
+    Child, CloneFlags, Context as _, DetachedMount, ExitStatus, FIRST_SPARE_DESCRIPTOR,
+    FilesystemContext, Filter, MessageListener, MessageSocket, MountOptions, SingleThreaded,
+    SyscallError, UserNamespace, change_root, clone_process, make_mounts_private,
+    new_mount_namespace,
 };
 use rustix::event::epoll;
 use rustix::fs::CWD;
@@ -302,7 +303,10 @@ impl Process {
 
 /// Runs in the child: tells the server, who waits for the daemon's hello, what failed before the daemon could.
 fn report_failure(parts: LaunchDescriptors, host_name: &str, filter: &Filter) -> i32 {
-    let Ok(hello) = parts.hello.try_clone() else { return 1 };
+    // Where becoming the daemon overwrites no descriptor.
+    let Ok(hello) = rustix::io::fcntl_dupfd_cloexec(&parts.hello, FIRST_SPARE_DESCRIPTOR) else {
+        return 1;
+    };
     let failure = child::become_daemon(parts, host_name, filter);
     let report = serde_json::json!({ "failure": format!("{failure}: {}", failure.errno) });
     match rustix::io::write(hello, report.to_string().as_bytes()) {
