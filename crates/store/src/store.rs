@@ -1,9 +1,13 @@
-//! The database file and its two connections.
+//! The database file and its connections: one writes, one reads, one moves what was written into the file proper.
+//!
+//! That last step (SQLite's checkpoint) syncs the disk. Done by the writer, as SQLite does by itself, it would hold up
+//! every hundredth caller for milliseconds.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -15,6 +19,12 @@ use crate::{OpenError, ReadError, WriteError};
 /// How long a statement waits for another program that holds the file, such as a backup.
 const BUSY_DEADLINE: Duration = Duration::from_secs(5);
 
+/// After how many writes the write-ahead log is moved into the file: a few megabytes.
+const WRITES_PER_CHECKPOINT: u32 = 500;
+
+/// The longest write-ahead log that nobody waits for, in pages of 4 KiB.
+const LONGEST_LOG_PAGES: u32 = 4096;
+
 /// What survives a restart. Cheap to clone; all clones are one store.
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Workers>);
@@ -23,6 +33,8 @@ pub struct Store(Arc<Workers>);
 struct Workers {
     writer: Worker,
     reader: Worker,
+    checkpointer: Worker,
+    writes: AtomicU32,
 }
 
 /// What a write must survive.
@@ -54,13 +66,15 @@ impl Store {
             .map_err(|cause| OpenError::File { path: path.to_owned(), cause })?;
         let writer = start("pitlane-write", path, open_writer)?;
         let reader = start("pitlane-read", path, open_reader)?;
-        Ok(Self(Arc::new(Workers { writer, reader })))
+        let checkpointer = start("pitlane-sync", path, open_checkpointer)?;
+        let writes = AtomicU32::new(0);
+        Ok(Self(Arc::new(Workers { writer, reader, checkpointer, writes })))
     }
 
     /// Finishes what is queued and closes the file. Later calls on any clone answer that it is closed.
     pub async fn close(self) {
-        let threads: Vec<_> =
-            [self.0.reader.end(), self.0.writer.end()].into_iter().flatten().collect();
+        let workers = [&self.0.checkpointer, &self.0.reader, &self.0.writer];
+        let threads: Vec<_> = workers.into_iter().filter_map(Worker::end).collect();
         let joined = tokio::task::spawn_blocking(move || {
             for thread in threads {
                 if thread.join().is_err() {
@@ -79,22 +93,25 @@ impl Store {
         survives: Survives,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, WriteError> + Send + 'static,
     ) -> Result<T, WriteError> {
-        let run = move |connection: &mut Connection| {
-            let synchronous = match survives {
-                Survives::ProcessEnd => "NORMAL",
-                Survives::PowerCut => "FULL",
-            };
-            connection.pragma_update(None, "synchronous", synchronous)?;
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let answer = change(&transaction)?;
-            transaction.commit()?;
-            Ok(answer)
+        let run = move |connection: &mut Connection| match survives {
+            Survives::ProcessEnd => transact(connection, change),
+            Survives::PowerCut => {
+                connection.pragma_update(None, "synchronous", "FULL")?;
+                let answer = transact(connection, change);
+                connection.pragma_update(None, "synchronous", "NORMAL")?;
+                answer
+            }
         };
-        match self.0.writer.run(run).await {
+        let answer = match self.0.writer.run(run).await {
             Ok(answer) => answer,
-            Err(Gone) => Err(WriteError::Closed),
+            Err(Gone) => return Err(WriteError::Closed),
+        };
+        if self.0.writes.fetch_add(1, Ordering::Relaxed) % WRITES_PER_CHECKPOINT
+            == WRITES_PER_CHECKPOINT - 1
+        {
+            self.0.checkpointer.offer(checkpoint);
         }
+        answer
     }
 
     /// Runs one transaction on the reader, so that all it reads is of one moment.
@@ -132,6 +149,35 @@ fn start(
     })
 }
 
+fn transact<T>(
+    connection: &mut Connection,
+    change: impl FnOnce(&Transaction<'_>) -> Result<T, WriteError>,
+) -> Result<T, WriteError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let answer = change(&transaction)?;
+    transaction.commit()?;
+    Ok(answer)
+}
+
+/// Moves what was written into the file, without making a reader or the writer wait.
+///
+/// Under unceasing writes that never empties the log, which would then grow for ever: a long one is emptied while the
+/// writer waits.
+fn checkpoint(connection: &mut Connection) {
+    if let Err(error) = shorten_log(connection) {
+        tracing::warn!(%error, "the write-ahead log stays long; tried again later");
+    }
+}
+
+fn shorten_log(connection: &Connection) -> rusqlite::Result<()> {
+    let pages: u32 =
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get("log"))?;
+    if pages > LONGEST_LOG_PAGES {
+        connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
 fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let prepared = || -> Result<Connection, MigrateError> {
         let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -139,8 +185,10 @@ fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_prepared_statement_cache_capacity(64);
         migrate(&mut connection)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
         Ok(connection)
     };
     prepared().map_err(|error| match error {
@@ -156,6 +204,17 @@ fn open_reader(path: &Path) -> Result<Connection, OpenError> {
         |connection| {
             connection.busy_timeout(BUSY_DEADLINE)?;
             connection.pragma_update(None, "query_only", true)?;
+            Ok(connection)
+        },
+    );
+    opened.map_err(|cause| OpenError::database(path, cause))
+}
+
+fn open_checkpointer(path: &Path) -> Result<Connection, OpenError> {
+    let opened = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(
+        |connection| {
+            connection.busy_timeout(BUSY_DEADLINE)?;
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
             Ok(connection)
         },
     );

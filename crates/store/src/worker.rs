@@ -71,6 +71,14 @@ impl Worker {
         answered.await.ok().ok_or(Gone)
     }
 
+    /// Queues `job` if there is room, and waits for nothing.
+    pub(crate) fn offer(&self, job: impl FnOnce(&mut Connection) + Send + 'static) {
+        if let Some(jobs) = &*self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A worker that has more than enough to do is left alone.
+            drop(jobs.try_send(Box::new(job)));
+        }
+    }
+
     /// Ends the thread after what is queued and gives it back to be joined.
     pub(crate) fn end(&self) -> Option<JoinHandle<()>> {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());

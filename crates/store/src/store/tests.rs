@@ -181,3 +181,25 @@ async fn a_write_whose_caller_went_away_is_written() {
     store.close().await;
     assert_eq!(folder.open().unwrap().keys().await.unwrap(), vec![key(1), key(2)]);
 }
+
+#[tokio::test]
+async fn unceasing_writes_do_not_fill_the_disk_with_their_log() {
+    let folder = Folder::new();
+    let store = folder.open().unwrap();
+    store.insert_organization(organization(), key(1)).await.unwrap();
+    let log = folder.0.path().join("pitlane.db-wal");
+    let mut longest = 0;
+    for round in 0..12_000 {
+        let change = move |transaction: &Transaction<'_>| {
+            transaction.execute("UPDATE organizations SET created_at = ?", [round])?;
+            transaction.execute("UPDATE api_keys SET created_at = ?", [round])?;
+            Ok(())
+        };
+        store.write(Survives::ProcessEnd, change).await.unwrap();
+        if round % 500 == 0 {
+            longest = longest.max(fs::metadata(&log).unwrap().len());
+        }
+    }
+    let largest_allowed = u64::from(LONGEST_LOG_PAGES) * 4096 * 2;
+    assert!(longest < largest_allowed, "{longest} bytes");
+}
