@@ -125,6 +125,12 @@ impl Engine {
         let inner = Arc::clone(&self.inner);
         let closed = tokio::task::spawn_blocking(move || {
             inner.pool.close();
+            let sandboxes = std::mem::take(&mut *lock(&inner.sandboxes));
+            for running in
+                sandboxes.values().filter_map(|sandbox| lock(&sandbox.parts).running.take())
+            {
+                running.leave();
+            }
             inner.launcher.quit()
         });
         match closed.await {

@@ -28,6 +28,15 @@ pub(crate) struct Running {
     pub(crate) hello: Option<Hello>,
 }
 
+impl Running {
+    /// Lets go of the sandbox without taking anything from it: the next server takes it over.
+    pub(crate) fn leave(self) {
+        // Dropped, its parts would remove the socket and try to remove the groups. This process ends soon, and with it
+        // what is forgotten here.
+        std::mem::forget(self);
+    }
+}
+
 /// The path at which the daemon is reached; removed with its value.
 #[derive(Debug)]
 pub(crate) struct SocketFile(Arc<Path>);
