@@ -42,6 +42,7 @@ pub(crate) enum Measure {
     BarePython,
     Bubblewrap,
     Crun,
+    CrunAgain,
     Runc,
     Docker,
     Create,
@@ -50,6 +51,7 @@ pub(crate) enum Measure {
     CodeRun,
     Delete,
     Whole,
+    CreateAgain,
     CreateUnprepared,
 }
 
@@ -113,6 +115,7 @@ impl Measure {
             Self::BarePython => "bare `python3 -c 'print(1)'`",
             Self::Bubblewrap => "`bwrap … true`",
             Self::Crun => "`crun run`: `true`",
+            Self::CrunAgain => "`crun run`: `true`, again",
             Self::Runc => "`runc run`: `true`",
             Self::Docker => "`docker run --rm … true`",
             Self::Create => "Pitlane: create",
@@ -121,6 +124,7 @@ impl Measure {
             Self::CodeRun => "Pitlane: code_run of `print(1)`",
             Self::Delete => "Pitlane: delete",
             Self::Whole => "Pitlane: create + exec of `true` + delete",
+            Self::CreateAgain => "Pitlane: create, again",
             Self::CreateUnprepared => "Pitlane: create, nothing prepared",
         }
     }
@@ -137,6 +141,9 @@ impl Measure {
             Self::Crun => {
                 "root filesystem read-only, control groups, default profile; in a mount namespace without `unified`"
             }
+            Self::CrunAgain => {
+                "the same, at once after the row above: joining control groups is slow after a pause"
+            }
             Self::Runc => "the same bundle",
             Self::Docker => {
                 "a daemon of its own, default bridge, the same root filesystem imported as an image"
@@ -147,6 +154,7 @@ impl Measure {
             Self::CodeRun => "`POST …/process/code-run` on a kept connection",
             Self::Delete => "`DELETE /sandbox/…` until it is answered",
             Self::Whole => "one after the other, nothing between",
+            Self::CreateAgain => "at once after the row above",
             Self::CreateUnprepared => "another server, with `--prepared 0`",
         }
     }

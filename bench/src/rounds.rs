@@ -21,6 +21,7 @@ struct Pitlane {
     code_run: Samples,
     delete: Samples,
     whole: Samples,
+    create_again: Samples,
     create_unprepared: Samples,
 }
 
@@ -87,6 +88,10 @@ impl Pitlane {
         connection.exec_true(&sandbox).await?;
         connection.delete(&sandbox).await?;
         self.whole.push(started.elapsed());
+        let started = Instant::now();
+        let sandbox = connection.create().await?;
+        self.create_again.push(started.elapsed());
+        connection.delete(&sandbox).await?;
 
         quiet::settle().await;
         let started = Instant::now();
@@ -95,7 +100,7 @@ impl Pitlane {
         unprepared.delete(&sandbox).await
     }
 
-    fn rows(self) -> [Row; 7] {
+    fn rows(self) -> [Row; 8] {
         [
             (Measure::Create, self.create),
             (Measure::CreateAndFirstExec, self.create_and_first_exec),
@@ -103,6 +108,7 @@ impl Pitlane {
             (Measure::CodeRun, self.code_run),
             (Measure::Delete, self.delete),
             (Measure::Whole, self.whole),
+            (Measure::CreateAgain, self.create_again),
             (Measure::CreateUnprepared, self.create_unprepared),
         ]
         .map(|(measure, samples)| Row { measure, found: Found::Samples(samples) })

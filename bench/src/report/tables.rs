@@ -34,7 +34,7 @@ pub(super) fn rounds(results: &Results) -> String {
         let (name, how) = (row.measure.name(), row.measure.how());
         let _ = match &row.found {
             Found::Nothing(why) => {
-                let why = why.replace(['\n', '|'], " ");
+                let why = one_line(why);
                 writeln!(text, "| {name} | – | – | – | 0 | – | – | not measured: {why} |")
             }
             Found::Samples(samples) => {
@@ -101,7 +101,7 @@ pub(super) fn interactive(results: &Results) -> String {
             .chain(&found.real.staggered.failures)
             .chain(&found.real.burst.failures),
     ) {
-        let _ = writeln!(text, "\nA failure said: {failure}");
+        let _ = writeln!(text, "\nA failure said: {}", one_line(failure));
     }
     text
 }
@@ -112,6 +112,11 @@ fn mode(name: &str, run: &Run) -> String {
     format!(
         "| {name} | {median} | {p99} | {min} | {create} | {succeeded} | {failed} | {seconds:.1} |\n"
     )
+}
+
+/// What fits into a table.
+fn one_line(text: &str) -> String {
+    text.replace('|', " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Each text once.
