@@ -1,10 +1,12 @@
 //! A sandbox's states and the legal ways between them.
 //!
-//!     creating ──► started ──► stopping ──► stopped ──► starting ──► started
-//!         │            │            │           │ ▲          │
-//!         │            │            │           │ └──────────┤
-//!         └────────────┴────────────┴─► error ◄─┴────────────┘
-//!     every state but destroying, destroyed ──► destroying ──► destroyed
+//! ```text
+//! creating ──► started ──► stopping ──► stopped ──► starting ──► started
+//!     │            │            │           │ ▲          │
+//!     │            │            │           │ └──────────┤
+//!     └────────────┴────────────┴─► error ◄─┴────────────┘
+//! every state but destroying, destroyed ──► destroying ──► destroyed
+//! ```
 //!
 //! The function is pure: whoever owns a sandbox applies it and keeps the result.
 
