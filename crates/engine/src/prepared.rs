@@ -1,14 +1,14 @@
 //! Everything of a sandbox but its processes, made ahead.
 
 use std::net::Ipv4Addr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pitlane_model::{Limits, NetworkPolicy};
 use pitlane_network::{LinkError, Router};
-use pitlane_sys::{Context as _, DetachedMount, Group, SyscallError};
+use pitlane_sys::{DetachedMount, Entrance, Group, SyscallError};
 
 use tokio::runtime::Handle;
 
@@ -38,6 +38,7 @@ pub(crate) struct Prepared {
     pub(crate) users: OwnedFd,
     pub(crate) network: OwnedFd,
     pub(crate) groups: Groups,
+    pub(crate) group_view: Option<OwnedFd>,
 }
 
 /// A disk file that is removed with its value, unless a sandbox owns it.
@@ -72,6 +73,9 @@ pub(crate) enum PrepareError {
     /// The control groups.
     #[error("cannot make the control groups of a sandbox")]
     Groups(#[source] SyscallError),
+    /// The sandbox's view of them.
+    #[error("cannot make a cgroup namespace")]
+    GroupView(#[source] LauncherError),
 }
 
 /// Makes preparations.
@@ -121,8 +125,24 @@ impl Preparer {
         let fresh = (!disk.is_owned).then_some(Fresh { resolver });
         let root = layer::assemble(&layers, fresh).map_err(PrepareError::Layers)?;
         let devices = Devices::new(slot.first_id()).map_err(PrepareError::Layers)?;
-        let groups = Groups::create(&self.groups, &slot).map_err(PrepareError::Groups)?;
-        Ok(Prepared { slot, disk, root, devices, users: users.into(), network, groups })
+        let (groups, group_view) = self.groups(&slot)?;
+        let users = users.into();
+        Ok(Prepared { slot, disk, root, devices, users, network, groups, group_view })
+    }
+
+    /// Makes the groups and, on version 2, the cgroup namespace: its root is the outer group, so that processes can be
+    /// moved between the two inside.
+    fn groups(&self, slot: &Slot) -> Result<(Groups, Option<OwnedFd>), PrepareError> {
+        let groups = Groups::adopt(&self.groups, slot);
+        groups.create_outer().map_err(PrepareError::Groups)?;
+        let view = match groups.outer.entrance().map_err(PrepareError::Groups)? {
+            Entrance::Tasks(_) => None,
+            Entrance::Folder(folder) => {
+                Some(self.launcher.group_view(folder.as_fd()).map_err(PrepareError::GroupView)?)
+            }
+        };
+        groups.create_inner(slot.first_id()).map_err(PrepareError::Groups)?;
+        Ok((groups, view))
     }
 
     fn link(
@@ -180,23 +200,17 @@ const DAEMON_PROCESSES: u32 = 128;
 const DAEMON_MILLICPUS: u64 = 500;
 
 impl Groups {
-    fn create(parent: &Group, slot: &Slot) -> Result<Self, SyscallError> {
-        let outer = parent.child(&format!("slot-{}", slot.number()));
-        let groups = Self { workload: outer.child("workload"), outer };
+    fn create_outer(&self) -> Result<(), SyscallError> {
         // Left behind by a crash: nothing is in it, or this fails.
-        groups.outer.remove()?;
-        groups.workload.create()?;
+        self.outer.remove()?;
+        self.outer.create()
+    }
+
+    fn create_inner(&self, first_id: u32) -> Result<(), SyscallError> {
+        self.daemon().create()?;
+        self.workload.create()?;
         // The daemon makes one group for each command in here, with the sandbox's own ids.
-        let folder = groups.workload.processes_folder();
-        for path in [folder.clone(), folder.join("cgroup.procs"), folder.join("tasks")] {
-            match std::os::unix::fs::chown(&path, Some(slot.first_id()), Some(slot.first_id())) {
-                Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(cause).context("chown(cgroup)");
-                }
-                _ => {}
-            }
-        }
-        Ok(groups)
+        self.workload.delegate(&self.outer, first_id)
     }
 
     /// The groups of a slot whose sandbox runs already.
@@ -207,7 +221,7 @@ impl Groups {
 
     /// Process 1 of the group, though no launcher is its parent.
     pub(crate) fn orphan(&self) -> Option<FirstProcess> {
-        let pids = self.outer.processes().ok()?;
+        let pids = self.daemon().processes().ok()?;
         pids.into_iter().find_map(FirstProcess::of_orphan)
     }
 
@@ -224,8 +238,8 @@ impl Groups {
     }
 
     /// The group of process 1.
-    pub(crate) const fn outer(&self) -> &Group {
-        &self.outer
+    pub(crate) fn daemon(&self) -> Group {
+        self.outer.leaf("daemon")
     }
 
     /// The group of everything it starts.

@@ -84,7 +84,7 @@ pub(crate) fn launch(
     daemon: &OwnedFd,
     sockets: &Path,
 ) -> Result<Launched, LaunchError> {
-    let Prepared { slot, disk, root, devices, users, network, groups } = prepared;
+    let Prepared { slot, disk, root, devices, users, network, groups, group_view } = prepared;
     groups.limit(spec.limits).map_err(LaunchError::Limits)?;
 
     let (hello_read, hello_write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
@@ -109,7 +109,8 @@ pub(crate) fn launch(
         daemon: daemon.try_clone().context("dup(daemon)").map_err(LaunchError::Descriptors)?,
         commands: commands.into(),
         command_tasks,
-        entrance: groups.outer().entrance().map_err(LaunchError::Descriptors)?,
+        entrance: groups.daemon().entrance().map_err(LaunchError::Descriptors)?,
+        group_view,
     };
     let process = launcher.launch(&spec.id.to_string(), &parts)?;
     // From here on the sandbox alone holds its mounts and namespaces, so they end with it.

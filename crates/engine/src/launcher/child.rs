@@ -8,9 +8,9 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use pitlane_sys::{
-    Capabilities, Context as _, DetachedMount, FilesystemContext, Filter, MountOptions,
-    NextProgram, SyscallError, UserNamespace, become_namespace_root, change_root, enter_network,
-    execute, new_cgroup_namespace, new_session_keyring, set_host_name,
+    Capabilities, CgroupNamespace, Context as _, DetachedMount, FilesystemContext, Filter,
+    MountOptions, NextProgram, SyscallError, UserNamespace, become_namespace_root, change_root,
+    enter_network, execute, new_cgroup_namespace, new_session_keyring, set_host_name,
 };
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -89,8 +89,11 @@ fn isolate(
     filter: &Filter,
 ) -> Result<Daemon, SyscallError> {
     parts.entrance.enter()?;
-    // After entering: the group the process is in becomes the root that it sees.
-    new_cgroup_namespace()?;
+    match parts.group_view {
+        Some(namespace) => CgroupNamespace::from(namespace).enter()?,
+        // After entering: the group the process is in becomes the root that it sees.
+        None => new_cgroup_namespace()?,
+    }
     enter_network(parts.network.as_fd())?;
     new_session_keyring()?;
     rustix::process::setsid().context("setsid")?;

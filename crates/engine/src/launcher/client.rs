@@ -131,6 +131,14 @@ impl Launcher {
         }
     }
 
+    /// Makes a cgroup namespace whose root is `group`, a folder of a cgroup v2 hierarchy.
+    pub(crate) fn group_view(&self, group: BorrowedFd<'_>) -> Result<OwnedFd, LauncherError> {
+        match self.ask(&Request::GroupView, &[group])? {
+            (Reply::Done, Some(namespace)) => Ok(namespace),
+            _ => Err(LauncherError::Reply),
+        }
+    }
+
     /// Starts process 1 of a sandbox.
     pub(crate) fn launch(
         &self,

@@ -8,13 +8,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pitlane_sys::{
-    Child, CloneFlags, Context as _, DetachedMount, ExitStatus, FIRST_SPARE_DESCRIPTOR,
-    FilesystemContext, Filter, MessageListener, MessageSocket, MountOptions, SingleThreaded,
-    SyscallError, UserNamespace, change_root, clone_process, make_mounts_private,
-    new_mount_namespace,
+    CgroupNamespace, Child, CloneFlags, Context as _, DetachedMount, ExitStatus,
+    FIRST_SPARE_DESCRIPTOR, FilesystemContext, Filter, MessageListener, MessageSocket,
+    MountOptions, SingleThreaded, SyscallError, UserNamespace, change_root, clone_process,
+    make_mounts_private, new_mount_namespace,
 };
 use rustix::event::epoll;
 use rustix::fs::CWD;
+use rustix::io::Errno;
 
 use super::child;
 use super::protocol::{EndedAs, LaunchDescriptors, MAX_MESSAGE, Reply, Request};
@@ -81,7 +82,7 @@ fn start(arguments: &LauncherArguments) -> Result<(Process, MessageListener), Sy
     leave_host_files()?;
     let filter = seccomp::filter().map_err(|_cause| SyscallError {
         call: "compile the system call filter",
-        errno: rustix::io::Errno::INVAL,
+        errno: Errno::INVAL,
     })?;
     let events = epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll_create1")?;
     epoll::add(&events, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)
@@ -123,7 +124,7 @@ impl Process {
             ready.clear();
             match epoll::wait(&process.events, rustix::buffer::spare_capacity(&mut ready), None) {
                 Ok(_) => {}
-                Err(rustix::io::Errno::INTR) => continue,
+                Err(Errno::INTR) => continue,
                 Err(errno) => return Err(errno).context("epoll_wait"),
             }
             let numbers: Vec<u64> =
@@ -171,6 +172,16 @@ impl Process {
         match request {
             Request::UserNamespace { first, count } => {
                 match UserNamespace::new(self.single, first, count) {
+                    Ok(namespace) => reply(socket, &Reply::Done, &[namespace.as_fd()])?,
+                    Err(failure) => reply_failure(socket, &failure)?,
+                }
+            }
+            Request::GroupView => {
+                let made = match descriptors.first() {
+                    Some(group) => CgroupNamespace::new(self.single, group.as_fd()),
+                    None => Err(SyscallError { call: "recvmsg", errno: Errno::BADF }),
+                };
+                match made {
                     Ok(namespace) => reply(socket, &Reply::Done, &[namespace.as_fd()])?,
                     Err(failure) => reply_failure(socket, &failure)?,
                 }

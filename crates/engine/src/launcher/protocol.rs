@@ -24,6 +24,8 @@ pub(crate) enum Request {
         /// How many ids it has.
         count: u32,
     },
+    /// Makes a cgroup namespace whose root is the group that comes along (cgroup v2); the reply carries it.
+    GroupView,
     /// Starts process 1 of a sandbox; carries [`LaunchDescriptors`], the reply carries a pidfd.
     Launch {
         /// The sandbox.
@@ -32,7 +34,8 @@ pub(crate) enum Request {
         host_name: String,
         /// How many `tasks` files for commands there are (cgroup v1).
         command_tasks: usize,
-        /// How many `tasks` files come last (cgroup v1); with none, a cgroup v2 folder does.
+        /// How many `tasks` files come last (cgroup v1); with none, a cgroup v2 folder and a
+        /// cgroup namespace do.
         tasks: usize,
     },
     /// Asks for the pidfd of a running sandbox.
@@ -133,6 +136,8 @@ pub(crate) struct LaunchDescriptors {
     pub(crate) command_tasks: Vec<OwnedFd>,
     /// How process 1 enters its group.
     pub(crate) entrance: Entrance,
+    /// The cgroup namespace, where it is not rooted in process 1's own group (cgroup v2).
+    pub(crate) group_view: Option<OwnedFd>,
 }
 
 impl LaunchDescriptors {
@@ -156,6 +161,7 @@ impl LaunchDescriptors {
             Entrance::Tasks(files) => all.extend(files.iter().map(OwnedFd::as_fd)),
             Entrance::Folder(folder) => all.push(folder.as_fd()),
         }
+        all.extend(self.group_view.iter().map(OwnedFd::as_fd));
         all
     }
 
@@ -173,7 +179,9 @@ impl LaunchDescriptors {
         tasks: usize,
         received: Vec<OwnedFd>,
     ) -> Option<Self> {
-        let expected = 11usize.checked_add(command_tasks)?.checked_add(tasks.max(1))?;
+        // Version 2 of control groups: a folder and a namespace.
+        let groups = if tasks == 0 { 2 } else { tasks };
+        let expected = 11usize.checked_add(command_tasks)?.checked_add(groups)?;
         if received.len() != expected {
             return None;
         }
@@ -194,8 +202,9 @@ impl LaunchDescriptors {
             entrance: if tasks == 0 {
                 Entrance::Folder(all.next()?)
             } else {
-                Entrance::Tasks(all.collect())
+                Entrance::Tasks(all.by_ref().take(tasks).collect())
             },
+            group_view: all.next(),
         })
     }
 }

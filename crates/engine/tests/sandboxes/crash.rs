@@ -1,8 +1,11 @@
-//! What survives the server, and what is cleared up after it.
+//! What survives the server and the launcher, and what is cleared up after them.
 
-use pitlane_driver::{Driver as _, Liveness};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, ExitCode, Stdio};
 
-use crate::support::{Bench, Folder, files, spec};
+use pitlane_driver::{Driver as _, LaunchSpec, Liveness};
+
+use crate::support::{Bench, Folder, files, launcher, spec};
 
 crate::trials![
     sandboxes_run_on_without_the_server_and_the_next_one_has_them,
@@ -10,61 +13,98 @@ crate::trials![
     a_sandbox_outlives_its_launcher,
 ];
 
-/// Ends an engine as a crash would: nothing is closed, nobody is told.
-fn crash(bench: Bench) -> Folder {
-    let Bench { engine, folder } = bench;
-    // Its threads and descriptors stay until the test ends, as a second holder of everything it had prepared. What a
-    // real crash frees in addition is shown by the tests that kill the server.
-    std::mem::forget(engine);
-    folder
+/// An engine in a process of its own, with a running and a stopped sandbox.
+struct Held {
+    process: Child,
+    folder: Folder,
+    running: LaunchSpec,
+    stopped: LaunchSpec,
+}
+
+/// Is that process: says "ready" when its sandboxes are, and waits to be killed.
+pub(crate) fn hold(root: &str, name: &str, running: &str, stopped: &str) -> ExitCode {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let bench = Bench::start_in(Folder::of(root.into(), name.to_owned())).await;
+        let running = LaunchSpec { id: running.parse().expect("an id"), ..spec() };
+        bench.engine.create(&running).await.expect("a sandbox");
+        bench.exec(running.id, "setsid sleep 1000 >/dev/null 2>&1 & echo $! > ~/pid").await;
+        let stopped = LaunchSpec { id: stopped.parse().expect("an id"), ..spec() };
+        bench.engine.create(&stopped).await.expect("a sandbox");
+        bench.exec(stopped.id, "echo kept > ~/file").await;
+        bench.engine.stop(stopped.id, false).await.expect("it stops");
+        writeln!(std::io::stdout(), "ready").expect("somebody listens");
+        std::future::pending::<()>().await;
+    });
+    ExitCode::SUCCESS
+}
+
+impl Held {
+    fn start() -> Self {
+        let (folder, running, stopped) = (Folder::new(), spec(), spec());
+        #[expect(clippy::disallowed_methods, reason = "the process that will be killed")]
+        let mut process = Command::new(std::env::current_exe().expect("a path"))
+            .args(["hold", &folder.root().to_string_lossy(), folder.name()])
+            .args([running.id.to_string(), stopped.id.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a process");
+        let mut line = String::new();
+        let output = process.stdout.take().expect("its output");
+        BufReader::new(output).read_line(&mut line).expect("a line");
+        assert_eq!(line, "ready\n");
+        Self { process, folder, running, stopped }
+    }
+
+    /// Ends the process as a crash does: nothing is closed, nobody is told.
+    fn crash(mut self) -> (Folder, LaunchSpec, LaunchSpec) {
+        self.process.kill().expect("it can be killed");
+        self.process.wait().expect("it ends");
+        (self.folder, self.running, self.stopped)
+    }
 }
 
 async fn sandboxes_run_on_without_the_server_and_the_next_one_has_them() {
-    let bench = Bench::start().await;
-    let spec = spec();
-    bench.engine.create(&spec).await.expect("a sandbox");
-    bench.exec(spec.id, "setsid sleep 1000 >/dev/null 2>&1 & echo $! > ~/pid").await;
-    let stopped = crate::support::spec();
-    bench.engine.create(&stopped).await.expect("a sandbox");
-    bench.engine.stop(stopped.id, true).await.expect("it stops");
-
-    let bench = Bench::start_in(crash(bench)).await;
+    let (folder, running, stopped) = Held::start().crash();
+    let bench = Bench::start_in(folder).await;
     let mut inventory = bench.engine.inventory().await.expect("an inventory");
     inventory.sort_by_key(|existing| existing.liveness == Liveness::Stopped);
     let found: Vec<_> = inventory.iter().map(|existing| (existing.id, existing.liveness)).collect();
-    assert_eq!(found, [(spec.id, Liveness::Running), (stopped.id, Liveness::Stopped)]);
-    assert_eq!(bench.exec(spec.id, "kill -0 $(cat ~/pid) && echo alive").await.output, "alive\n");
+    assert_eq!(found, [(running.id, Liveness::Running), (stopped.id, Liveness::Stopped)]);
+    assert_eq!(
+        bench.exec(running.id, "kill -0 $(cat ~/pid) && echo alive").await.output,
+        "alive\n"
+    );
     bench.engine.start(&stopped).await.expect("it starts");
+    assert_eq!(bench.exec(stopped.id, "cat ~/file").await.output, "kept\n");
     bench.close().await;
 }
 
 async fn what_nobody_owns_is_removed_at_the_start() {
-    let bench = Bench::start().await;
-    let spec = spec();
-    bench.engine.create(&spec).await.expect("a sandbox");
-    let owned = bench.folder.state().join("disks/owned");
-    let disk = owned.join(&files(&owned)[0]);
-    let folder = crash(bench);
+    let (folder, running, _) = Held::start().crash();
     // The disk is gone, as after an operator's hand: its process must not go on as nobody's.
-    std::fs::remove_file(disk).expect("the disk can be removed");
-
+    let owned = folder.state().join("disks/owned");
+    for disk in files(&owned).into_iter().filter(|disk| disk.starts_with(&running.id.to_string())) {
+        std::fs::remove_file(owned.join(disk)).expect("the disk can be removed");
+    }
+    std::fs::write(folder.state().join("disks/prepared/77.ext4"), "half a disk").expect("a file");
     let bench = Bench::start_in(folder).await;
-    assert_eq!(bench.engine.inventory().await.expect("an inventory"), []);
+    let inventory = bench.engine.inventory().await.expect("an inventory");
+    assert!(inventory.iter().all(|existing| existing.id != running.id), "{inventory:?}");
+    // Closing checks that no group, socket or disk is left.
     bench.close().await;
 }
 
 async fn a_sandbox_outlives_its_launcher() {
-    let bench = Bench::start().await;
-    let spec = spec();
-    bench.engine.create(&spec).await.expect("a sandbox");
-    let launcher = crate::support::launcher(&bench.folder.run()).expect("a launcher");
-    let folder = crash(bench);
+    let held = Held::start();
+    let launcher = launcher(&held.folder.run()).expect("a launcher");
     rustix::process::kill_process(launcher, rustix::process::Signal::KILL)
         .expect("it can be ended");
+    let (folder, running, _) = held.crash();
 
     let bench = Bench::start_in(folder).await;
-    assert_eq!(bench.exec(spec.id, "echo here").await.output, "here\n");
-    bench.engine.stop(spec.id, false).await.expect("it stops");
-    bench.engine.start(&spec).await.expect("it starts");
+    assert_eq!(bench.exec(running.id, "echo here").await.output, "here\n");
+    bench.engine.stop(running.id, false).await.expect("it stops");
+    bench.engine.start(&running).await.expect("it starts");
     bench.close().await;
 }

@@ -119,7 +119,7 @@ async fn a_background_process_does_not_outlive_its_sandbox() {
             })
         })
     };
-    assert!(is_alive(), "the host sees it while it runs");
+    wait_until("the host sees it while it runs", is_alive).await;
     bench.engine.destroy(id).await.expect("it can be destroyed");
     wait_until("it ended", || !is_alive()).await;
     // A process that ends by order is no event.

@@ -17,12 +17,13 @@ use libtest_mimic::{Arguments, Trial};
 use pitlane_engine::{LauncherArguments, run_launcher};
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    // The launcher must have one thread: it is dispatched before anything could start another.
-    if arguments.next().is_some_and(|first| first == "launch")
-        && let Some(run) = arguments.next()
-    {
-        return run_launcher(&LauncherArguments { run: run.into() });
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        // The launcher must have one thread: it is dispatched before anything could start another.
+        ["launch", run] => return run_launcher(&LauncherArguments { run: run.into() }),
+        ["hold", root, name, running, stopped] => return crash::hold(root, name, running, stopped),
+        _ => {}
     }
     let tests =
         [attacks::tests(), crash::tests(), life::tests(), limits::tests(), network::tests()];

@@ -24,8 +24,10 @@ pub(crate) struct Bench {
 
 /// The folders of an engine, which outlive it when it is started again.
 pub(crate) struct Folder {
-    root: TempDir,
+    root: PathBuf,
     name: String,
+    /// Removes the folder at the end of the test that made it.
+    _owned: Option<TempDir>,
 }
 
 /// What a command did.
@@ -70,20 +72,29 @@ impl Folder {
             rustix::process::geteuid().is_root(),
             "real sandboxes need root\nhint: run the tests as root"
         );
-        let root =
+        let owned =
             tempfile::Builder::new().prefix("pitlane-").tempdir().expect("a folder for the test");
         let mut random = [0u8; 5];
         getrandom::fill(&mut random).expect("randomness");
         let name = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { root, name }
+        Self { root: owned.path().to_owned(), name, _owned: Some(owned) }
+    }
+
+    /// The folder of another process.
+    pub(crate) fn of(root: PathBuf, name: String) -> Self {
+        Self { root, name, _owned: None }
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 
     pub(crate) fn state(&self) -> PathBuf {
-        self.root.path().join("state")
+        self.root.join("state")
     }
 
     pub(crate) fn run(&self) -> PathBuf {
-        self.root.path().join("run")
+        self.root.join("run")
     }
 
     pub(crate) fn name(&self) -> &str {
