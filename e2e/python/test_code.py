@@ -5,6 +5,7 @@ import time
 import httpx
 import pytest
 from daytona import CodeRunParams, CreateSandboxFromSnapshotParams, DaytonaTimeoutError
+from daytona_toolbox_api_client.exceptions import ApiException
 from waiting import eventually
 
 PROGRAMS = {
@@ -80,8 +81,11 @@ def test_a_command_that_takes_too_long_is_killed_with_everything_it_started(sand
 
 
 def test_code_that_takes_too_long_is_killed(sandbox):
-    with pytest.raises(DaytonaTimeoutError):
+    # The SDK does not turn the errors of code_run into its own classes.
+    with pytest.raises(ApiException) as refused:
         sandbox.process.code_run("import time; time.sleep(4331)", timeout=1)
+    assert refused.value.status == 408
+    assert refused.value.data.code == "PROCESS_EXECUTION_TIMEOUT"
 
 
 def test_a_client_that_hangs_up_ends_its_command(server, sandbox):
