@@ -12,6 +12,9 @@ TEST_PACKAGES := $(RUN_PACKAGES) iproute2
 export PITLANE_IMAGE_CACHE ?= $(CACHE)/images
 export CARGO_TERM_PROGRESS_WHEN := never
 
+# The daemon's place depends on the targets that this machine has.
+WITH_DAEMON = PITLANE_DAEMON="$${PITLANE_DAEMON:-$$(cargo xtask daemon 2>/dev/null)}"
+
 .DEFAULT_GOAL := help
 .PHONY: help quickstart build test fmt lint bench clean machine packages nextest debug rust-tests python-tests typescript-tests
 
@@ -43,16 +46,16 @@ debug:
 	@$(STEP) 'build the daemon (debug)' cargo xtask daemon
 
 rust-tests:
-	@$(STEP) 'tests in Rust' cargo nextest run --workspace --profile ci
+	@$(WITH_DAEMON) $(STEP) 'tests in Rust' cargo nextest run --workspace --profile ci
 
 python-tests:
 	@$(STEP) 'environments of the Python tests' e2e/python/setup.sh
-	@$(STEP) 'the Python SDK' sh -c 'cd e2e/python && ../../.cache/e2e-python/bin/python -m pytest --quiet'
-	@$(STEP) 'the Python SDK, an old version' sh -c 'cd e2e/python/old && ../../../.cache/e2e-python-old/bin/python -m pytest --quiet'
+	@$(WITH_DAEMON) $(STEP) 'the Python SDK' sh -c 'cd e2e/python && ../../.cache/e2e-python/bin/python -m pytest --quiet'
+	@$(WITH_DAEMON) $(STEP) 'the Python SDK, an old version' sh -c 'cd e2e/python/old && ../../../.cache/e2e-python-old/bin/python -m pytest --quiet'
 
 typescript-tests:
 	@$(STEP) 'packages of the TypeScript tests' sh -c 'cd e2e/typescript && { cmp -s package-lock.json node_modules/.installed || { npm ci --silent && cp package-lock.json node_modules/.installed; }; }'
-	@$(STEP) 'the TypeScript SDK' sh -c 'cd e2e/typescript && npm test --silent'
+	@$(WITH_DAEMON) $(STEP) 'the TypeScript SDK' sh -c 'cd e2e/typescript && npm test --silent'
 
 nextest:
 	@cargo nextest --version >/dev/null 2>&1 || $(STEP) 'cargo-nextest, the test runner' cargo install --quiet --locked cargo-nextest

@@ -166,7 +166,7 @@ pub(crate) fn pitlane(variables: &[(&str, &str)], arguments: &[&str], input: &st
 }
 
 fn program(variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pitlane"));
+    let mut command = Command::new(named("PITLANE_BIN", Path::new(env!("CARGO_BIN_EXE_pitlane"))));
     let path = std::env::var("PATH").unwrap_or_default();
     command
         .env_clear()
