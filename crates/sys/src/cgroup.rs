@@ -7,6 +7,7 @@
 
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -168,6 +169,13 @@ impl Group {
         Self { hierarchies: self.hierarchies.clone(), path: self.path.join(name) }
     }
 
+    /// Where processes of this group go that are in none below it: the child `name` on version 2, where a group that
+    /// passes controllers on holds no processes, and the group itself on version 1.
+    #[must_use]
+    pub fn leaf(&self, name: &str) -> Self {
+        if self.is_v2() { self.child(name) } else { self.clone() }
+    }
+
     fn folders(&self) -> Vec<PathBuf> {
         self.hierarchies.roots().into_iter().map(|root| root.join(&self.path)).collect()
     }
@@ -317,6 +325,36 @@ impl Group {
         let text = std::fs::read_to_string(self.processes_folder().join("cgroup.procs"))
             .context("read(cgroup.procs)")?;
         Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
+    }
+
+    /// Kills every process in the group and in those below it, where the kernel can (version 2, Linux 5.14).
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses the caller.
+    pub fn kill(&self) -> Result<(), SyscallError> {
+        if self.is_v2() {
+            return optional(write(&self.memory().join("cgroup.kill"), "1"));
+        }
+        Ok(())
+    }
+
+    /// Lets `owner` make groups in this one and move processes between them and `source`, which must be above or
+    /// beside them. Limits stay out of its reach.
+    ///
+    /// # Errors
+    ///
+    /// A group does not exist, or the kernel refuses the caller.
+    pub fn delegate(&self, source: &Self, owner: u32) -> Result<(), SyscallError> {
+        let folder = self.processes_folder();
+        let mut paths = vec![folder.join("cgroup.procs"), folder.join("tasks"), folder];
+        if self.is_v2() {
+            // Version 2 asks for the right to write to the nearest group above both ends of a move.
+            paths.push(source.processes_folder().join("cgroup.procs"));
+        }
+        paths.iter().try_for_each(|path| {
+            optional(chown(path, Some(owner), Some(owner)).context("chown(cgroup)"))
+        })
     }
 
     /// Removes the group and those below it. A group that does not exist is no error.

@@ -4,6 +4,7 @@
 //! behind a function whose signature cannot be misused. It decides nothing: policy lives in its callers.
 
 mod cgroup;
+mod cgroup_namespace;
 mod credentials;
 mod error;
 mod exec;
@@ -19,6 +20,7 @@ mod seccomp;
 mod user_namespace;
 
 pub use cgroup::{Entrance, Group, Hierarchies, HierarchyError};
+pub use cgroup_namespace::CgroupNamespace;
 pub use credentials::{Capabilities, become_namespace_root, with_filesystem_ids};
 pub use error::{Context, SyscallError};
 pub use exec::{FIRST_SPARE_DESCRIPTOR, NextProgram, execute};
