@@ -22,7 +22,7 @@ pub(crate) enum Exit {
     Interrupted = 130,
     /// Nobody reads the output any more, as a shell would say it.
     OutputClosed = 141,
-    /// Ended by SIGTERM, as a shell would say it.
+    /// Ended by SIGTERM, as a shell would say it, or because the terminal is gone.
     Terminated = 143,
 }
 

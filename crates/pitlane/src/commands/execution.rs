@@ -26,6 +26,7 @@ struct Ended {
 pub(super) struct Interruption {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl Interruption {
@@ -34,6 +35,7 @@ impl Interruption {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -42,6 +44,8 @@ impl Interruption {
         let exit = tokio::select! {
             _ = self.interrupt.recv() => Exit::Interrupted,
             _ = self.terminate.recv() => Exit::Terminated,
+            // The terminal is gone, and whoever could press Ctrl-C with it.
+            _ = self.hang_up.recv() => Exit::Terminated,
         };
         Failure::new("interrupted").exit(exit)
     }
