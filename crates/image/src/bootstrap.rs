@@ -33,8 +33,9 @@ bootstrap=$!
 wait "$bootstrap"
 "#;
 
-/// Whether a program is where administrators' programs are.
-pub(crate) fn is_installed(program: &str) -> bool {
+/// Whether a program is where an administrator's programs are.
+#[must_use]
+pub fn is_installed(program: &str) -> bool {
     PATH.split(':').any(|folder| Path::new(folder).join(program).is_file())
 }
 

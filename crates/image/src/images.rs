@@ -70,6 +70,12 @@ impl Images {
         Self { folder: folder.into() }
     }
 
+    /// Whether there is a recipe for the image.
+    #[must_use]
+    pub fn can_make(&self, image: &ImageName) -> bool {
+        Recipe::find(image).is_some()
+    }
+
     /// The image, if it is here. Reads one small file.
     #[must_use]
     pub fn find(&self, image: &ImageName) -> Option<Rootfs> {

@@ -14,6 +14,7 @@ mod size;
 mod sources;
 mod transcript;
 
+pub use bootstrap::is_installed;
 pub use error::PrepareImageError;
 pub use images::{Images, Progress, Rootfs};
 pub use recipe::REQUIRED_PROGRAMS;

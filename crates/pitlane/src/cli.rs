@@ -12,7 +12,7 @@ use crate::commands::{completion, key, run, sandbox, version};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, say};
-use crate::{connection, serve};
+use crate::{connection, doctor, serve};
 
 /// Runs code written by AI agents in isolated Linux sandboxes that start in milliseconds.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ pub(crate) struct CommandLine {
 enum Command {
     /// Start a server on this machine
     Serve(serve::Arguments),
+    /// Tell what this machine can and cannot do, and how to fix it
+    Doctor(doctor::Arguments),
     /// Run a program in a new sandbox and delete the sandbox
     Run(run::Arguments),
     /// Create, list, use and delete sandboxes
@@ -89,6 +91,7 @@ impl CommandLine {
         let client = || connection::client(self.api_url.as_deref());
         match self.command {
             Command::Serve(arguments) => serve::serve(&arguments, format),
+            Command::Doctor(arguments) => doctor::run(&arguments, format),
             Command::Run(arguments) => run::run(&client()?, arguments, format),
             Command::Sandbox(command) => sandbox::sandbox(&client()?, command, format),
             Command::Key(command) => key::key(&client()?, command, format),

@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod connection;
+mod doctor;
 mod environment;
 mod exit;
 mod failure;

@@ -28,7 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::daemon::has_daemon;
+pub(crate) use self::daemon::{has_daemon, load as load_daemon};
 pub(crate) use self::engine::{LAUNCH, launch};
 use self::state_folder::StateFolder;
 pub(crate) use self::state_folder::{ADDRESS_FILE, KEY_FILE};

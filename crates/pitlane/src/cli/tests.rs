@@ -25,6 +25,7 @@ fn every_command_has_help() {
     for names in [
         &[][..],
         &["serve"],
+        &["doctor"],
         &["run"],
         &["sandbox"],
         &["sandbox", "create"],

@@ -13,7 +13,7 @@ pub(crate) const fn has_daemon() -> bool {
 }
 
 /// The daemon's program.
-pub(super) fn load(named: Option<&Path>) -> Result<Vec<u8>, Failure> {
+pub(crate) fn load(named: Option<&Path>) -> Result<Vec<u8>, Failure> {
     let Some(path) = named else {
         if has_daemon() {
             return Ok(EMBEDDED.to_vec());
