@@ -22,8 +22,9 @@ const BUSY_DEADLINE: Duration = Duration::from_secs(5);
 /// After how many writes the write-ahead log is moved into the file: a few megabytes.
 const WRITES_PER_CHECKPOINT: u32 = 500;
 
-/// The longest write-ahead log that nobody waits for, in pages of 4 KiB.
-const LONGEST_LOG_PAGES: u32 = 4096;
+/// The write-ahead log, in pages of 4 KiB, from which on the writer moves it itself: under unceasing writes the other
+/// connection never reaches its end, and it would grow for ever.
+const LONGEST_LOG_PAGES: u32 = 2048;
 
 /// What survives a restart. Cheap to clone; all clones are one store.
 #[derive(Debug, Clone)]
@@ -160,22 +161,11 @@ fn transact<T>(
 }
 
 /// Moves what was written into the file, without making a reader or the writer wait.
-///
-/// Under unceasing writes that never empties the log, which would then grow for ever: a long one is emptied while the
-/// writer waits.
 fn checkpoint(connection: &mut Connection) {
-    if let Err(error) = shorten_log(connection) {
+    let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    if let Err(error) = moved {
         tracing::warn!(%error, "the write-ahead log stays long; tried again later");
     }
-}
-
-fn shorten_log(connection: &Connection) -> rusqlite::Result<()> {
-    let pages: u32 =
-        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get("log"))?;
-    if pages > LONGEST_LOG_PAGES {
-        connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))?;
-    }
-    Ok(())
 }
 
 fn open_writer(path: &Path) -> Result<Connection, OpenError> {
@@ -185,7 +175,7 @@ fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LONGEST_LOG_PAGES)?;
         connection.set_prepared_statement_cache_capacity(64);
         migrate(&mut connection)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;

@@ -184,22 +184,23 @@ async fn a_write_whose_caller_went_away_is_written() {
 
 #[tokio::test]
 async fn unceasing_writes_do_not_fill_the_disk_with_their_log() {
+    const BYTES_PER_WRITE: u64 = 2 * 4096;
     let folder = Folder::new();
     let store = folder.open().unwrap();
     store.insert_organization(organization(), key(1)).await.unwrap();
     let log = folder.0.path().join("pitlane.db-wal");
-    let mut longest = 0;
-    for round in 0..12_000 {
+    // A log that is written again from its beginning is shorter than all that was written to it.
+    for round in 1..100_000 {
         let change = move |transaction: &Transaction<'_>| {
             transaction.execute("UPDATE organizations SET created_at = ?", [round])?;
             transaction.execute("UPDATE api_keys SET created_at = ?", [round])?;
             Ok(())
         };
         store.write(Survives::ProcessEnd, change).await.unwrap();
-        if round % 500 == 0 {
-            longest = longest.max(fs::metadata(&log).unwrap().len());
+        let written = u64::try_from(round).unwrap() * BYTES_PER_WRITE;
+        if round % 500 == 0 && fs::metadata(&log).unwrap().len() * 3 < written {
+            return;
         }
     }
-    let largest_allowed = u64::from(LONGEST_LOG_PAGES) * 4096 * 2;
-    assert!(longest < largest_allowed, "{longest} bytes");
+    panic!("the log has {} bytes", fs::metadata(&log).unwrap().len());
 }
