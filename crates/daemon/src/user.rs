@@ -198,7 +198,7 @@ docker:x:999:daytonas
 
     #[test]
     fn a_group_may_be_named_beside_the_user() {
-        let identity = Identity::new(1000, 27, &[27]);
+        let identity = Identity::new(1000, 27, &[27, 1000]);
         assert_eq!(
             find("daytona:sudo"),
             user("daytona", identity, "/home/daytona", Some("/bin/zsh"))
