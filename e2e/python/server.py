@@ -26,6 +26,7 @@ class Server:
         self.state = tempfile.mkdtemp(prefix="pitlane-e2e-")
         self.log_path = os.path.join(self.state, "server.log")
         command = [binary, "serve", "--state", os.path.join(self.state, "state"), "--listen", "127.0.0.1:0", "--json"]
+        command += ["--run-dir", os.path.join(self.state, "run")]
         daemon = os.environ.get("PITLANE_DAEMON")
         if daemon or not named:  # A binary that was named has its daemon inside, or the daemon is named as well.
             command += ["--daemon", daemon or str(ROOT / "target/x86_64-unknown-linux-musl/debug/pitlane-daemon")]

@@ -62,6 +62,12 @@ def test_a_command_has_a_folder_and_variables(sandbox):
     assert (ran.exit_code, ran.result) == (0, "/tmp\n1 2|$A\n")
 
 
+def test_variables_of_later_commands_are_set_and_unset(make):
+    sandbox = make(CreateSandboxFromSnapshotParams(env_vars={"KEPT": "1", "GOES": "2"}))
+    sandbox.update_env({"NEW": "grün"}, unset=["GOES"])
+    assert sandbox.process.exec('echo "$KEPT|$GOES|$NEW"').result == "1||grün\n"
+
+
 def test_all_output_of_a_long_answer_arrives(sandbox):
     ran = sandbox.process.exec("seq 1 300000")
     assert ran.exit_code == 0

@@ -5,8 +5,9 @@ import io
 import os
 import threading
 
+import httpx
 import pytest
-from daytona import DaytonaError, DaytonaFileNotFoundError, DaytonaNotFoundError, FileDownloadRequest, FileUpload
+from daytona import DaytonaConflictError, DaytonaError, DaytonaFileNotFoundError, DaytonaNotFoundError, FileDownloadRequest, FileUpload
 from waiting import eventually
 
 LARGE = 64 * 1024 * 1024
@@ -107,6 +108,52 @@ def test_folders_are_made_listed_and_deleted(sandbox):
     sandbox.fs.delete_file("folder", recursive=True)
     with pytest.raises(DaytonaNotFoundError):
         sandbox.fs.get_file_info("folder")
+
+
+def test_files_are_moved_and_nothing_is_overwritten(sandbox):
+    sandbox.fs.upload_file(b"1", "moving/from")
+    sandbox.fs.move_files("moving/from", "moving/to")
+    assert sandbox.fs.download_file("moving/to") == b"1"
+    with pytest.raises(DaytonaNotFoundError):
+        sandbox.fs.move_files("moving/from", "moving/else")
+    sandbox.fs.upload_file(b"2", "moving/other")
+    with pytest.raises(DaytonaConflictError):
+        sandbox.fs.move_files("moving/other", "moving/to")
+
+
+def test_permissions_are_changed(sandbox):
+    sandbox.fs.upload_file(b"#!/bin/sh\necho ran\n", "script")
+    sandbox.fs.set_file_permissions("script", mode="755")
+    assert sandbox.fs.get_file_info("script").permissions == "0755"
+    assert sandbox.process.exec("./script").result == "ran\n"
+
+
+def test_files_are_found_by_content_and_by_name_and_changed(sandbox):
+    sandbox.fs.upload_file(b"one\nneedle two\n", "tree/a.txt")
+    sandbox.fs.upload_file(b"needle\n", "tree/deep/b.txt")
+    sandbox.fs.upload_file(b"nothing", "tree/c.md")
+    found = {(match.file.rsplit("/", 1)[1], match.line, match.content) for match in sandbox.fs.find_files("tree", "needle")}
+    assert found == {("a.txt", 2, "needle two"), ("b.txt", 1, "needle")}
+    names = {name.rsplit("/", 1)[1] for name in sandbox.fs.search_files("tree", "*.txt").files}
+    assert names == {"a.txt", "b.txt"}
+    done = sandbox.fs.replace_in_files(["tree/a.txt", "tree/missing"], "needle", "thread")
+    assert [result.success for result in done] == [True, False]
+    assert sandbox.fs.download_file("tree/a.txt") == b"one\nthread two\n"
+
+
+def test_one_file_goes_in_and_out_by_its_own_address(server, sandbox):
+    headers = {"Authorization": f"Bearer {server.key}"}
+    with httpx.Client(base_url=f"{sandbox.toolbox_proxy_url}/{sandbox.id}", headers=headers) as client:
+        sent = client.post("/files/upload-v2", params={"path": "single"}, files={"file": ("x", b"content")})
+        assert (sent.status_code, sorted(sent.json())) == (200, ["name", "path", "type"])
+        got = client.get("/files/download", params={"path": "single"})
+        assert (got.status_code, got.content) == (200, b"content")
+        old = client.post("/files/upload", params={"path": "single"}, files={"file": ("x", b"older way")})
+        assert old.status_code == 200
+        assert client.get("/files/download", params={"path": "single"}).content == b"older way"
+        for path in ("/project-dir", "/user-home-dir"):
+            assert client.get(path).json() == {"dir": "/home/daytona"}
+        assert client.get("/version").json()["version"]
 
 
 def test_a_missing_file_has_an_error_of_its_own(sandbox):

@@ -1,7 +1,9 @@
 """Sandboxes come, stop, start and go, through the official SDK."""
 
+import json
 import uuid
 
+import httpx
 import pytest
 from daytona import (
     CreateSandboxFromImageParams,
@@ -64,6 +66,21 @@ def test_lists_find_by_label_state_name_and_walk_pages(make, daytona):
     assert found(id=one[:13]) == {one}
     assert found(labels=mark, sort="createdAt", order="asc", min_cpu=1, max_cpu=1) == made
     assert found(labels=mark, min_cpu=2) == set()
+
+
+def test_pages_are_numbered_as_clients_before_0_180_ask_for_them(server, make):
+    mark = {"mark": str(uuid.uuid4())}
+    made = {make(CreateSandboxFromSnapshotParams(labels=mark)).id for _ in range(3)}
+    found = set()
+    for page in (1, 2):
+        answer = httpx.get(
+            f"{server.url}/sandbox/paginated",
+            params={"page": page, "limit": 2, "labels": json.dumps(mark)},
+            headers={"Authorization": f"Bearer {server.key}"},
+        ).json()
+        assert (answer["total"], answer["page"], answer["totalPages"]) == (3, page, 2)
+        found |= {item["id"] for item in answer["items"]}
+    assert found == made
 
 
 def test_stop_keeps_the_disk_and_start_brings_it_back(make, daytona):

@@ -20,6 +20,7 @@ export class Server {
     server.state = mkdtempSync(join(tmpdir(), 'pitlane-e2e-'))
     server.logPath = join(server.state, 'server.log')
     const args = ['serve', '--state', join(server.state, 'state'), '--listen', '127.0.0.1:0', '--json']
+    args.push('--run-dir', join(server.state, 'run'))
     // A binary that was named has its daemon inside, or the daemon is named as well.
     const beside = join(root, 'target/x86_64-unknown-linux-musl/debug/pitlane-daemon')
     const daemon = process.env.PITLANE_DAEMON ?? (process.env.PITLANE_BIN ? undefined : beside)
