@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 
 use pitlane_sys::{CommandGroups, SyscallError, claim_inherited};
-use pitlane_wire::handshake::{Boot, Hello, LISTENER_DESCRIPTOR, PROTOCOL};
+use pitlane_wire::handshake::{Boot, CommandGroup, Hello, LISTENER_DESCRIPTOR, PROTOCOL};
 use rustix::process::{DumpableBehavior, getpid, set_child_subreaper, set_dumpable_behavior};
 
 use crate::options::Ordinary;
@@ -196,20 +196,26 @@ impl Parts {
     fn inherited(boot: File) -> Result<Self, StartError> {
         let boot = read_boot(boot)?;
         let groups = match &boot.command_group {
-            Some(group) => Some(inherited_groups(group.other_tasks)?),
+            Some(group) => Some(inherited_groups(group)?),
             None => None,
         };
         Ok(Self { boot, groups })
     }
 }
 
-fn inherited_groups(other_tasks: u32) -> Result<CommandGroups, StartError> {
-    let count = other_tasks.saturating_add(1);
+fn inherited_groups(group: &CommandGroup) -> Result<CommandGroups, StartError> {
+    let count = group.other_tasks.saturating_add(1).saturating_add(group.memory_events.into());
     let mut descriptors = claim_inherited(pitlane_wire::handshake::COMMAND_GROUP_DESCRIPTOR, count)
         .map_err(StartError::Inherit)?
         .into_iter();
     let folder: OwnedFd = descriptors.next().ok_or(StartError::Taken)?;
-    CommandGroups::new(folder.as_fd(), descriptors.collect()).map_err(StartError::Groups)
+    let memory_events = if group.memory_events { descriptors.next_back() } else { None };
+    let groups =
+        CommandGroups::new(folder.as_fd(), descriptors.collect()).map_err(StartError::Groups)?;
+    Ok(match memory_events {
+        Some(file) => groups.with_memory_events(file),
+        None => groups,
+    })
 }
 
 fn read_boot(file: File) -> Result<Boot, StartError> {

@@ -93,8 +93,9 @@ pub(crate) fn launch(
     let (socket, listener) = SocketFile::bind(sockets, spec).map_err(LaunchError::Descriptors)?;
     let commands = DetachedMount::of_path(&groups.workload().processes_folder())
         .map_err(LaunchError::Descriptors)?;
-    let command_tasks = groups.workload().other_tasks().map_err(LaunchError::Descriptors)?;
-    let boot = boot(spec, command_tasks.len());
+    let mut command_files = groups.workload().other_tasks().map_err(LaunchError::Descriptors)?;
+    let boot = boot(spec, command_files.len());
+    command_files.push(groups.workload().memory_events().map_err(LaunchError::Descriptors)?);
     let parts = LaunchDescriptors {
         root: root.into(),
         devices: devices.devices.into(),
@@ -108,7 +109,7 @@ pub(crate) fn launch(
             .map_err(LaunchError::Descriptors)?,
         daemon: daemon.try_clone().context("dup(daemon)").map_err(LaunchError::Descriptors)?,
         commands: commands.into(),
-        command_tasks,
+        command_files,
         entrance: groups.daemon().entrance().map_err(LaunchError::Descriptors)?,
         group_view,
     };
@@ -134,14 +135,15 @@ pub(crate) fn launch(
     }
 }
 
-fn boot(spec: &LaunchSpec, command_tasks: usize) -> Boot {
+fn boot(spec: &LaunchSpec, other_tasks: usize) -> Boot {
     Boot {
         sandbox_id: spec.id.to_string(),
         snapshot: spec.image.to_string(),
         user: spec.user.clone(),
         env: spec.environment.clone(),
         command_group: Some(CommandGroup {
-            other_tasks: u32::try_from(command_tasks).unwrap_or(0),
+            other_tasks: u32::try_from(other_tasks).unwrap_or(0),
+            memory_events: true,
         }),
         ..Boot::default()
     }

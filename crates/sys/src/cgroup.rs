@@ -259,19 +259,6 @@ impl Group {
         write(&self.processes_folder().join("pids.max"), &count.to_string())
     }
 
-    /// How often a process of the group was killed because its memory was used up.
-    ///
-    /// # Errors
-    ///
-    /// The group does not exist.
-    pub fn out_of_memory_kills(&self) -> Result<u64, SyscallError> {
-        let file = if self.is_v2() { "memory.events" } else { "memory.oom_control" };
-        let text =
-            std::fs::read_to_string(self.memory().join(file)).context("read(memory events)")?;
-        let value = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        Ok(value.and_then(|value| value.trim().parse().ok()).unwrap_or(0))
-    }
-
     /// Opens what a new process needs to enter the group.
     ///
     /// # Errors
@@ -314,6 +301,17 @@ impl Group {
             return Ok(Vec::new());
         }
         [self.memory(), self.cpu()].iter().map(|folder| open_tasks(folder)).collect()
+    }
+
+    /// Opens the file in which the kernel counts the processes of the group that it killed for want of memory.
+    ///
+    /// # Errors
+    ///
+    /// The group does not exist.
+    pub fn memory_events(&self) -> Result<OwnedFd, SyscallError> {
+        let name = if self.is_v2() { "memory.events" } else { "memory.oom_control" };
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        open(self.memory().join(name), flags, Mode::empty()).context("open(memory events)")
     }
 
     /// The processes in the group, not in those below it.

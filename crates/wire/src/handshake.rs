@@ -48,6 +48,8 @@ pub struct Boot {
 pub struct CommandGroup {
     /// How many `tasks` files of other hierarchies follow the folder: every command enters all of them.
     pub other_tasks: u32,
+    /// Whether one more file follows them: the one in which the kernel counts what it killed for want of memory.
+    pub memory_events: bool,
 }
 
 /// What a daemon says when it accepts requests.
@@ -78,7 +80,7 @@ mod tests {
             user: String::from("daytona"),
             work_dir: Some(String::from("/srv")),
             env: [(String::from("A"), String::from("b"))].into(),
-            command_group: Some(CommandGroup { other_tasks: 2 }),
+            command_group: Some(CommandGroup { other_tasks: 2, memory_events: true }),
         };
         let hello = Hello {
             protocol: PROTOCOL,
@@ -94,7 +96,7 @@ mod tests {
                     "user": "daytona",
                     "workDir": "/srv",
                     "env": {"A": "b"},
-                    "commandGroup": {"otherTasks": 2},
+                    "commandGroup": {"otherTasks": 2, "memoryEvents": true},
                 },
                 "hello": {"protocol": 1, "daemonVersion": "0.1.0", "capabilities": ["execute"]},
             })

@@ -55,10 +55,15 @@ impl<'a> Capture<'a> {
         let Self { mut kept, dropped, reason, .. } = self;
         if dropped > 0 {
             let why = reason.unwrap_or_else(|| format!("only {MAX_OUTPUT} bytes are kept"));
-            kept.note =
-                Some(format!("\n[pitlane: {dropped} bytes of output were dropped: {why}]\n"));
+            let note = format!("\n[pitlane: {dropped} bytes of output were dropped: {why}]\n");
+            kept.note = Some(note + kept.note.as_deref().unwrap_or_default());
         }
         kept
+    }
+
+    /// Adds a sentence after everything else.
+    pub(super) fn add_note(&mut self, note: &str) {
+        self.kept.note = Some(note.to_owned());
     }
 
     async fn spool(&mut self) -> Result<(), String> {
@@ -68,7 +73,7 @@ impl<'a> Capture<'a> {
         };
         let piece = std::mem::take(&mut self.kept.tail);
         let (spool, piece, result) = self.files.run(move || spool.append(piece)).await?;
-        self.kept = Captured { spool: Some(spool), tail: piece, note: None };
+        self.kept = Captured { spool: Some(spool), tail: piece, note: self.kept.note.take() };
         result
     }
 }

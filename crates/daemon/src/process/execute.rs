@@ -8,7 +8,7 @@ use pitlane_wire::toolbox::{ExecuteResponse, UpdateEnvironment};
 use tokio::sync::oneshot;
 
 use super::capture::{Capture, Captured};
-use super::job::{Job, Prepared, exit_code, not_run, not_started, refuse};
+use super::job::{Job, Prepared, exit_code, memory_note, not_run, not_started, refuse};
 use super::supervise::{Control, Kind, Source, supervise};
 use crate::http::{Answer, Body, Refusal, json, pipe, read_json, with_body};
 use crate::toolbox::Toolbox;
@@ -72,6 +72,9 @@ async fn perform(toolbox: &Arc<Toolbox>, job: &Job, control: &Control) -> Answer
     let mut capture = Capture::new(toolbox.files());
     let ending = supervise(&mut started, &mut sources, &mut capture, control).await;
     let status = refuse(&started, ending).await?;
+    if let Some(note) = memory_note(&started, status) {
+        capture.add_note(note);
+    }
     let [source, _none] = sources;
     source.discard(toolbox.tasks());
     answer(toolbox, exit_code(status), capture.finish())

@@ -118,6 +118,13 @@ pub(super) const fn exit_code(status: ExitStatus) -> i32 {
     }
 }
 
+/// A sentence for whoever wonders why a command was killed: by the kernel, because the sandbox's memory was used up.
+pub(super) fn memory_note(started: &Started, status: ExitStatus) -> Option<&'static str> {
+    const KILLED: i32 = 137;
+    (exit_code(status) == KILLED && started.saw_memory_run_out())
+        .then_some("\n[pitlane: killed: the sandbox's memory was used up]\n")
+}
+
 /// The answer of something that did not start.
 pub(super) const fn not_run(reason: String) -> ExecuteResponse {
     ExecuteResponse { exit_code: -1, result: reason }

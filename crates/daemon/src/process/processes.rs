@@ -35,6 +35,8 @@ pub(crate) struct Processes {
 pub(super) struct Started {
     leader: i32,
     group: Option<GroupGuard>,
+    /// How many processes had been killed for want of memory before it started.
+    kills_before: u64,
     /// How the leader ended; an error when that was lost.
     pub(super) exit: oneshot::Receiver<ExitStatus>,
 }
@@ -89,6 +91,7 @@ impl Processes {
             }),
             None => None,
         };
+        let kills_before = group.as_ref().map_or(0, |guard| guard.groups.out_of_memory_kills());
         let joins = group.as_ref().map(GroupGuard::joins).unwrap_or_default();
         let program = Program {
             candidates: &launch.candidates,
@@ -106,7 +109,7 @@ impl Processes {
             ended.send(status).ok();
         })?;
         drop(joins);
-        Ok(Started { leader, group, exit })
+        Ok(Started { leader, group, kills_before, exit })
     }
 
     /// Waits for all that have ended; answers whether any are left.
@@ -135,6 +138,14 @@ impl Processes {
 }
 
 impl Started {
+    /// Whether the kernel has killed a process for want of memory since this one started: one of its own, or of a
+    /// command that ran at the same time.
+    pub(super) fn saw_memory_run_out(&self) -> bool {
+        self.group
+            .as_ref()
+            .is_some_and(|guard| guard.groups.out_of_memory_kills() > self.kills_before)
+    }
+
     /// Kills the process and everything it started, and waits until all of it is gone.
     pub(super) async fn kill(&self) -> Result<(), KillError> {
         let group = self.group.as_ref().and_then(|guard| guard.group.as_ref());

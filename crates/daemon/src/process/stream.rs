@@ -8,7 +8,7 @@ use pitlane_wire::toolbox::frames::{Frame, MEDIA_TYPE};
 use pitlane_wire::toolbox::{ExecuteResponse, StreamRequest};
 use tokio::sync::oneshot;
 
-use super::job::{Job, Prepared, exit_code, not_started, refuse};
+use super::job::{Job, Prepared, exit_code, memory_note, not_started, refuse};
 use super::launch::Launch;
 use super::processes::Started;
 use super::supervise::{Control, Kind, Sink, Source, supervise};
@@ -116,7 +116,12 @@ async fn follow(toolbox: &Toolbox, begun: Begun, mut frames: Frames, control: &C
     };
     let ending = supervise(&mut started, &mut sources, &mut frames, control).await;
     let last = match refuse(&started, ending).await {
-        Ok(status) => Frame::Exit(exit_code(status)),
+        Ok(status) => {
+            if let Some(note) = memory_note(&started, status) {
+                frames.write(&Frame::Stderr(note.as_bytes().to_vec())).await;
+            }
+            Frame::Exit(exit_code(status))
+        }
         Err(refusal) => Frame::Failure(refusal.message().to_owned()),
     };
     frames.write(&last).await;

@@ -116,7 +116,7 @@ fn isolate(
         inherited.push(null.context("open(null)")?);
     }
     inherited.extend([parts.listener, parts.hello, parts.boot, parts.commands]);
-    inherited.extend(parts.command_tasks);
+    inherited.extend(parts.command_files);
 
     UserNamespace::from(parts.users).enter()?;
     become_namespace_root()?;

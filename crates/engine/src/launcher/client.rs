@@ -148,7 +148,7 @@ impl Launcher {
         let request = Request::Launch {
             id: id.to_owned(),
             host_name: String::from("sandbox"),
-            command_tasks: parts.command_tasks.len(),
+            command_files: parts.command_files.len(),
             tasks: parts.tasks(),
         };
         match self.ask(&request, &parts.borrow())? {

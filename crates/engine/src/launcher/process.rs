@@ -186,8 +186,8 @@ impl Process {
                     Err(failure) => reply_failure(socket, &failure)?,
                 }
             }
-            Request::Launch { id, host_name, command_tasks, tasks } => {
-                match LaunchDescriptors::from_received(command_tasks, tasks, descriptors) {
+            Request::Launch { id, host_name, command_files, tasks } => {
+                match LaunchDescriptors::from_received(command_files, tasks, descriptors) {
                     Some(parts) => self.launch(socket, id, &host_name, parts)?,
                     None => reply(
                         socket,

@@ -32,8 +32,8 @@ pub(crate) enum Request {
         id: String,
         /// Its host name.
         host_name: String,
-        /// How many `tasks` files for commands there are (cgroup v1).
-        command_tasks: usize,
+        /// How many files for commands there are.
+        command_files: usize,
         /// How many `tasks` files come last (cgroup v1); with none, a cgroup v2 folder and a
         /// cgroup namespace do.
         tasks: usize,
@@ -132,8 +132,9 @@ pub(crate) struct LaunchDescriptors {
     pub(crate) daemon: OwnedFd,
     /// The group of commands: a detached mount of a cgroup folder, in which the daemon makes one group per command.
     pub(crate) commands: OwnedFd,
-    /// The `tasks` files of the hierarchies that have no group per command (cgroup v1): memory and processor time.
-    pub(crate) command_tasks: Vec<OwnedFd>,
+    /// What the daemon needs beside it, in the order of the handshake: `tasks` files of the hierarchies that have no
+    /// group per command (cgroup v1), then the file that counts what was killed for want of memory.
+    pub(crate) command_files: Vec<OwnedFd>,
     /// How process 1 enters its group.
     pub(crate) entrance: Entrance,
     /// The cgroup namespace, where it is not rooted in process 1's own group (cgroup v2).
@@ -156,7 +157,7 @@ impl LaunchDescriptors {
             self.daemon.as_fd(),
             self.commands.as_fd(),
         ];
-        all.extend(self.command_tasks.iter().map(OwnedFd::as_fd));
+        all.extend(self.command_files.iter().map(OwnedFd::as_fd));
         match &self.entrance {
             Entrance::Tasks(files) => all.extend(files.iter().map(OwnedFd::as_fd)),
             Entrance::Folder(folder) => all.push(folder.as_fd()),
@@ -175,13 +176,13 @@ impl LaunchDescriptors {
 
     /// Takes back what [`Self::borrow`] sent; `None` when the number is wrong.
     pub(crate) fn from_received(
-        command_tasks: usize,
+        command_files: usize,
         tasks: usize,
         received: Vec<OwnedFd>,
     ) -> Option<Self> {
         // Version 2 of control groups: a folder and a namespace.
         let groups = if tasks == 0 { 2 } else { tasks };
-        let expected = 11usize.checked_add(command_tasks)?.checked_add(groups)?;
+        let expected = 11usize.checked_add(command_files)?.checked_add(groups)?;
         if received.len() != expected {
             return None;
         }
@@ -198,7 +199,7 @@ impl LaunchDescriptors {
             boot: all.next()?,
             daemon: all.next()?,
             commands: all.next()?,
-            command_tasks: all.by_ref().take(command_tasks).collect(),
+            command_files: all.by_ref().take(command_files).collect(),
             entrance: if tasks == 0 {
                 Entrance::Folder(all.next()?)
             } else {

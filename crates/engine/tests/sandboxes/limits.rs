@@ -20,6 +20,13 @@ async fn using_up_memory_ends_the_workload_and_not_the_daemon() {
     let hog = "python3 -c \"x = bytearray(3 << 30); print(len(x))\"";
     let done = bench.exec(id, hog).await;
     assert_eq!(done.exit_code, 137, "{done:?}");
+    assert!(
+        done.output.ends_with("[pitlane: killed: the sandbox's memory was used up]\n"),
+        "{done:?}"
+    );
+    // Another signal of the same number is not mistaken for it.
+    let killed = bench.exec(id, "kill -9 $$").await;
+    assert_eq!((killed.exit_code, killed.output.as_str()), (137, ""));
     assert_eq!(bench.exec(id, "echo well").await.output, "well\n");
     bench.close().await;
 }

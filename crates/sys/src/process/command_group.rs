@@ -20,6 +20,7 @@ use crate::error::{Context as _, SyscallError};
 pub struct CommandGroups {
     folder: OwnedFd,
     others: Vec<OwnedFd>,
+    memory_events: Option<OwnedFd>,
     next: AtomicU64,
     /// Groups that still had processes in them when their command was over.
     populated: Mutex<Vec<CString>>,
@@ -44,7 +45,27 @@ impl CommandGroups {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = openat(folder, c".", flags, Mode::empty()).context("open(command group)")?;
         let (next, populated) = (AtomicU64::new(1), Mutex::default());
-        Ok(Self { folder, others, next, populated })
+        Ok(Self { folder, others, memory_events: None, next, populated })
+    }
+
+    /// Also counts what the kernel killed for want of memory, by `memory.oom_control` (version 1) or `memory.events`
+    /// (version 2) of the group that commands share.
+    #[must_use]
+    pub fn with_memory_events(self, file: OwnedFd) -> Self {
+        Self { memory_events: Some(file), ..self }
+    }
+
+    /// How many processes of all commands together the kernel has killed because their memory was used up; 0 when
+    /// nobody counts.
+    #[must_use]
+    pub fn out_of_memory_kills(&self) -> u64 {
+        let Some(file) = &self.memory_events else { return 0 };
+        let mut text = [0u8; 1024];
+        let length = rustix::io::pread(file, &mut text, 0).unwrap_or(0);
+        let text =
+            text.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
+        let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
     }
 
     /// Makes the group of a command.
