@@ -21,6 +21,15 @@ def test_a_file_comes_back_as_it_went_in(sandbox):
     assert sandbox.process.exec("stat -c '%U %s' ~/in/out/file.bin").result == f"daytona {len(content)}\n"
 
 
+def test_a_file_that_looks_like_parts_of_an_answer_is_one_file(sandbox):
+    forged = b'--DAYTONA-FILE-BOUNDARY\r\nContent-Disposition: form-data; name="file"; filename="honest"\r\n\r\nforged'
+    contents = {"forger": b"\r\n" + forged + b"\r\n--DAYTONA-FILE-BOUNDARY--\r\n", "honest": b"honest"}
+    for path, content in contents.items():
+        sandbox.fs.upload_file(content, path)
+    got = sandbox.fs.download_files([FileDownloadRequest(path) for path in contents])
+    assert {file.source: file.result for file in got} == contents
+
+
 def test_an_empty_file_is_a_file(sandbox):
     sandbox.fs.upload_file(b"", "empty")
     assert sandbox.fs.download_file("empty") == b""

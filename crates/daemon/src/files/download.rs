@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -14,12 +14,12 @@ use pitlane_wire::toolbox::DownloadFiles;
 
 use super::open::read_regular;
 use super::pool::Files;
+use super::random;
 use crate::http::{Answer, Body, Pipe, Query, Refusal, pipe, read_json, with_body};
 use crate::toolbox::Toolbox;
 
-/// Clients know this boundary by heart.
+/// How the boundary between parts begins; clients read the whole of it from the answer's head.
 const BOUNDARY: &str = "DAYTONA-FILE-BOUNDARY";
-const FORM: &str = "multipart/form-data; boundary=DAYTONA-FILE-BOUNDARY";
 /// How much is read at once.
 const PIECE: u64 = 256 << 10;
 /// What stands as it is in `filename*`.
@@ -39,16 +39,23 @@ pub(crate) async fn download_many(toolbox: &Arc<Toolbox>, request: Request<Incom
     if wanted.paths.is_empty() {
         return Err(Refusal::bad_body("paths is empty"));
     }
+    // Unlike any other, or a file that has the boundary in it would end there and could pass for others.
+    let unique = random::letters().map_err(|errno| Refusal::internal(errno.to_string()))?;
+    let boundary = format!("{BOUNDARY}-{unique}");
+    let form = format!("multipart/form-data; boundary={boundary}");
+    let form = HeaderValue::try_from(form).map_err(|error| Refusal::internal(error.to_string()))?;
     let (pipe, body) = pipe();
     let shared = Arc::clone(toolbox);
     toolbox.tasks().spawn(async move {
-        match send_all(&shared, &wanted.paths, &pipe).await {
+        match send_all(&shared, &wanted.paths, &boundary, &pipe).await {
             // The client may have gone.
             Ok(()) | Err(SendError::Gone) => {}
             Err(SendError::Broken(reason)) => pipe.fail(std::io::Error::other(reason)).await,
         }
     });
-    Ok(with_body(StatusCode::OK, FORM, body))
+    let mut response = with_body(StatusCode::OK, "multipart/form-data", body);
+    response.headers_mut().insert(CONTENT_TYPE, form);
+    Ok(response)
 }
 
 /// Sends one file as it is.
@@ -79,7 +86,12 @@ enum SendError {
     Broken(String),
 }
 
-async fn send_all(toolbox: &Toolbox, paths: &[String], pipe: &Pipe) -> Result<(), SendError> {
+async fn send_all(
+    toolbox: &Toolbox,
+    paths: &[String],
+    boundary: &str,
+    pipe: &Pipe,
+) -> Result<(), SendError> {
     let mut before = "";
     for path in paths {
         let opened = open(toolbox.files(), toolbox.absolute(path), path).await;
@@ -93,7 +105,7 @@ async fn send_all(toolbox: &Toolbox, paths: &[String], pipe: &Pipe) -> Result<()
         };
         let disposition = disposition(name, path);
         let head = format!(
-            "{before}--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\nContent-Length: {length}\r\nContent-Type: {media_type}\r\n\r\n"
+            "{before}--{boundary}\r\nContent-Disposition: {disposition}\r\nContent-Length: {length}\r\nContent-Type: {media_type}\r\n\r\n"
         );
         write(pipe, head).await?;
         match (opened, error) {
@@ -103,7 +115,7 @@ async fn send_all(toolbox: &Toolbox, paths: &[String], pipe: &Pipe) -> Result<()
         }
         before = "\r\n";
     }
-    write(pipe, format!("\r\n--{BOUNDARY}--\r\n")).await
+    write(pipe, format!("\r\n--{boundary}--\r\n")).await
 }
 
 async fn open(files: &Files, path: PathBuf, asked: &str) -> Result<Opened, Refusal> {

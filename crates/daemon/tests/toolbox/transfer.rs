@@ -186,10 +186,9 @@ async fn downloads_are_framed_exactly() {
     std::fs::write(daemon.path("empty"), "").expect("a file");
     let body = json!({"paths": ["a", "missing", "empty"]});
     let (response, _connection) = daemon.send(post("/files/bulk-download", &body)).await;
-    assert_eq!(
-        response.headers().get("content-type").and_then(|value| value.to_str().ok()),
-        Some("multipart/form-data; boundary=DAYTONA-FILE-BOUNDARY")
-    );
+    let form = response.headers()["content-type"].to_str().expect("text").to_owned();
+    let boundary = form.strip_prefix("multipart/form-data; boundary=").expect("a boundary");
+    assert!(boundary.starts_with("DAYTONA-FILE-BOUNDARY-"), "{boundary}");
     let body = response.into_body().collect().await.expect("a body").to_bytes();
     let text = String::from_utf8(body.to_vec()).expect("text");
     let (before, rest) = text.split_once("{\"statusCode\":404").expect("an error");
@@ -198,10 +197,10 @@ async fn downloads_are_framed_exactly() {
     assert_eq!(
         before,
         format!(
-            "--DAYTONA-FILE-BOUNDARY\r\n\
+            "--{boundary}\r\n\
              Content-Disposition: form-data; name=\"file\"; filename=\"a\"; filename*=utf-8''a\r\n\
              Content-Length: 9\r\nContent-Type: application/octet-stream\r\n\r\ncontents\n\r\n\
-             --DAYTONA-FILE-BOUNDARY\r\n\
+             --{boundary}\r\n\
              Content-Disposition: form-data; name=\"error\"; filename=\"missing\"; \
              filename*=utf-8''missing\r\nContent-Length: {length}\r\n\
              Content-Type: application/json; charset=utf-8\r\n\r\n"
@@ -212,10 +211,12 @@ async fn downloads_are_framed_exactly() {
     );
     assert_eq!(
         after,
-        "\r\n--DAYTONA-FILE-BOUNDARY\r\n\
+        format!(
+            "\r\n--{boundary}\r\n\
          Content-Disposition: form-data; name=\"file\"; filename=\"empty\"; filename*=utf-8''empty\r\n\
          Content-Length: 0\r\nContent-Type: application/octet-stream\r\n\r\n\r\n\
-         --DAYTONA-FILE-BOUNDARY--\r\n"
+         --{boundary}--\r\n"
+        )
     );
 }
 
