@@ -9,7 +9,9 @@ chmod 0755 "$root/home/daytona"
 echo 'daytona ALL=(ALL) NOPASSWD:ALL' >"$root/etc/sudoers.d/daytona"
 chmod 0440 "$root/etc/sudoers.d/daytona"
 
-# pip and npm install for the user without asking for anything: into ~/.local.
+# pip and npm install for everybody without asking for anything: /usr/local is the user's.
+mkdir -p "$root/usr/local/lib/python3.11/dist-packages"
+chroot "$root" chown -R daytona:daytona /usr/local
 rm -f "$root"/usr/lib/python3*/EXTERNALLY-MANAGED
 cat >"$root/etc/pip.conf" <<'PIP'
 [global]
@@ -17,11 +19,10 @@ disable-pip-version-check = true
 root-user-action = ignore
 PIP
 cat >"$root/home/daytona/.npmrc" <<'NPM'
-prefix=/home/daytona/.local
+prefix=/usr/local
 update-notifier=false
 fund=false
 NPM
-mkdir -p "$root/home/daytona/.local/bin"
 chroot "$root" chown -R daytona:daytona /home/daytona
 
 # The ordinary sources of Debian, whatever this image was made from.
@@ -58,13 +59,16 @@ chroot "$root" python3 -m compileall -q -j 2 /usr/lib/python3 /usr/lib/python3.1
 chroot "$root" runuser -u daytona -- env HOME=/home/daytona python3 -c '
 import numpy, pandas, requests, scipy, sympy
 import matplotlib.pyplot as plot
+import os, sysconfig
+assert os.access(sysconfig.get_path("purelib"), os.W_OK), "pip cannot install"
 plot.figure().savefig("/dev/null", format="png")
 '
 # Each of these is promised; an image without one is not an image.
 chroot "$root" runuser -u daytona -- sh -euc '
 cd
 python --version; pip --version; node --version; npm --version; esbuild --version; git --version; rg --version
-bash -c true; curl --version; sudo -n true; ps --version; tar --version; find --version
+bash -c true; curl --version; sudo -n true; ps --version; tar --version; find --version; jq --version; wget --version
+test -w "$(npm prefix -g)/bin"
 echo "const one: number = 1" | esbuild --loader=ts
 ' >/dev/null
 
