@@ -151,6 +151,8 @@ impl Devices {
             .flag("newinstance")?
             .text("ptmxmode", "0666")?
             .text("mode", "0620")?
+            // The whole machine has 3,072 for all of its containers.
+            .text("max", "256")?
             // Group "tty" of the image.
             .text("gid", &first_id.saturating_add(5).to_string())?
             .mount(MountOptions { no_execute: true, ..no_set_user_id })?;

@@ -4,7 +4,8 @@
 //! (`unshare`, `setns`, `clone3`, `clone` with namespace flags), mounts (`mount`, `umount2`, `pivot_root` and the
 //! `fsopen` family), keyrings (`keyctl`, `add_key`, `request_key`), `bpf`, `io_uring_*`, `userfaultfd`,
 //! `perf_event_open`, kernel modules, `kexec_*`, `reboot`, `swapon`, clocks that are set, `open_by_handle_at`,
-//! `quotactl`, `acct`, `fanotify_init`, `move_pages`, `kcmp` and raw port access.
+//! `quotactl`, `acct`, `fanotify_init`, `move_pages`, `kcmp` and raw port access. So is `io_setup`, the old interface
+//! for asynchronous files: all of a machine share one number of its requests, which one sandbox could use up.
 
 use pitlane_sys::{Allowed, Argument, CompileError, Filter};
 
@@ -170,16 +171,6 @@ const ALWAYS: &[Group] = &[
         ],
     },
     Group {
-        why: "asynchronous file access of databases, the old interface",
-        calls: &[
-            libc::SYS_io_setup,
-            libc::SYS_io_destroy,
-            libc::SYS_io_submit,
-            libc::SYS_io_cancel,
-            libc::SYS_io_getevents,
-        ],
-    },
-    Group {
         why: "memory of the process itself",
         calls: &[
             libc::SYS_brk,
@@ -322,7 +313,7 @@ const ALWAYS: &[Group] = &[
         ],
     },
     Group {
-        why: "scheduling, limits and usage of the sandbox's own processes",
+        why: "scheduling, limits and usage of the sandbox's own processes; prlimit64 is below",
         calls: &[
             libc::SYS_sched_yield,
             libc::SYS_sched_getaffinity,
@@ -342,13 +333,12 @@ const ALWAYS: &[Group] = &[
             libc::SYS_ioprio_set,
             libc::SYS_getrlimit,
             libc::SYS_setrlimit,
-            libc::SYS_prlimit64,
             libc::SYS_getrusage,
             libc::SYS_getcpu,
         ],
     },
     Group {
-        why: "sockets that exist; making one is below, with its family",
+        why: "sockets that exist; making one is below, with its family, and so are their options",
         calls: &[
             libc::SYS_socketpair,
             libc::SYS_bind,
@@ -359,7 +349,6 @@ const ALWAYS: &[Group] = &[
             libc::SYS_getsockname,
             libc::SYS_getpeername,
             libc::SYS_getsockopt,
-            libc::SYS_setsockopt,
             libc::SYS_sendto,
             libc::SYS_recvfrom,
             libc::SYS_sendmsg,
@@ -402,16 +391,28 @@ const ALWAYS: &[Group] = &[
     },
 ];
 
-/// The socket families that programs need; others (packet, vsock, the kernel's cryptography, …) have a long record of
-/// escapes.
-const SOCKET_FAMILIES: [libc::c_int; 4] =
-    [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+/// The socket families that programs need, besides netlink; others (packet, vsock, the kernel's cryptography, …) have a
+/// long record of escapes.
+const SOCKET_FAMILIES: [libc::c_int; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+
+/// What programs ask by netlink: addresses and routes, what sockets there are, and, as `sudo` does, whether there is
+/// an audit log. Device events are not among it: the network namespace is the host's, and so would be the events.
+const NETLINK_PROTOCOLS: [libc::c_int; 3] =
+    [libc::NETLINK_ROUTE, libc::NETLINK_SOCK_DIAG, libc::NETLINK_AUDIT];
+
+/// Options of `SOL_SOCKET` that hand the kernel a packet filter. Their machine code comes out of one limited stock for
+/// the whole machine; without any left, no other sandbox could install its system call filter and start.
+const PACKET_FILTERS: [libc::c_int; 2] = [libc::SO_ATTACH_FILTER, libc::SO_ATTACH_REUSEPORT_CBPF];
 
 /// Personalities that change nothing about protection: Linux, Linux reporting a 2.6 release, and the question.
 const PERSONALITIES: [u64; 3] = [0, 0x0002_0000, 0xffff_ffff];
 
 /// Pushing characters into another program's terminal: `TIOCSTI` and `TIOCLINUX`.
 const TERMINAL_INJECTION: [u32; 2] = [0x5412, 0x541C];
+
+fn equals(position: u8, value: libc::c_int) -> Argument {
+    Argument::Equals(position, u64::from(value.cast_unsigned()))
+}
 
 /// Compiles the filter.
 pub(super) fn filter() -> Result<Filter, CompileError> {
@@ -430,8 +431,28 @@ pub(super) fn filter() -> Result<Filter, CompileError> {
         call: libc::SYS_socket,
         when: SOCKET_FAMILIES
             .iter()
-            .map(|family| vec![Argument::Equals(0, u64::from(family.cast_unsigned()))])
+            .map(|family| vec![equals(0, *family)])
+            .chain(
+                NETLINK_PROTOCOLS
+                    .iter()
+                    .map(|protocol| vec![equals(0, libc::AF_NETLINK), equals(2, *protocol)]),
+            )
             .collect(),
+    });
+    list.push(Allowed {
+        call: libc::SYS_setsockopt,
+        when: vec![
+            vec![Argument::Differs(1, libc::SOL_SOCKET.cast_unsigned())],
+            PACKET_FILTERS
+                .iter()
+                .map(|option| Argument::Differs(2, option.cast_unsigned()))
+                .collect(),
+        ],
+    });
+    list.push(Allowed {
+        call: libc::SYS_prlimit64,
+        // Its own limits, or only a look: root inside could end the daemon by a limit on its processor time.
+        when: vec![vec![Argument::Equals(0, 0)], vec![Argument::Equals(2, 0)]],
     });
     list.push(Allowed {
         call: libc::SYS_personality,
@@ -509,6 +530,7 @@ mod tests {
             libc::SYS_kcmp,
             libc::SYS_move_pages,
             libc::SYS_lookup_dcookie,
+            libc::SYS_io_setup,
         ];
         for call in refused {
             assert!(!ALWAYS.iter().any(|group| group.calls.contains(&call)), "system call {call}");

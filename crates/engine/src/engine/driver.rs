@@ -1,0 +1,139 @@
+//! The engine as a driver: each call gets its turn at the sandbox and ends even if its caller goes away.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pitlane_driver::{
+    Cause, ConnectError, Connection, CreateError, DestroyError, Driver, DriverEvent, Existing,
+    Hello, ImageProgress, InventoryError, LaunchSpec, Liveness, PrepareImageError, PreparedImage,
+    StartError, StopError,
+};
+use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+use super::{Engine, end, lock};
+
+#[async_trait]
+impl Driver for Engine {
+    async fn prepare_image(
+        &self,
+        image: &ImageName,
+        progress: mpsc::Sender<ImageProgress>,
+    ) -> Result<PreparedImage, PrepareImageError> {
+        let rootfs = crate::image::prepare(&self.inner.images, image, progress).await?;
+        let size_bytes = rootfs.size_bytes;
+        let recipe = self.inner.recipe(rootfs.path.into(), Limits::DEFAULT, NetworkPolicy::Open);
+        let inner = Arc::clone(&self.inner);
+        self.inner.tasks.spawn_blocking(move || inner.pool.keep_ready(recipe));
+        Ok(PreparedImage { size_bytes })
+    }
+
+    async fn create(&self, spec: &LaunchSpec) -> Result<Hello, CreateError> {
+        let id = spec.id;
+        let spec = spec.clone();
+        let inner = Arc::clone(&self.inner);
+        let handle = tokio::runtime::Handle::current();
+        let made = self.inner.tasks.spawn_blocking(move || {
+            let _context = handle.enter();
+            inner.create(&spec)
+        });
+        made.await.unwrap_or_else(|cause| Err(CreateError::Host { id, cause: Box::new(cause) }))
+    }
+
+    async fn start(&self, spec: &LaunchSpec) -> Result<Hello, StartError> {
+        let id = spec.id;
+        let Some(sandbox) = self.inner.get(id) else { return Err(StartError::NotFound { id }) };
+        let turn = sandbox.take_turn().await;
+        let spec = spec.clone();
+        let inner = Arc::clone(&self.inner);
+        let handle = tokio::runtime::Handle::current();
+        let started = self.inner.tasks.spawn_blocking(move || {
+            let _context = handle.enter();
+            let started = inner.start_again(&spec, &sandbox);
+            drop(turn);
+            started
+        });
+        started.await.unwrap_or_else(|cause| Err(StartError::Host { id, cause: Box::new(cause) }))
+    }
+
+    async fn connect(&self, id: SandboxId) -> Result<Connection, ConnectError> {
+        let Some(sandbox) = self.inner.get(id) else { return Err(ConnectError::NotRunning { id }) };
+        let path = lock(&sandbox.parts).running.as_ref().map(|running| running.socket.path());
+        let Some(path) = path else { return Err(ConnectError::NotRunning { id }) };
+        match UnixStream::connect(&*path).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(cause) => Err(ConnectError::Host { id, cause: Box::new(cause) }),
+        }
+    }
+
+    async fn stop(&self, id: SandboxId, force: bool) -> Result<(), StopError> {
+        let Some(sandbox) = self.inner.get(id) else { return Err(StopError::NotFound { id }) };
+        let inner = Arc::clone(&self.inner);
+        let stopped = self.inner.tasks.spawn(async move {
+            let turn = sandbox.take_turn().await;
+            let process =
+                lock(&sandbox.parts).running.as_ref().map(|running| Arc::clone(&running.process));
+            let Some(process) = process else { return Ok(()) };
+            if !end(&process, force).await? {
+                return Err(Cause::from("its processes did not end after SIGKILL"));
+            }
+            let running = lock(&sandbox.parts).running.take();
+            tokio::task::spawn_blocking(move || {
+                drop(running);
+                let exit = inner.collect(id);
+                tracing::debug!(sandbox = %id, ?exit, "stopped");
+                drop(turn);
+            })
+            .await
+            .map_err(Cause::from)
+        });
+        let stopped = stopped.await.unwrap_or_else(|cause| Err(Cause::from(cause)));
+        stopped.map_err(|cause| StopError::Host { id, cause })
+    }
+
+    async fn destroy(&self, id: SandboxId) -> Result<(), DestroyError> {
+        let Some(sandbox) = self.inner.get(id) else { return Ok(()) };
+        let inner = Arc::clone(&self.inner);
+        let destroyed = self.inner.tasks.spawn(async move {
+            let turn = sandbox.take_turn().await;
+            let process =
+                lock(&sandbox.parts).running.as_ref().map(|running| Arc::clone(&running.process));
+            if let Some(process) = &process
+                && !end(process, true).await?
+            {
+                return Err(Cause::from("its processes did not end after SIGKILL"));
+            }
+            tokio::task::spawn_blocking(move || {
+                let had_processes = process.is_some();
+                inner.free(id, &sandbox)?;
+                if had_processes {
+                    inner.collect(id);
+                }
+                drop(turn);
+                Ok(())
+            })
+            .await
+            .unwrap_or_else(|cause| Err(Cause::from(cause)))
+        });
+        let destroyed = destroyed.await.unwrap_or_else(|cause| Err(Cause::from(cause)));
+        destroyed.map_err(|cause| DestroyError::Host { id, cause })
+    }
+
+    async fn inventory(&self) -> Result<Vec<Existing>, InventoryError> {
+        let sandboxes = lock(&self.inner.sandboxes);
+        let existing = sandboxes.iter().map(|(id, sandbox)| {
+            let is_running = lock(&sandbox.parts).running.is_some();
+            Existing {
+                id: *id,
+                liveness: if is_running { Liveness::Running } else { Liveness::Stopped },
+            }
+        });
+        Ok(existing.collect())
+    }
+
+    async fn next_event(&self) -> Option<DriverEvent> {
+        // One caller, so nobody waits for this lock.
+        self.events.lock().await.recv().await
+    }
+}

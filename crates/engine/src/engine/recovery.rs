@@ -1,0 +1,103 @@
+//! What an earlier server left: found by what is really there, taken over or removed.
+
+use std::sync::Arc;
+
+use pitlane_model::SandboxId;
+
+use super::{Inner, KILL_DEADLINE, Parts, Sandbox, lock};
+use crate::disk::{self, DiskError, OwnedDisk};
+use crate::launcher::FirstProcess;
+use crate::prepared::{DiskFile, Groups, remove_unused_groups};
+use crate::running::{Running, SocketFile};
+use crate::slot::Slot;
+
+impl Inner {
+    /// Takes over what an earlier server left, by what is really there: disks, and processes that the launcher has.
+    pub(super) fn find_sandboxes(&self) -> Result<(), DiskError> {
+        let running = self.launcher.list().unwrap_or_default();
+        let mut sandboxes = lock(&self.sandboxes);
+        for OwnedDisk { id, slot, path } in self.preparer.disks.list()? {
+            let Some(slot) = self.slots.take_number(slot) else {
+                tracing::error!(sandbox = %id, slot, "two disks claim one slot; this one is left alone");
+                continue;
+            };
+            let groups = Groups::adopt(&self.preparer.groups, &slot);
+            let process = self.find_process(id, &groups);
+            let running = process.map(|process| Running {
+                process: Arc::new(process),
+                socket: SocketFile::of(&self.sockets, &id.to_string()),
+                groups,
+                hello: None,
+            });
+            let parts = Parts { slot: Some(slot), disk: Some(DiskFile::owned(path)), running };
+            sandboxes.insert(id, Arc::new(Sandbox::new(parts)));
+        }
+        for id in running {
+            if id.parse().is_ok_and(|id| sandboxes.contains_key(&id)) {
+                continue;
+            }
+            tracing::warn!(sandbox = id, "ending a process whose sandbox has no disk");
+            if let Ok(Some(process)) = self.launcher.open(&id)
+                && process.kill().is_ok()
+            {
+                process.wait(KILL_DEADLINE);
+            }
+            if let Err(failure) = self.launcher.collect(&id) {
+                tracing::warn!(sandbox = id, %failure, "the launcher keeps an exit");
+            }
+        }
+        let used: Vec<u32> = sandboxes
+            .values()
+            .filter_map(|sandbox| {
+                let parts = lock(&sandbox.parts);
+                parts.running.as_ref().and(parts.slot.as_ref()).map(Slot::number)
+            })
+            .collect();
+        drop(sandboxes);
+        remove_unused_groups(&self.preparer.groups, |slot| used.contains(&slot));
+        self.remove_unused_sockets();
+        Ok(())
+    }
+
+    /// Process 1 of a sandbox, by the launcher or, when that has died, by what is in the sandbox's group.
+    fn find_process(&self, id: SandboxId, groups: &Groups) -> Option<FirstProcess> {
+        match self.launcher.open(&id.to_string()) {
+            Ok(Some(process)) => return Some(process),
+            Ok(None) => {}
+            Err(failure) => {
+                tracing::error!(sandbox = %id, %failure, "cannot ask the launcher for a sandbox");
+            }
+        }
+        let process = groups.orphan()?;
+        tracing::warn!(sandbox = %id, "adopted a sandbox whose launcher has died; how it ends will be unknown");
+        Some(process)
+    }
+
+    fn remove_unused_sockets(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.sockets) else { return };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let id =
+                path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+            let is_used = id
+                .and_then(|id| self.get(id))
+                .is_some_and(|sandbox| lock(&sandbox.parts).running.is_some());
+            if !is_used && let Err(failure) = disk::remove(&path) {
+                tracing::warn!(%failure, "a socket that nobody uses stays behind");
+            }
+        }
+    }
+
+    /// Begins to watch the processes that were found.
+    pub(super) fn adopt(self: Arc<Self>) -> Arc<Self> {
+        let found: Vec<(SandboxId, Arc<Sandbox>)> =
+            lock(&self.sandboxes).iter().map(|(id, sandbox)| (*id, Arc::clone(sandbox))).collect();
+        for (id, sandbox) in found {
+            let process =
+                lock(&sandbox.parts).running.as_ref().map(|running| Arc::clone(&running.process));
+            if let Some(process) = process {
+                self.watch(id, &sandbox, process);
+            }
+        }
+        self
+    }
+}
