@@ -22,6 +22,8 @@ use crate::slot::Slot;
 pub(crate) struct Recipe {
     /// The folder of the image's root file system.
     pub(crate) image: Arc<Path>,
+    /// Tells this build of the image from others.
+    pub(crate) fingerprint: Arc<str>,
     /// The size of the disk.
     pub(crate) disk_gib: u32,
     /// What it may reach.
@@ -198,6 +200,8 @@ impl Drop for DiskFile {
 const DAEMON_MEMORY_BYTES: u64 = 256 << 20;
 const DAEMON_PROCESSES: u32 = 128;
 const DAEMON_MILLICPUS: u64 = 500;
+/// What a sandbox's network sockets may hold where the kernel counts that apart.
+const SOCKET_MEMORY_BYTES: u64 = 128 << 20;
 
 impl Groups {
     fn create_outer(&self) -> Result<(), SyscallError> {
@@ -209,6 +213,7 @@ impl Groups {
     fn create_inner(&self, first_id: u32) -> Result<(), SyscallError> {
         self.daemon().create()?;
         self.workload.create()?;
+        self.workload.limit_socket_memory(SOCKET_MEMORY_BYTES)?;
         // The daemon makes one group for each command in here, with the sandbox's own ids.
         self.workload.delegate(&self.outer, first_id)
     }

@@ -234,6 +234,21 @@ impl Group {
         optional(write(&swap, &bytes.to_string()))
     }
 
+    /// Limits the memory of network sockets to `bytes` where it is counted apart (version 1): there it is not counted at
+    /// all before it is limited, and all groups draw on one limit of the machine. On version 2 it is part of the
+    /// group's memory.
+    ///
+    /// # Errors
+    ///
+    /// The group does not exist.
+    pub fn limit_socket_memory(&self, bytes: u64) -> Result<(), SyscallError> {
+        if self.is_v2() {
+            return Ok(());
+        }
+        let file = self.memory().join("memory.kmem.tcp.limit_in_bytes");
+        optional(write(&file, &bytes.to_string()))
+    }
+
     /// Limits processor time to `millicpus` thousandths of a CPU.
     ///
     /// # Errors
@@ -353,6 +368,25 @@ impl Group {
         paths.iter().try_for_each(|path| {
             optional(chown(path, Some(owner), Some(owner)).context("chown(cgroup)"))
         })
+    }
+
+    /// Removes the group, those below it, and those above it that are left without any group in them.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: a process is still in it.
+    pub fn remove_with_empty_parents(&self) -> Result<(), SyscallError> {
+        self.remove()?;
+        for root in self.hierarchies.roots() {
+            for parent in self.path.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty())
+            {
+                // Somebody else's group in it keeps it.
+                if std::fs::remove_dir(root.join(parent)).is_err() {
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes the group and those below it. A group that does not exist is no error.

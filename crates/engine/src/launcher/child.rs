@@ -31,27 +31,51 @@ const SYSTEM: MountOptions = MountOptions {
 const SYSTEM_READ_ONLY: MountOptions = MountOptions { read_only: true, ..SYSTEM };
 
 /// Files in `/proc` that tell something of the host: an empty device takes their place.
-const MASKED_FILES: [&std::ffi::CStr; 10] = [
-    c"kcore",
-    c"keys",
-    c"key-users",
-    c"latency_stats",
-    c"timer_list",
-    c"sched_debug",
+const MASKED_FILES: [&std::ffi::CStr; 17] = [
+    c"cmdline",
+    c"diskstats",
+    c"interrupts",
     c"kallsyms",
+    c"kcore",
+    c"key-users",
+    c"keys",
+    c"kpagecgroup",
     c"kpagecount",
     c"kpageflags",
-    c"kpagecgroup",
+    c"latency_stats",
+    c"locks",
+    c"partitions",
+    c"sched_debug",
+    c"softirqs",
+    c"swaps",
+    c"timer_list",
 ];
-/// Folders in `/proc` in whose place an empty one stands.
-const MASKED_PROCESS_FOLDERS: [&std::ffi::CStr; 3] = [c"acpi", c"scsi", c"asound"];
-/// Folders in `/sys` in whose place an empty one stands, if they are there.
-const MASKED_SYSTEM_FOLDERS: [&std::ffi::CStr; 4] =
-    [c"firmware", c"hypervisor", c"power", c"module"];
-/// The folder in `/sys` that every kernel has, and that tells most of the host.
-const ALWAYS_MASKED: &std::ffi::CStr = c"kernel";
+/// Folders in `/proc` in whose place an empty one stands. Some name the disks of other sandboxes; a file in `pressure`
+/// lets anyone have the kernel watch the whole machine.
+const MASKED_PROCESS_FOLDERS: [&std::ffi::CStr; 5] =
+    [c"acpi", c"asound", c"fs", c"pressure", c"scsi"];
+/// The folders in `/sys`, each after the one it is in. The places are the kernel's, since links lead from one to the
+/// other.
+const SYSTEM_FOLDERS: [&std::ffi::CStr; 10] = [
+    c"class",
+    c"class/net",
+    c"devices",
+    c"devices/system",
+    c"devices/system/cpu",
+    c"devices/system/node",
+    c"devices/virtual",
+    c"devices/virtual/net",
+    c"fs",
+    EMPTY,
+];
+/// The one of them in which nothing is. Programs look for control groups there.
+const EMPTY: &std::ffi::CStr = c"fs/cgroup";
+/// Those of them that show what the kernel has there: processors, memory nodes and the sandbox's own links. The rest
+/// tells of the host and, with the loop devices, of every other sandbox's disk.
+const SYSTEM_VIEWS: [&std::ffi::CStr; 4] =
+    [c"class/net", c"devices/system/cpu", c"devices/system/node", c"devices/virtual/net"];
 /// What can be read and never written.
-const READ_ONLY: [&std::ffi::CStr; 5] = [c"bus", c"fs", c"irq", c"sys", c"sysrq-trigger"];
+const READ_ONLY: [&std::ffi::CStr; 4] = [c"bus", c"irq", c"sys", c"sysrq-trigger"];
 
 /// Builds the sandbox around the calling process and becomes its daemon; returns only on failure.
 pub(super) fn become_daemon(
@@ -132,15 +156,16 @@ fn attach_kernel_views(
     shared_memory: &DetachedMount,
 ) -> Result<(), SyscallError> {
     let processes = FilesystemContext::open("proc")?.mount(SYSTEM)?;
-    let system = FilesystemContext::open("sysfs")?.mount(SYSTEM_READ_ONLY)?;
     let queues = FilesystemContext::open("mqueue")?.mount(SYSTEM)?;
-    for (mount, name) in [(&processes, c"proc"), (&system, c"sys"), (devices, c"dev")] {
+    for (mount, name) in [(&processes, c"proc"), (devices, c"dev")] {
         make_folder(name)?;
         mount.attach(CWD, name)?;
     }
     for (mount, name) in [(terminals, c"pts"), (shared_memory, c"shm"), (&queues, c"mqueue")] {
         mount.attach(devices.as_fd(), name)?;
     }
+    make_folder(c"sys")?;
+    let system = attach_system_view()?;
 
     // A mount that finds no place costs a grace period when it is dropped, so what is not there is not tried.
     for name in READ_ONLY.into_iter().filter(|name| exists(&processes, name)) {
@@ -151,15 +176,32 @@ fn attach_kernel_views(
     for name in MASKED_FILES.into_iter().filter(|name| exists(&processes, name)) {
         DetachedMount::of_entry(devices.as_fd(), c"null")?.attach(processes.as_fd(), name)?;
     }
-    let empty = FilesystemContext::open("tmpfs")?.text("mode", "0555")?.mount(SYSTEM_READ_ONLY)?;
     for name in MASKED_PROCESS_FOLDERS.into_iter().filter(|name| exists(&processes, name)) {
-        empty.duplicate()?.attach(processes.as_fd(), name)?;
+        DetachedMount::of_entry(system.as_fd(), EMPTY)?.attach(processes.as_fd(), name)?;
     }
-    for name in MASKED_SYSTEM_FOLDERS.into_iter().filter(|name| exists(&system, name)) {
-        empty.duplicate()?.attach(system.as_fd(), name)?;
+    Ok(())
+}
+
+/// Attaches what a sandbox sees of `/sys`.
+///
+/// Unlike on other file systems here, names have several components: all of them are folders of the kernel's or new.
+fn attach_system_view() -> Result<DetachedMount, SyscallError> {
+    let system = FilesystemContext::open("sysfs")?.mount(SYSTEM_READ_ONLY)?;
+    // Kernels before 6.15 copy only what is attached. What goes on top hides it for good: nothing inside can unmount.
+    system.attach(CWD, c"sys")?;
+    let view = FilesystemContext::open("tmpfs")?
+        .text("mode", "0555")?
+        .text("size", "64k")?
+        .mount(SYSTEM)?;
+    for name in SYSTEM_FOLDERS {
+        rustix::fs::mkdirat(&view, name, Mode::from_raw_mode(0o555)).context("mkdir(/sys)")?;
     }
-    // Attached as well rather than dropped: see above.
-    empty.attach(system.as_fd(), ALWAYS_MASKED)
+    view.attach(CWD, c"sys")?;
+    for name in SYSTEM_VIEWS.into_iter().filter(|name| exists(&system, name)) {
+        DetachedMount::of_entry(system.as_fd(), name)?.attach(view.as_fd(), name)?;
+    }
+    view.restrict(SYSTEM_READ_ONLY)?;
+    Ok(view)
 }
 
 /// Kernels differ in what they show: what is not there needs no mask.
