@@ -17,3 +17,6 @@ pub use inherited::claim_inherited;
 pub use reaper::Reaper;
 pub use spawn::{Program, SpawnError};
 pub use user_threads::{UserThreads, UserThreadsError};
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,16 @@ use super::supervise::{Kind, Sink};
 use crate::files::{Files, FilesError};
 use crate::http::Pipe;
 
-/// How much is kept in memory.
-const IN_MEMORY: usize = 1 << 20;
-/// How much is kept at all; what comes after that is read and dropped, and the text says so.
-const MAX_OUTPUT: u64 = 256 << 20;
+/// How much is kept.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// In memory, in bytes.
+    in_memory: usize,
+    /// In all, in bytes; what comes after that is read and dropped, and the text says so.
+    in_all: u64,
+}
+
+const LIMITS: Limits = Limits { in_memory: 1 << 20, in_all: 256 << 20 };
 /// How much is read from the file at once.
 const PIECE: u64 = 256 << 10;
 
@@ -23,6 +29,7 @@ const PIECE: u64 = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Capture<'a> {
     files: &'a Files,
+    limits: Limits,
     kept: Captured,
     dropped: u64,
     reason: Option<String>,
@@ -47,14 +54,18 @@ struct Spool {
 
 impl<'a> Capture<'a> {
     pub(super) fn new(files: &'a Files) -> Self {
-        Self { files, kept: Captured::default(), dropped: 0, reason: None }
+        Self::limited(files, LIMITS)
+    }
+
+    fn limited(files: &'a Files, limits: Limits) -> Self {
+        Self { files, limits, kept: Captured::default(), dropped: 0, reason: None }
     }
 
     /// What was kept.
     pub(super) fn finish(self) -> Captured {
-        let Self { mut kept, dropped, reason, .. } = self;
+        let Self { limits, mut kept, dropped, reason, .. } = self;
         if dropped > 0 {
-            let why = reason.unwrap_or_else(|| format!("only {MAX_OUTPUT} bytes are kept"));
+            let why = reason.unwrap_or_else(|| format!("only {} bytes are kept", limits.in_all));
             let note = format!("\n[pitlane: {dropped} bytes of output were dropped: {why}]\n");
             kept.note = Some(note + kept.note.as_deref().unwrap_or_default());
         }
@@ -82,13 +93,14 @@ impl Sink for Capture<'_> {
     async fn take(&mut self, _kind: Kind, bytes: &[u8]) {
         let spooled = self.kept.spool.as_ref().map_or(0, |spool| spool.length);
         let before = spooled.saturating_add(length(&self.kept.tail));
-        let is_full = self.reason.is_some() || before.saturating_add(length(bytes)) > MAX_OUTPUT;
+        let is_full =
+            self.reason.is_some() || before.saturating_add(length(bytes)) > self.limits.in_all;
         if is_full || self.dropped > 0 {
             // Nothing is kept after a gap.
             self.dropped = self.dropped.saturating_add(length(bytes));
             return;
         }
-        if self.kept.tail.len().saturating_add(bytes.len()) > IN_MEMORY
+        if self.kept.tail.len().saturating_add(bytes.len()) > self.limits.in_memory
             && let Err(reason) = self.spool().await
         {
             self.dropped = length(bytes);
@@ -180,4 +192,47 @@ impl From<FilesError> for String {
 
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::{Capture, Kind, Limits, Sink as _};
+    use crate::files::Files;
+    use crate::http::pipe;
+
+    /// The text of pieces that were captured with small limits.
+    async fn captured(pieces: &[&str]) -> String {
+        let files = Files::new(None);
+        let mut capture = Capture::limited(&files, Limits { in_memory: 8, in_all: 20 });
+        for piece in pieces {
+            capture.take(Kind::Stdout, piece.as_bytes()).await;
+        }
+        let captured = capture.finish();
+        if let Some(text) = captured.text() {
+            return text;
+        }
+        let (pipe, body) = pipe();
+        let write = async move { captured.write_json(&files, &pipe).await };
+        let (written, body) = tokio::join!(write, body.collect());
+        written.unwrap();
+        let text = String::from_utf8(body.unwrap().to_bytes().to_vec()).unwrap();
+        serde_json::from_str(&format!("\"{text}\"")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn output_is_the_same_wherever_it_was_kept() {
+        assert_eq!(captured(&["one", "two"]).await, "onetwo");
+        assert_eq!(captured(&["one\n", "two\n", "\"three\""]).await, "one\ntwo\n\"three\"");
+        assert_eq!(captured(&["12345678", "12345678", "1234"]).await, "12345678123456781234");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_much_is_dropped_from_one_place_on_and_counted() {
+        let note = "\n[pitlane: 13 bytes of output were dropped: only 20 bytes are kept]\n";
+        // The last piece would fit again, but not without a gap before it.
+        let text = captured(&["12345678", "1234567890", "1234567890", "xyz"]).await;
+        assert_eq!(text, format!("123456781234567890{note}"));
+    }
 }

@@ -7,7 +7,7 @@
 //! TypeScript loses its types and is not checked. `esbuild` does that where the image has it; else Node itself, from
 //! 22.18 on; else `ts-node`, through a file in `/tmp`, since it reads nothing else.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 use pitlane_sys::ExitStatus;
 use pitlane_wire::toolbox::CodeRunRequest;
@@ -22,6 +22,12 @@ use crate::toolbox::Toolbox;
 
 /// The first Node that runs TypeScript without being asked.
 const TYPE_STRIPPING_NODE: (u32, u32) = (22, 18);
+/// The first Node that is not asked to turn enums and the like into code as well: whether it still knows the flag cannot
+/// be told.
+const NODE_WITHOUT_FLAG: (u32, u32) = (26, 0);
+const TRANSFORM: &CStr = c"--experimental-transform-types";
+/// The warning would be part of the result.
+const QUIETLY: &CStr = c"--disable-warning=ExperimentalWarning";
 /// What esbuild says about `await` outside functions, which needs the other module format.
 const NEEDS_MODULE: &str = "Top-level await";
 /// More than any compiled source.
@@ -85,14 +91,14 @@ impl Preparation<'_> {
         self.launch(candidates, &[c"-u", c"-"], code)
     }
 
-    fn node(&self, flags: &[&std::ffi::CStr], code: &[u8]) -> Result<Prepared, Refusal> {
+    fn node(&self, flags: &[&CStr], code: &[u8]) -> Result<Prepared, Refusal> {
         self.launch(self.surroundings.environment.candidates("node"), flags, code)
     }
 
     fn launch(
         &self,
         candidates: Vec<CString>,
-        flags: &[&std::ffi::CStr],
+        flags: &[&CStr],
         input: &[u8],
     ) -> Result<Prepared, Refusal> {
         let flags = flags.iter().map(|flag| CString::from(*flag));
@@ -110,8 +116,12 @@ impl Preparation<'_> {
                 "cannot run TypeScript: the image has no node",
             ))));
         };
-        if self.node_version(node).await? >= Some(TYPE_STRIPPING_NODE) {
-            return self.node(&[c"-"], code);
+        match self.node_version(node).await? {
+            Some(version) if version >= NODE_WITHOUT_FLAG => return self.node(&[c"-"], code),
+            Some(version) if version >= TYPE_STRIPPING_NODE => {
+                return self.node(&[TRANSFORM, QUIETLY, c"-"], code);
+            }
+            _ => {}
         }
         match self.find(files, "npx").await? {
             Some(npx) => self.ts_node(npx, code).await,
@@ -140,7 +150,7 @@ impl Preparation<'_> {
     async fn esbuild(
         &self,
         program: CString,
-        format: &std::ffi::CStr,
+        format: &CStr,
         code: &[u8],
     ) -> Result<(ExitStatus, ToolOutput), Refusal> {
         let flags =

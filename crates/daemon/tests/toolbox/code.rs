@@ -90,10 +90,14 @@ async fn typescript_that_esbuild_does_not_understand_is_its_own_fault() {
 
 #[tokio::test]
 async fn a_newer_node_gets_typescript_as_it_is() {
-    let node = "case $1 in --version) echo v22.18.0;; *) echo \"$@\"; cat;; esac";
-    let daemon = with_programs(&[("node", node)]);
-    let body = json!({"code": "let x: number", "language": "typescript", "argv": ["a"]});
-    assert_eq!(run(&daemon, body).await, json!({"exitCode": 0, "result": "- a\nlet x: number"}));
+    let transform = "--experimental-transform-types --disable-warning=ExperimentalWarning - a";
+    for (version, wanted) in [("v22.18.0", transform), ("v25.1.0", transform), ("v26.0.0", "- a")] {
+        let node = format!("case $1 in --version) echo {version};; *) echo \"$@\"; cat;; esac");
+        let daemon = with_programs(&[("node", &node)]);
+        let body = json!({"code": "let x: number", "language": "typescript", "argv": ["a"]});
+        let wanted = json!({"exitCode": 0, "result": format!("{wanted}\nlet x: number")});
+        assert_eq!(run(&daemon, body).await, wanted);
+    }
 }
 
 #[tokio::test]

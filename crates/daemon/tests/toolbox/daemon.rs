@@ -88,6 +88,21 @@ impl Daemon {
         self.process.id()
     }
 
+    /// Ends it as whoever made the sandbox would, and waits.
+    pub(crate) fn end(&mut self) {
+        if matches!(self.process.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let id = i32::try_from(self.process.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let is_told = id.is_some_and(|id| {
+            rustix::process::kill_process(id, rustix::process::Signal::TERM).is_ok()
+        });
+        if !is_told {
+            self.process.kill().ok();
+        }
+        self.process.wait().ok();
+    }
+
     /// Opens a connection.
     pub(crate) async fn connect<B>(&self) -> Connection<B>
     where
@@ -148,13 +163,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        let id = i32::try_from(self.process.id()).ok().and_then(rustix::process::Pid::from_raw);
-        let terminated =
-            id.map(|id| rustix::process::kill_process(id, rustix::process::Signal::TERM).is_ok());
-        if terminated != Some(true) {
-            self.process.kill().ok();
-        }
-        self.process.wait().ok();
+        self.end();
     }
 }
 
