@@ -3,6 +3,10 @@
 //! The child shares the parent's memory until it executes its program, and the calling thread waits for that long: no
 //! page table is copied, and the child can say what failed without a pipe. It has a stack of its own, and it runs
 //! nothing but system calls: no allocation, no lock, no signal handler.
+//!
+//! Between becoming the user and executing the program, tens of microseconds, that user's other processes may stop the
+//! child with a signal, and the waiting thread with it. They cannot look into it: whoever holds secrets in its memory
+//! makes itself non-dumpable first, which the child then is as well.
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
