@@ -1,7 +1,7 @@
 //! Disks: one file per sandbox, holding a file system of a fixed size.
 //!
 //! The file is sparse, so a disk costs what was written to it, and its file system answers "no space left" inside the
-//! sandbox when its size is reached. Its name says whose it is: `ID.SLOT.ext4`. Taking a prepared disk is one rename,
+//! sandbox when its size is reached. Its name says whose it is and what it lies on: `ID.SLOT.IMAGE.ext4`. Taking a prepared disk is one rename,
 //! so a crash leaves it either prepared (and removed at the next start) or owned.
 
 use std::fs::{File, OpenOptions};
@@ -62,6 +62,11 @@ pub(crate) struct OwnedDisk {
     pub(crate) path: PathBuf,
 }
 
+/// The fingerprint of the image that an owned disk was made for: its files mean something on that image only.
+pub(crate) fn fingerprint(disk: &Path) -> Option<&str> {
+    disk.file_name()?.to_str()?.split('.').nth(2)
+}
+
 fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {
     let path = path.display().to_string();
     move |cause| DiskError::File { action, path, cause }
@@ -107,8 +112,9 @@ impl Disks {
         prepared: &Path,
         id: SandboxId,
         slot: u32,
+        fingerprint: &str,
     ) -> Result<PathBuf, DiskError> {
-        let path = self.owned.join(format!("{id}.{slot}.ext4"));
+        let path = self.owned.join(format!("{id}.{slot}.{fingerprint}.ext4"));
         std::fs::rename(prepared, &path).map_err(file_error("rename", prepared))?;
         Ok(path)
     }
@@ -122,8 +128,8 @@ impl Disks {
             let mut parts = name.split('.');
             let id = parts.next().and_then(|id| id.parse().ok());
             let slot = parts.next().and_then(|slot| slot.parse().ok());
-            if let (Some(id), Some(slot), Some("ext4"), None) =
-                (id, slot, parts.next(), parts.next())
+            if let (Some(id), Some(slot), Some(_), Some("ext4"), None) =
+                (id, slot, parts.next(), parts.next(), parts.next())
             {
                 disks.push(OwnedDisk { id, slot, path });
             }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pitlane_driver::{Cause, DriverEvent, Exit, Hello};
-use pitlane_image::Images;
+use pitlane_image::{Images, Rootfs};
 use pitlane_model::{Limits, NetworkPolicy, SandboxId};
 use pitlane_network::{OpenRouterError, Router, RouterConfig};
 use pitlane_sys::{Hierarchies, HierarchyError, SyscallError, sealed_memory_file};
@@ -20,13 +20,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
-use crate::EngineConfig;
-use crate::disk::Disks;
+use crate::disk::{self, Disks};
 use crate::launcher::{EndedAs, FirstProcess, Launcher, LauncherError};
 use crate::pool::Pool;
 use crate::prepared::{DiskFile, Preparer, Recipe};
 use crate::running::Running;
 use crate::slot::{Slot, Slots};
+use crate::{EngineConfig, log_path, socket_path};
 
 /// The Linux driver. See the crate's description.
 #[derive(Debug)]
@@ -127,7 +127,11 @@ impl Engine {
             {
                 running.leave();
             }
-            inner.launcher.quit()
+            let has_ended = inner.launcher.quit()?;
+            if has_ended {
+                inner.leave_no_trace();
+            }
+            Ok::<bool, LauncherError>(has_ended)
         });
         match closed.await {
             Ok(Ok(has_ended)) => tracing::debug!(has_ended, "asked the launcher to end"),
@@ -201,12 +205,36 @@ impl Inner {
         Ok(inner)
     }
 
+    /// Removes what only running sandboxes need: the control group and the run-time folder. What cannot be removed is
+    /// somebody else's, or taken over by the next start.
+    fn leave_no_trace(&self) {
+        if let Err(failure) = self.preparer.groups.remove_with_empty_parents() {
+            tracing::warn!(%failure, "the control group stays until the next start");
+        }
+        let Some(run) = self.sockets.parent() else { return };
+        for file in [socket_path(run), log_path(run)] {
+            if let Err(failure) = disk::remove(&file) {
+                tracing::debug!(%failure, "the launcher's file stays");
+            }
+        }
+        for folder in [self.sockets.as_path(), run] {
+            if let Err(cause) = std::fs::remove_dir(folder) {
+                tracing::debug!(folder = %folder.display(), %cause, "the folder stays");
+            }
+        }
+    }
+
     fn get(&self, id: SandboxId) -> Option<Arc<Sandbox>> {
         lock(&self.sandboxes).get(&id).cloned()
     }
 
-    fn recipe(&self, image: Arc<Path>, limits: Limits, network: NetworkPolicy) -> Recipe {
-        Recipe { image, disk_gib: limits.disk_gib(), network }
+    fn recipe(image: Rootfs, limits: Limits, network: NetworkPolicy) -> Recipe {
+        Recipe {
+            image: image.path.into(),
+            fingerprint: image.fingerprint.into(),
+            disk_gib: limits.disk_gib(),
+            network,
+        }
     }
 
     /// Tells when a sandbox ends without having been asked to.

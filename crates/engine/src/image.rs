@@ -20,5 +20,8 @@ pub(crate) async fn prepare(
         }
     };
     let (rootfs, ()) = tokio::join!(images.prepare(image, steps), forward);
-    rootfs.map_err(|cause| PrepareImageError::Host { image: image.clone(), cause: Box::new(cause) })
+    rootfs.map_err(|cause| match cause {
+        pitlane_image::PrepareImageError::Unknown(image) => PrepareImageError::Unknown { image },
+        cause => PrepareImageError::Host { image: image.clone(), cause: Box::new(cause) },
+    })
 }

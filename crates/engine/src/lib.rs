@@ -22,6 +22,11 @@ pub use config::{EngineConfig, LaunchCommand};
 pub use engine::{Engine, StartEngineError};
 pub use launcher::{LauncherArguments, run as run_launcher};
 
+/// What the launcher has to say, in a run-time folder.
+fn log_path(run: &Path) -> PathBuf {
+    run.join(format!("launcher-{}.log", launcher::GENERATION))
+}
+
 /// The launcher's socket in a run-time folder.
 fn socket_path(run: &Path) -> PathBuf {
     run.join(format!("launcher-{}.sock", launcher::GENERATION))

@@ -14,9 +14,13 @@ struct Inner {
     used: Mutex<BTreeSet<u32>>,
 }
 
-/// A slot in use. Held as long as anything derived from it may exist: its sandbox's disk, above all.
+/// A slot in use. Held as long as anything derived from it may exist: its sandbox's disk, above all. The slot is free
+/// when its last copy is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot(Arc<Taken>);
+
 #[derive(Debug)]
-pub(crate) struct Slot {
+struct Taken {
     number: u32,
     slots: Slots,
 }
@@ -44,29 +48,33 @@ impl Slots {
         }
         used.insert(number);
         drop(used);
-        Some(Slot { number, slots: self.clone() })
+        Some(self.taken(number))
     }
 
     /// Takes a certain slot; `None` when it is in use or there is no such slot.
     pub(crate) fn take_number(&self, number: u32) -> Option<Slot> {
         let mut used = self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
-        (number < self.0.count && used.insert(number)).then(|| Slot { number, slots: self.clone() })
+        (number < self.0.count && used.insert(number)).then(|| self.taken(number))
+    }
+
+    fn taken(&self, number: u32) -> Slot {
+        Slot(Arc::new(Taken { number, slots: self.clone() }))
     }
 }
 
 impl Slot {
     /// Its number.
-    pub(crate) const fn number(&self) -> u32 {
-        self.number
+    pub(crate) fn number(&self) -> u32 {
+        self.0.number
     }
 
     /// The host's id of the sandbox's id 0.
     pub(crate) fn first_id(&self) -> u32 {
-        self.slots.0.first_id.saturating_add(self.number.saturating_mul(IDS_PER_SANDBOX))
+        self.0.slots.0.first_id.saturating_add(self.0.number.saturating_mul(IDS_PER_SANDBOX))
     }
 }
 
-impl Drop for Slot {
+impl Drop for Taken {
     fn drop(&mut self) {
         self.slots.0.used.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
     }

@@ -82,8 +82,19 @@ impl Images {
         self.look_up(image, Recipe::find(image)?)
     }
 
+    /// A certain build of an image, which may be older than what [`Self::find`] finds, if it is here.
+    #[must_use]
+    pub fn find_build(&self, image: &ImageName, fingerprint: &str) -> Option<Rootfs> {
+        let is_fingerprint =
+            !fingerprint.is_empty() && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_fingerprint { self.read(image, fingerprint.to_owned()) } else { None }
+    }
+
     fn look_up(&self, image: &ImageName, recipe: &Recipe) -> Option<Rootfs> {
-        let fingerprint = recipe.fingerprint();
+        self.read(image, recipe.fingerprint())
+    }
+
+    fn read(&self, image: &ImageName, fingerprint: String) -> Option<Rootfs> {
         let folder = self.folder.join(format!("{image}-{fingerprint}"));
         let manifest = std::fs::read(folder.join("image.json")).ok()?;
         let Manifest { size_bytes } = serde_json::from_slice(&manifest).ok()?;

@@ -32,7 +32,7 @@ impl Inner {
             }
             sandboxes.insert(id, Arc::clone(&sandbox));
         }
-        let recipe = self.recipe(image.path.into(), spec.limits, spec.network);
+        let recipe = Self::recipe(image, spec.limits, spec.network);
         let made = self.make(spec, &recipe, &sandbox);
         if made.is_err() {
             // The parts that were made were dropped on the way, the disk included.
@@ -59,7 +59,7 @@ impl Inner {
         let owned = self
             .preparer
             .disks
-            .own(prepared.disk.path(), id, prepared.slot.number())
+            .own(prepared.disk.path(), id, prepared.slot.number(), &recipe.fingerprint)
             .map_err(|cause| host(Box::new(cause)))?;
         // Not yet the sandbox's own: a failed launch removes it.
         prepared.disk.set_path(owned);
@@ -94,22 +94,23 @@ impl Inner {
     ) -> Result<Hello, StartError> {
         let id = spec.id;
         let host = |cause: Cause| StartError::Host { id, cause };
-        let image = self
-            .images
-            .find(&spec.image)
-            .ok_or_else(|| host(Box::new(CreateError::NoImage { image: spec.image.clone() })))?;
         let (slot, path) = {
-            let mut parts = lock(&sandbox.parts);
+            let parts = lock(&sandbox.parts);
             if let Some(running) = &parts.running {
                 return Ok(hello_of(running));
             }
-            let (Some(slot), Some(disk)) = (parts.slot.take(), parts.disk.as_ref()) else {
+            let (Some(slot), Some(disk)) = (parts.slot.clone(), parts.disk.as_ref()) else {
                 return Err(StartError::NotFound { id });
             };
             (slot, disk.path().to_owned())
         };
-        let number = slot.number();
-        let recipe = self.recipe(image.path.into(), spec.limits, spec.network);
+        // Another build of the image is another image: what the disk changes or removes may not be there.
+        let fingerprint = disk::fingerprint(&path).unwrap_or_default();
+        let image = self
+            .images
+            .find_build(&spec.image, fingerprint)
+            .ok_or_else(|| host(Box::new(CreateError::NoImage { image: spec.image.clone() })))?;
+        let recipe = Self::recipe(image, spec.limits, spec.network);
         let launched = self
             .preparer
             .again(slot, &recipe, &path)
@@ -117,14 +118,7 @@ impl Inner {
             .and_then(|prepared| {
                 self.launch(prepared, spec).map_err(|cause| -> Cause { Box::new(cause) })
             });
-        match launched {
-            Ok(launched) => Ok(self.settle(id, sandbox, launched)),
-            Err(cause) => {
-                // The failed attempt has given the slot back; nobody else may have it while the disk exists.
-                lock(&sandbox.parts).slot = self.slots.take_number(number);
-                Err(host(cause))
-            }
-        }
+        launched.map(|launched| self.settle(id, sandbox, launched)).map_err(host)
     }
 
     /// Frees a sandbox whose processes have ended.

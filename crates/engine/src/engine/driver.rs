@@ -12,7 +12,7 @@ use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-use super::{Engine, end, lock};
+use super::{Engine, Inner, end, lock};
 
 #[async_trait]
 impl Driver for Engine {
@@ -23,7 +23,7 @@ impl Driver for Engine {
     ) -> Result<PreparedImage, PrepareImageError> {
         let rootfs = crate::image::prepare(&self.inner.images, image, progress).await?;
         let size_bytes = rootfs.size_bytes;
-        let recipe = self.inner.recipe(rootfs.path.into(), Limits::DEFAULT, NetworkPolicy::Open);
+        let recipe = Inner::recipe(rootfs, Limits::DEFAULT, NetworkPolicy::Open);
         let inner = Arc::clone(&self.inner);
         self.inner.tasks.spawn_blocking(move || inner.pool.keep_ready(recipe));
         Ok(PreparedImage { size_bytes })

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use pitlane_sys::{MessageSocket, SyscallError, UserNamespace};
 use rustix::io::Errno;
 
-use super::protocol::{EndedAs, GENERATION, LaunchDescriptors, MAX_MESSAGE, Reply, Request};
-use crate::{LaunchCommand, socket_path};
+use super::protocol::{EndedAs, LaunchDescriptors, MAX_MESSAGE, Reply, Request};
+use crate::{LaunchCommand, log_path, socket_path};
 
 /// A launcher that answers.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ impl Launcher {
         if launcher.list().is_ok() {
             return Ok(launcher);
         }
-        let log = run.join(format!("launcher-{GENERATION}.log"));
+        let log = log_path(run);
         let started =
             |cause| LauncherError::Start { program: command.program.display().to_string(), cause };
         let output = std::fs::File::create(&log).map_err(started)?;
