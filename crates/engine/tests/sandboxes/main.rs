@@ -8,6 +8,7 @@ mod attacks;
 mod crash;
 mod life;
 mod limits;
+mod neighbours;
 mod network;
 mod support;
 
@@ -25,8 +26,14 @@ fn main() -> ExitCode {
         ["hold", root, name, running, stopped] => return crash::hold(root, name, running, stopped),
         _ => {}
     }
-    let tests =
-        [attacks::tests(), crash::tests(), life::tests(), limits::tests(), network::tests()];
+    let tests = [
+        attacks::tests(),
+        crash::tests(),
+        life::tests(),
+        limits::tests(),
+        neighbours::tests(),
+        network::tests(),
+    ];
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
 }
 
