@@ -32,10 +32,6 @@ fn text(sandbox: &Sandbox) -> String {
     let pairs = |pairs: &std::collections::BTreeMap<String, String>| {
         pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
     };
-    let minutes = |interval: Option<i64>| match interval {
-        None | Some(0) => "never".to_owned(),
-        Some(minutes) => format!("after {minutes} minutes without use"),
-    };
     // Values may be secret: their names say enough.
     let variables = sandbox.env.keys().cloned().collect::<Vec<_>>().join(", ");
     let lines = [
@@ -49,7 +45,6 @@ fn text(sandbox: &Sandbox) -> String {
         ("network", if core.network_block_all { "none" } else { "open" }.to_owned()),
         ("labels", pairs(&core.labels)),
         ("variables", variables),
-        ("stops", minutes(core.auto_stop_interval)),
         ("created", core.created_at.clone().unwrap_or_default()),
         ("last used", core.last_activity_at.clone().unwrap_or_default()),
     ];
