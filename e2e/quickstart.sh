@@ -30,7 +30,7 @@ trap 'exit 143' TERM
 printf '\n=== a server with a state folder of its own\n'
 mkfifo "$ready"
 "$pitlane" serve --state "$state/state" --run-dir "$run/run" --listen 127.0.0.1:0 --prepared 2 --stop-sandboxes \
-    --log "${PITLANE_LOG:-info}" --log-format human --json >"$ready" &
+    --log "${PITLANE_LOG:-warn,pitlane::serve::preparation=info}" --log-format human --json >"$ready" &
 server=$!
 # The line comes when the server is ready; the end of the file, when it has ended instead.
 if ! read -r line <"$ready"; then
