@@ -28,6 +28,8 @@ pub(crate) enum StartError {
     Usage,
     #[error("cannot protect this process")]
     Protect(#[source] rustix::io::Errno),
+    #[error("cannot take requests to end")]
+    Signals(#[source] SyscallError),
     #[error("cannot take the inherited descriptors")]
     Inherit(#[source] SyscallError),
     #[error("cannot open {name}")]

@@ -23,6 +23,8 @@ mod user;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use pitlane_sys::TerminationRequests;
+
 use self::boot::{Inheritance, StartError};
 use self::options::Options;
 use self::toolbox::Toolbox;
@@ -53,13 +55,15 @@ fn run() -> Result<(), StartError> {
 }
 
 fn begin(inheritance: &mut Inheritance) -> Result<(), StartError> {
+    // While there is one thread.
+    let requests = TerminationRequests::take().map_err(StartError::Signals)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
     runtime.block_on(async {
         let toolbox = Toolbox::new(inheritance.take_parts()?)?;
-        server::serve(toolbox, inheritance).await
+        server::serve(toolbox, inheritance, requests).await
     })
 }
 

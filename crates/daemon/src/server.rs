@@ -1,7 +1,8 @@
 //! Accepting connections, and the end of the daemon.
 //!
 //! Each connection is one task; what a request starts and must survive its connection is another. On SIGTERM the daemon
-//! asks every process of the sandbox to end, waits for a while, kills what is left, and ends itself.
+//! asks every process of the sandbox to end, waits for a while, kills what is left, and ends itself. In a sandbox only
+//! the host can ask for that.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -10,12 +11,14 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use pitlane_sys::{Requester, TerminationRequests};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::unix::pipe;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
 
-use crate::boot::{Inheritance, Listen, StartError};
+use crate::boot::{Inheritance, Listen, StartError, is_first_process};
 use crate::http;
 use crate::toolbox::Toolbox;
 
@@ -35,11 +38,14 @@ enum Listener {
 pub(crate) async fn serve(
     toolbox: Toolbox,
     inheritance: &mut Inheritance,
+    requests: TerminationRequests,
 ) -> Result<(), StartError> {
     let toolbox = Arc::new(toolbox);
     // Before the first process can end.
     let mut child_ended = signal(SignalKind::child()).map_err(StartError::Runtime)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
+    // Not a pipe, but read like one.
+    let mut requests =
+        pipe::Receiver::from_owned_fd_unchecked(requests.into()).map_err(StartError::Runtime)?;
     let listener = Listener::open(inheritance.take_listen()?)?;
     inheritance.say_hello();
     loop {
@@ -47,12 +53,23 @@ pub(crate) async fn serve(
             // A process that ended is handed on before anything new is begun.
             biased;
             _ = child_ended.recv() => { toolbox.processes().collect(); }
-            _ = terminate.recv() => break,
+            () = asked_to_end(&mut requests) => break,
             () = listener.accept(&toolbox) => {}
         }
     }
     end_processes(&toolbox, &mut child_ended).await;
     Ok(())
+}
+
+/// Waits for a request to end. Process 1 of a sandbox obeys the host alone: root inside may send it signals, too.
+async fn asked_to_end(requests: &mut pipe::Receiver) {
+    let mut record = [0; Requester::RECORD];
+    // Whatever cannot be read counts as a request: without a way to be asked, the daemon would never end.
+    while let Ok(Requester::RECORD) = requests.read(&mut record).await {
+        if !(is_first_process() && matches!(Requester::of(&record), Requester::Inside(_))) {
+            break;
+        }
+    }
 }
 
 async fn end_processes(toolbox: &Toolbox, child_ended: &mut Signal) {

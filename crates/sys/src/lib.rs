@@ -34,8 +34,8 @@ pub use namespace::{
 };
 pub use netns::{current_network_namespace, new_network_namespace};
 pub use process::{
-    CommandGroup, CommandGroups, Identity, Program, Reaper, SpawnError, UserThreads,
-    UserThreadsError, claim_inherited, descendants,
+    CommandGroup, CommandGroups, Identity, Program, Reaper, Requester, SpawnError,
+    TerminationRequests, UserThreads, UserThreadsError, claim_inherited, descendants,
 };
 pub use seccomp::{Allowed, Argument, CompileError, Filter};
 pub use user_namespace::UserNamespace;

@@ -9,6 +9,7 @@ mod identity;
 mod inherited;
 mod reaper;
 mod spawn;
+mod termination;
 mod user_threads;
 
 pub use command_group::{CommandGroup, CommandGroups};
@@ -16,6 +17,7 @@ pub use identity::Identity;
 pub use inherited::claim_inherited;
 pub use reaper::Reaper;
 pub use spawn::{Program, SpawnError};
+pub use termination::{Requester, TerminationRequests};
 pub use user_threads::{UserThreads, UserThreadsError};
 
 #[cfg(test)]

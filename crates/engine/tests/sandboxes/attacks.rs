@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use pitlane_driver::Driver as _;
 use serde_json::json;
 
-use crate::support::{Bench, quote, spec};
+use crate::support::{Bench, get, quote, spec};
 
 crate::trials![
     the_user_is_not_root_and_sudo_makes_root,
@@ -244,9 +244,20 @@ async fn the_daemon_cannot_be_read_traced_or_ended() {
         print(libc.syscall(438, libc.syscall(434, 1, 0), 3, 0))\n";
     let done = bench.sudo_python(id, program).await;
     assert_eq!(done.output, "-1\n-1\n-1\n");
-    for signal in ["KILL", "STOP", "SEGV", "HUP", "INT"] {
-        bench.sudo(id, &format!("kill -{signal} 1")).await;
-    }
+    // Files are touched by threads of the daemon that belong to the user, who may send them signals.
+    let (status, _) = get(bench.connect(id).await, "/files?path=/tmp").await;
+    assert_eq!(status, 200);
+    let all = "for task in 1 $(ls /proc/1/task); do for signal in TERM KILL STOP SEGV HUP INT XCPU; do kill -$signal $task; done; done 2>/dev/null; true";
+    assert_eq!(bench.exec(id, all).await.exit_code, 0);
+    assert_eq!(bench.sudo(id, all).await.exit_code, 0);
+    // No processor time, no descriptors: as limits of process 1 and of its threads.
+    let program = "import ctypes, os, struct\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+        for task in [1] + [int(name) for name in os.listdir('/proc/1/task')]:\n\
+        \x20   for resource in (0, 7):\n\
+        \x20       if libc.syscall(302, task, resource, struct.pack('QQ', 0, 0), 0) != -1: print('set', task, resource)\n\
+        print(libc.syscall(302, 0, 7, None, bytes(16)))";
+    assert_eq!(bench.exec(id, &format!("python3 -c {}", quote(program))).await.output, "0\n");
+    assert_eq!(bench.sudo_python(id, program).await.output, "0\n");
     assert_eq!(bench.exec(id, "echo well").await.output, "well\n");
     bench.close().await;
 }

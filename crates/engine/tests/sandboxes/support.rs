@@ -178,9 +178,13 @@ impl Bench {
         self.exec(id, &format!("sudo -n python3 -c {}", quote(program))).await
     }
 
+    /// A connection to a sandbox's daemon.
+    pub(crate) async fn connect(&self, id: SandboxId) -> Connection {
+        self.engine.connect(id).await.expect("a connection")
+    }
+
     pub(crate) async fn execute(&self, id: SandboxId, request: Value) -> Done {
-        let connection = self.engine.connect(id).await.expect("a connection");
-        let (status, body) = post(connection, "/process/execute", request).await;
+        let (status, body) = post(self.connect(id).await, "/process/execute", request).await;
         assert_eq!(status, 200, "{body}");
         Done {
             exit_code: body["exitCode"].as_i64().expect("an exit code"),
@@ -239,6 +243,9 @@ pub(crate) fn first_process(
         .find(|file| file.starts_with(&id.to_string()))?;
     let slot = format!("slot-{}", disk.split('.').nth(1)?);
     let group = groups(name).into_iter().find(|group| group.ends_with(&slot))?;
+    // On version 2 it is in a leaf of the group.
+    let leaf = group.join("daemon");
+    let group = if leaf.is_dir() { leaf } else { group };
     let processes = std::fs::read_to_string(group.join("cgroup.procs")).ok()?;
     rustix::process::Pid::from_raw(processes.lines().next()?.parse().ok()?)
 }
@@ -287,6 +294,16 @@ pub(crate) async fn post(connection: Connection, path: &str, body: Value) -> (u1
         .header("content-type", "application/json")
         .body(Full::new(Bytes::from(body.to_string())))
         .expect("a request");
+    send(connection, request).await
+}
+
+/// Asks a daemon for something.
+pub(crate) async fn get(connection: Connection, path: &str) -> (u16, Value) {
+    let request = hyper::Request::get(path).header("host", "sandbox").body(Full::default());
+    send(connection, request.expect("a request")).await
+}
+
+async fn send(connection: Connection, request: hyper::Request<Full<Bytes>>) -> (u16, Value) {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.expect("a handshake");
     let exchange = async {
