@@ -5,12 +5,12 @@
 //! own ids. Nothing here runs on a file that a sandbox could have changed: configuration goes into fresh disks only.
 
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use pitlane_sys::{
     Context as _, DetachedMount, FilesystemContext, MountOptions, SyscallError, UserNamespace,
-    with_filesystem_ids,
+    on_workbench, with_filesystem_ids,
 };
 use rustix::fs::AtFlags;
 use rustix::fs::{
@@ -22,8 +22,8 @@ use rustix::fs::{
 pub(crate) struct Layers<'a> {
     /// The image's folder.
     pub(crate) image: &'a Path,
-    /// The sandbox's disk.
-    pub(crate) disk: &'a DetachedMount,
+    /// The sandbox's disk, mounted.
+    pub(crate) disk: DetachedMount,
     /// The sandbox's ids.
     pub(crate) users: &'a UserNamespace,
     /// The host's id of the sandbox's id 0.
@@ -34,25 +34,31 @@ pub(crate) struct Layers<'a> {
 ///
 /// With `resolver`, the disk is fresh and gets the files that depend on the sandbox's link.
 pub(crate) fn assemble(
-    layers: &Layers<'_>,
+    layers: Layers<'_>,
     fresh: Option<Fresh>,
 ) -> Result<DetachedMount, SyscallError> {
     let lower = DetachedMount::of_path(layers.image)?;
     lower.map_ids(layers.users)?;
-    let disk = layers.disk.duplicate()?;
+    let disk = layers.disk;
     disk.map_ids(layers.users)?;
     let upper = disk.open_folder(c"upper")?;
-    let work = disk.open_folder(c"work")?;
-    // The overlay acts on its layers as whoever mounted it, and only the sandbox's own ids exist on them.
-    with_filesystem_ids(layers.first_id, || {
-        if let Some(fresh) = fresh {
-            fresh.configure(&upper)?;
+    // Before Linux 6.15 an overlay's layers must be attached somewhere, and before 6.13 they are named by paths.
+    on_workbench(|bench| {
+        for (mount, name) in [(&lower, c"lower"), (&disk, c"disk")] {
+            mkdirat(bench, name, Mode::from_raw_mode(0o755)).context("mkdir(layer)")?;
+            mount.attach(bench, name)?;
         }
-        FilesystemContext::open("overlay")?
-            .descriptor("lowerdir+", lower.as_fd())?
-            .descriptor("upperdir", upper.as_fd())?
-            .descriptor("workdir", work.as_fd())?
-            .mount(MountOptions { no_devices: true, ..MountOptions::default() })
+        // The overlay acts on its layers as whoever mounted it, and only the sandbox's own ids exist on them.
+        with_filesystem_ids(layers.first_id, || {
+            if let Some(fresh) = fresh {
+                fresh.configure(&upper)?;
+            }
+            FilesystemContext::open("overlay")?
+                .text("lowerdir", "lower")?
+                .text("upperdir", "disk/upper")?
+                .text("workdir", "disk/work")?
+                .mount(MountOptions { no_devices: true, ..MountOptions::default() })
+        })?
     })?
 }
 

@@ -10,6 +10,7 @@ use pitlane_model::{Limits, NetworkPolicy};
 use pitlane_network::{LinkError, Router};
 use pitlane_sys::{DetachedMount, Entrance, Group, SyscallError};
 
+use rustix::io::Errno;
 use tokio::runtime::Handle;
 
 use crate::disk::{self, DiskError, Disks};
@@ -120,12 +121,12 @@ impl Preparer {
         let mounted = disk::mount(&disk.path)?;
         let layers = Layers {
             image: &recipe.image,
-            disk: &mounted,
+            disk: mounted,
             users: &users,
             first_id: slot.first_id(),
         };
         let fresh = (!disk.is_owned).then_some(Fresh { resolver });
-        let root = layer::assemble(&layers, fresh).map_err(PrepareError::Layers)?;
+        let root = layer::assemble(layers, fresh).map_err(PrepareError::Layers)?;
         let devices = Devices::new(slot.first_id()).map_err(PrepareError::Layers)?;
         let (groups, group_view) = self.groups(&slot)?;
         let users = users.into();
@@ -210,7 +211,20 @@ impl Groups {
         self.outer.create()
     }
 
+    /// Removes the groups of a sandbox that has ended, or fails after a moment.
+    fn remove_emptied(&self) -> Result<(), SyscallError> {
+        match self.outer.remove() {
+            Err(failure) if failure.is(Errno::BUSY) => {
+                self.outer.wait_until_empty(EMPTY_DEADLINE)?;
+                self.outer.remove()
+            }
+            other => other,
+        }
+    }
+
     fn create_inner(&self, first_id: u32) -> Result<(), SyscallError> {
+        // Version 2 refuses while the maker of the cgroup namespace is counted, and it is a little longer than it lives.
+        self.outer.wait_until_empty(EMPTY_DEADLINE)?;
         self.daemon().create()?;
         self.workload.create()?;
         self.workload.limit_socket_memory(SOCKET_MEMORY_BYTES)?;
@@ -255,7 +269,7 @@ impl Groups {
 
 impl Drop for Groups {
     fn drop(&mut self) {
-        if let Err(failure) = self.outer.remove() {
+        if let Err(failure) = self.remove_emptied() {
             tracing::warn!(%failure, "a control group stays behind until the next start");
         }
     }
@@ -278,8 +292,13 @@ pub(crate) fn remove_unused_groups(parent: &Group, is_used: impl Fn(u32) -> bool
             }
             process.wait(ORPHAN_DEADLINE);
         }
+        if let Err(failure) = groups.outer.kill() {
+            tracing::error!(group = name, %failure, "cannot end what is in it");
+        }
     }
 }
 
 /// SIGKILL takes milliseconds.
 const ORPHAN_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a process that has ended is counted in its group: until it has left the processor for the last time.
+const EMPTY_DEADLINE: Duration = Duration::from_secs(1);

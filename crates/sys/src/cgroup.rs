@@ -9,8 +9,9 @@ use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 
@@ -350,6 +351,40 @@ impl Group {
             return optional(write(&self.memory().join("cgroup.kill"), "1"));
         }
         Ok(())
+    }
+
+    /// Waits until no process is in the group or below it, as version 2 counts them; false when `limit` passed first.
+    /// A process that has been waited for may be counted a little longer, and version 1 counts none.
+    ///
+    /// # Errors
+    ///
+    /// The group does not exist.
+    pub fn wait_until_empty(&self, limit: Duration) -> Result<bool, SyscallError> {
+        if !self.is_v2() {
+            return Ok(true);
+        }
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let events = open(self.memory().join("cgroup.events"), flags, Mode::empty())
+            .context("open(cgroup.events)")?;
+        let began = Instant::now();
+        loop {
+            // Reading it also arms the next notification.
+            let mut text = [0u8; 256];
+            let read = rustix::io::pread(&events, &mut text, 0).context("read(cgroup.events)")?;
+            let text = text.get(..read).unwrap_or_default();
+            if text.split(|byte| *byte == b'\n').any(|line| line == b"populated 0") {
+                return Ok(true);
+            }
+            let left = limit.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let timeout = Timespec::try_from(left).ok();
+            match poll(&mut [PollFd::new(&events, PollFlags::PRI)], timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno).context("poll(cgroup.events)"),
+            }
+        }
     }
 
     /// Lets `owner` make groups in this one and move processes between them and `source`, which must be above or

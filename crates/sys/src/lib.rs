@@ -18,6 +18,7 @@ mod netns;
 mod process;
 mod seccomp;
 mod user_namespace;
+mod workbench;
 
 pub use cgroup::{Entrance, Group, Hierarchies, HierarchyError};
 pub use cgroup_namespace::CgroupNamespace;
@@ -39,3 +40,4 @@ pub use process::{
 };
 pub use seccomp::{Allowed, Argument, CompileError, Filter};
 pub use user_namespace::UserNamespace;
+pub use workbench::on_workbench;
