@@ -2,8 +2,10 @@
 
 use axum::extract::Request;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, HOST, HeaderMap, HeaderName,
-    HeaderValue, PROXY_AUTHENTICATE, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, DATE, ETAG, EXPECT, HOST,
+    HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, PROXY_AUTHENTICATE, RETRY_AFTER,
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
     X_CONTENT_TYPE_OPTIONS,
 };
 
@@ -37,6 +39,24 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
+];
+
+/// What a daemon may say of its answer.
+const ANSWERS: [HeaderName; 14] = [
+    ACCEPT_RANGES,
+    ALLOW,
+    CACHE_CONTROL,
+    CONTENT_DISPOSITION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    DATE,
+    ETAG,
+    LAST_MODIFIED,
+    RETRY_AFTER,
+    SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_PROTOCOL,
 ];
 
 /// Takes the wish for a WebSocket out of a request. Other protocols are not offered to a daemon: an HTTP/2 tunnel
@@ -84,31 +104,42 @@ pub(super) fn clean_request(headers: &mut HeaderMap) {
     headers.insert(HOST, HeaderValue::from_static("daemon"));
 }
 
-/// Leaves of a daemon's headers what may reach a client. The answer shares its origin with the API: it may not set
-/// cookies there, nor be taken for a page of ours.
+/// Leaves of a daemon's headers what may reach a client: what describes the body, and no more. The answer shares its
+/// origin with the API: it may not set cookies there, open it to other sites, send browsers elsewhere, nor be taken for a
+/// page of ours.
 pub(super) fn clean_answer(headers: &mut HeaderMap) {
-    let is_chunked = headers.contains_key(TRANSFER_ENCODING);
-    let length = headers.remove(CONTENT_LENGTH);
-    remove_hop_by_hop(headers);
     // Of a message that says both, the length is not the one that counts.
-    if let Some(length) = length.filter(|_| !is_chunked) {
-        headers.insert(CONTENT_LENGTH, length);
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
     }
-    remove_own(headers);
-    headers.remove(SET_COOKIE);
+    remove_named_by_connection(headers);
+    let others: Vec<HeaderName> =
+        headers.keys().filter(|name| !ANSWERS.contains(name)).cloned().collect();
+    for name in others {
+        headers.remove(name);
+    }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    remove_named_by_connection(headers);
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// The headers that a message itself calls those of one connection. The length is not for it to say.
+fn remove_named_by_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| name != CONTENT_LENGTH)
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    for name in named {
         headers.remove(name);
     }
 }
@@ -174,13 +205,21 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_cannot_set_cookies_or_pass_for_a_page() {
+    fn an_answer_speaks_of_itself_and_not_of_where_it_comes_from() {
         let mut answer = headers(&[
             ("content-type", "text/html"),
             ("content-length", "5"),
+            ("content-disposition", "attachment"),
             ("set-cookie", "a=b"),
             ("x-pitlane-x", "1"),
-            ("connection", "close"),
+            ("connection", "close, content-length, content-disposition"),
+            ("access-control-allow-origin", "*"),
+            ("clear-site-data", "*"),
+            ("location", "http://elsewhere.example"),
+            ("refresh", "0; url=http://elsewhere.example"),
+            ("service-worker-allowed", "/"),
+            ("strict-transport-security", "max-age=1"),
+            ("www-authenticate", "Basic"),
         ]);
         clean_answer(&mut answer);
         let wanted = headers(&[
