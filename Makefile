@@ -16,10 +16,10 @@ export CARGO_TERM_PROGRESS_WHEN := never
 WITH_DAEMON = PITLANE_DAEMON="$${PITLANE_DAEMON:-$$(cargo xtask daemon 2>/dev/null)}"
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart build test fmt lint bench clean machine packages nextest debug rust-tests python-tests typescript-tests
+.PHONY: help quickstart build test test-cgroup2 fmt lint bench clean machine packages nextest debug rust-tests python-tests typescript-tests
 
 help: ## List the commands
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \2/p' $(firstword $(MAKEFILE_LIST)) | awk '{ printf "  %s %-12s", $$1, $$2; $$1 = $$2 = ""; print }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1 \2/p' $(firstword $(MAKEFILE_LIST)) | awk '{ printf "  %s %-12s", $$1, $$2; $$1 = $$2 = ""; print }'
 
 quickstart: machine ## Build it, start it, run a Daytona script against it, stop it
 	@.ci/packages $(RUN_PACKAGES)
@@ -57,6 +57,12 @@ python-tests:
 typescript-tests:
 	@$(STEP) 'packages of the TypeScript tests' sh -c 'cd e2e/typescript && { cmp -s package-lock.json node_modules/.installed || { npm ci --silent && cp package-lock.json node_modules/.installed; }; }'
 	@$(WITH_DAEMON) $(STEP) 'the TypeScript SDK' sh -c 'cd e2e/typescript && npm test --silent'
+
+test-cgroup2: machine ## Run the tests of real sandboxes in emulated guests with cgroups v2 alone: minutes
+	@$(STEP) 'packages of Debian' .ci/packages $(TEST_PACKAGES)
+	@$(STEP) "cgroups v2, Debian 12's kernel" e2e/cgroup2/run bookworm
+	@$(STEP) "cgroups v2, Debian 13's kernel" e2e/cgroup2/run trixie
+	@$(STEP) 'cgroups v2, a new kernel' e2e/cgroup2/run trixie-backports
 
 nextest:
 	@cargo nextest --version >/dev/null 2>&1 || $(STEP) 'cargo-nextest, the test runner' cargo install --quiet --locked cargo-nextest

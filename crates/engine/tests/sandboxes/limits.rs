@@ -4,7 +4,7 @@ use pitlane_driver::Driver as _;
 use pitlane_model::Limits;
 use serde_json::json;
 
-use crate::support::{Bench, spec};
+use crate::support::{Bench, post, spec};
 
 crate::trials![
     using_up_memory_ends_the_workload_and_not_the_daemon,
@@ -12,6 +12,7 @@ crate::trials![
     a_full_disk_is_an_error_inside_and_the_daemon_answers,
     a_busy_sandbox_gets_its_share_of_processor_time,
     shared_memory_is_limited,
+    a_timeout_ends_what_a_command_started_wherever_it_went,
 ];
 
 async fn using_up_memory_ends_the_workload_and_not_the_daemon() {
@@ -89,5 +90,17 @@ async fn shared_memory_is_limited() {
         .await;
     assert!(done.output.contains("No space left on device"), "{done:?}");
     assert!(done.output.ends_with("67108864\n"), "{done:?}");
+    bench.close().await;
+}
+
+async fn a_timeout_ends_what_a_command_started_wherever_it_went() {
+    let bench = Bench::start().await;
+    let id = bench.create().await;
+    let command = "(setsid sleep 1000 >/dev/null 2>&1 &); sleep 1000";
+    let connection = bench.engine.connect(id).await.expect("a connection");
+    let request = json!({"command": command, "timeout": 2});
+    let (status, body) = post(connection, "/process/execute", request).await;
+    assert_eq!((status, body["code"].as_str()), (408, Some("PROCESS_EXECUTION_TIMEOUT")));
+    assert_eq!(bench.exec(id, "pgrep -c sleep").await.output, "0\n");
     bench.close().await;
 }
