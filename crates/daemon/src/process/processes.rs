@@ -1,5 +1,6 @@
 //! Starting processes, and ending all there are.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,10 +128,11 @@ impl Processes {
     /// Kills everything in the sandbox and waits until it is gone, for a while.
     pub(crate) async fn kill_all(&self) {
         let own = rustix::process::getpid().as_raw_nonzero().get();
+        let mut killed = BTreeSet::new();
         let killed = until_none(|| {
-            let killed = descendants::kill_descendants(own);
+            let left = descendants::kill_descendants(own, &mut killed);
             self.collect();
-            killed
+            left
         });
         // What is left ends with this process' namespace.
         killed.await.ok();
@@ -149,9 +151,10 @@ impl Started {
     /// Kills the process and everything it started, and waits until all of it is gone.
     pub(super) async fn kill(&self) -> Result<(), KillError> {
         let group = self.group.as_ref().and_then(|guard| guard.group.as_ref());
+        let mut killed = BTreeSet::new();
         until_none(|| match group {
             Some(group) => group.kill(),
-            None => descendants::kill_session(self.leader),
+            None => descendants::kill_session(self.leader, &mut killed),
         })
         .await
     }

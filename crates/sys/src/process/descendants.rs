@@ -23,14 +23,15 @@ struct Entry {
     has_ended: bool,
 }
 
-/// Kills the session that `leader` leads, and all descendants of what is in it; answers how many processes there were.
-/// Repeat until there were none.
+/// Kills the session that `leader` leads, and all descendants of what is in it; answers how many of them have not ended
+/// yet. Repeat with the same `killed`, empty at first, until there are none: a process that was killed may have lost the
+/// parent by which it was found before it ends.
 ///
 /// # Errors
 ///
 /// `/proc` cannot be read.
-pub fn kill_session(leader: i32) -> Result<usize, SyscallError> {
-    kill_found(|entries| {
+pub fn kill_session(leader: i32, killed: &mut BTreeSet<i32>) -> Result<usize, SyscallError> {
+    kill_found(killed, |entries| {
         let is_root = |entry: &&Entry| {
             entry.pid == leader || entry.session == leader || entry.group == leader
         };
@@ -38,13 +39,14 @@ pub fn kill_session(leader: i32) -> Result<usize, SyscallError> {
     })
 }
 
-/// Kills all descendants of the process `ancestor`, but not itself; answers how many there were.
+/// Kills all descendants of the process `ancestor`, but not itself; answers how many of them have not ended yet. Repeat
+/// as [`kill_session`].
 ///
 /// # Errors
 ///
 /// `/proc` cannot be read.
-pub fn kill_descendants(ancestor: i32) -> Result<usize, SyscallError> {
-    kill_found(|entries| children(entries, ancestor))
+pub fn kill_descendants(ancestor: i32, killed: &mut BTreeSet<i32>) -> Result<usize, SyscallError> {
+    kill_found(killed, |entries| children(entries, ancestor))
 }
 
 /// Sends SIGTERM to all descendants of the process `ancestor`; answers how many there were.
@@ -63,7 +65,10 @@ fn children(entries: &[Entry], parent: i32) -> BTreeSet<i32> {
     entries.iter().filter(|entry| entry.parent == parent).map(|entry| entry.pid).collect()
 }
 
-fn kill_found(roots: impl Fn(&[Entry]) -> BTreeSet<i32>) -> Result<usize, SyscallError> {
+fn kill_found(
+    killed: &mut BTreeSet<i32>,
+    roots: impl Fn(&[Entry]) -> BTreeSet<i32>,
+) -> Result<usize, SyscallError> {
     let mut stopped = BTreeSet::new();
     // A stopped process starts no others, so this comes to an end before anything is killed and its children lose the
     // parent by which they are found.
@@ -78,7 +83,9 @@ fn kill_found(roots: impl Fn(&[Entry]) -> BTreeSet<i32>) -> Result<usize, Syscal
         stopped.extend(new);
     }
     stopped.iter().for_each(|pid| signal(*pid, Signal::KILL));
-    Ok(stopped.len())
+    killed.extend(stopped);
+    let is_left = |entry: &&Entry| !entry.has_ended && killed.contains(&entry.pid);
+    Ok(entries()?.iter().filter(is_left).count())
 }
 
 /// Adds children until there are none to add; leaves out what has ended and only waits to be reaped.
