@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pitlane_sys::{MessageSocket, SyscallError, UserNamespace};
 use rustix::io::Errno;
 
-use super::protocol::{EndedAs, LaunchDescriptors, MAX_MESSAGE, Reply, Request};
+use super::protocol::{EndedAs, LaunchDescriptors, MAX_MESSAGE, Reply, Request, identity};
 use crate::{LaunchCommand, log_path, socket_path};
 
 /// A launcher that answers.
@@ -55,8 +55,8 @@ pub(crate) struct FirstProcess {
     pub(crate) descriptor: OwnedFd,
 }
 
-/// Requests are answered from memory or after one `clone3`.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Requests are answered from memory or after one `clone3`, but one after the other: a crowd waits in line.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 impl Launcher {
     /// Finds the launcher of a run-time folder, or starts one.
@@ -69,7 +69,7 @@ impl Launcher {
         command: &LaunchCommand,
     ) -> Result<Self, LauncherError> {
         let launcher = Self { socket: socket_path(run) };
-        if launcher.list().is_ok() {
+        if launcher.list().is_ok() && !launcher.make_way(command)? {
             return Ok(launcher);
         }
         let log = log_path(run);
@@ -101,6 +101,27 @@ impl Launcher {
             std::thread::park_timeout(Duration::from_millis(2));
         }
         Err(LauncherError::Silent { log: log.display().to_string() })
+    }
+
+    /// Ends a launcher of another build, since it would isolate new sandboxes as that build did; false when it stays.
+    fn make_way(&self, command: &LaunchCommand) -> Result<bool, LauncherError> {
+        let program = match self.ask(&Request::Identify, &[]) {
+            Ok((Reply::Identified { program }, None)) => program,
+            // A launcher that does not know the question is older than it.
+            Ok(_) | Err(LauncherError::Failed { .. }) => String::new(),
+            Err(other) => return Err(other),
+        };
+        if identity(&command.program).is_ok_and(|current| current == program) {
+            return Ok(false);
+        }
+        let has_ended = self.quit()?;
+        if !has_ended {
+            tracing::warn!(
+                "sandboxes run under the launcher of another build; new ones are isolated as it does until all of them \
+                 were stopped at the same time and the server is started again"
+            );
+        }
+        Ok(has_ended)
     }
 
     fn ask(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 
 use super::child;
-use super::protocol::{EndedAs, LaunchDescriptors, MAX_MESSAGE, Reply, Request};
+use super::protocol::{EndedAs, LaunchDescriptors, MAX_MESSAGE, Reply, Request, identity};
 use super::seccomp;
 use crate::socket_path;
 
@@ -44,6 +44,8 @@ struct Process {
     next_watch: u64,
     kept: BTreeMap<String, OwnedFd>,
     events: OwnedFd,
+    /// Which program this is.
+    program: String,
 }
 
 const LISTENER: u64 = 0;
@@ -69,6 +71,7 @@ pub fn run(arguments: &LauncherArguments) -> ExitCode {
 
 fn start(arguments: &LauncherArguments) -> Result<(Process, MessageListener), SyscallError> {
     let single = SingleThreaded::check()?;
+    let program = identity(Path::new("/proc/self/exe")).context("stat(/proc/self/exe)")?;
     let path = socket_path(&arguments.run);
     // The server starts a launcher only while it holds the state folder and after no other answered.
     match std::fs::remove_file(&path) {
@@ -95,6 +98,7 @@ fn start(arguments: &LauncherArguments) -> Result<(Process, MessageListener), Sy
         next_watch: LISTENER + 1,
         kept: BTreeMap::new(),
         events,
+        program,
     };
     Ok((process, listener))
 }
@@ -225,6 +229,9 @@ impl Process {
                 Some(descriptor) => reply(socket, &Reply::Done, &[descriptor.as_fd()])?,
                 None => reply(socket, &Reply::Unknown, &[])?,
             },
+            Request::Identify => {
+                reply(socket, &Reply::Identified { program: self.program.clone() }, &[])?;
+            }
             Request::Quit => {
                 let is_idle =
                     !self.sandboxes.values().any(|sandbox| matches!(sandbox, Launched::Running(_)));

@@ -4,12 +4,20 @@
 //! older than the server that speaks to it; descriptors travel beside them in a fixed order.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use pitlane_sys::Entrance;
 use serde::{Deserialize, Serialize};
 
 /// The protocol's generation; part of the socket's name, so that two never meet.
 pub(crate) const GENERATION: u32 = 1;
+/// Tells a program's file from another under the same name, such as the one before an upgrade.
+pub(super) fn identity(program: &Path) -> std::io::Result<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let file = std::fs::metadata(program)?;
+    Ok(format!("{}:{}:{}.{:09}", file.dev(), file.ino(), file.mtime(), file.mtime_nsec()))
+}
+
 /// The longest message, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 16 * 1024;
 
@@ -63,6 +71,8 @@ pub(crate) enum Request {
         /// The name.
         name: String,
     },
+    /// Asks which program the launcher runs.
+    Identify,
     /// Ends the launcher, if it has no sandboxes.
     Quit,
 }
@@ -87,6 +97,11 @@ pub(crate) enum Reply {
     Listed {
         /// Their ids.
         ids: Vec<String>,
+    },
+    /// The program, as [`identity`] tells it.
+    Identified {
+        /// Its identity.
+        program: String,
     },
     /// There is no such sandbox or name.
     Unknown,

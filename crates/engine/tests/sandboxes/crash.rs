@@ -11,6 +11,7 @@ crate::trials![
     sandboxes_run_on_without_the_server_and_the_next_one_has_them,
     what_nobody_owns_is_removed_at_the_start,
     a_sandbox_outlives_its_launcher,
+    an_idle_launcher_of_another_build_makes_way,
 ];
 
 /// An engine in a process of its own, with a running and a stopped sandbox.
@@ -106,5 +107,23 @@ async fn a_sandbox_outlives_its_launcher() {
     assert_eq!(bench.exec(running.id, "echo here").await.output, "here\n");
     bench.engine.stop(running.id, false).await.expect("it stops");
     bench.engine.start(&running).await.expect("it starts");
+    bench.close().await;
+}
+
+async fn an_idle_launcher_of_another_build_makes_way() {
+    let folder = Folder::new();
+    let old = folder.root().join("old-build");
+    std::fs::copy("/proc/self/exe", &old).expect("a copy");
+    std::fs::create_dir_all(folder.run()).expect("a folder");
+    #[expect(clippy::disallowed_methods, reason = "what an earlier build would have left")]
+    let mut process =
+        Command::new(&old).arg("launch").arg(folder.run()).spawn().expect("a launcher");
+    let socket = folder.run().join("launcher-1.sock");
+    crate::support::wait_until("it listens", || socket.exists()).await;
+
+    let bench = Bench::start_in(folder).await;
+    process.wait().expect("it has ended");
+    let id = bench.create().await;
+    assert_eq!(bench.exec(id, "echo here").await.output, "here\n");
     bench.close().await;
 }
