@@ -7,6 +7,7 @@
 
 mod change;
 mod download;
+mod form;
 mod info;
 mod open;
 mod pool;

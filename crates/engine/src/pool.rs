@@ -31,6 +31,8 @@ struct State {
     is_closed: bool,
 }
 
+/// How long nobody has asked for a sandbox before more are prepared than are needed at once.
+const QUIET: Duration = Duration::from_millis(100);
 /// After a failure, so that a full disk or a missing program is not asked for in a loop.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -111,9 +113,20 @@ impl Shared {
                 if state.is_closed {
                     return;
                 }
-                match &state.recipe {
-                    Some(recipe) if state.ready.len() < self.size => break recipe.clone(),
-                    _ => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                let missing = self.size.saturating_sub(state.ready.len());
+                let Some(recipe) = state.recipe.clone().filter(|_| missing > 0) else {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                };
+                if missing > self.size / 2 {
+                    break recipe;
+                }
+                // With enough left, whoever has just got a sandbox is using it: preparing can wait.
+                let waited = self.changed.wait_timeout(state, QUIET);
+                let (next, elapsed) = waited.unwrap_or_else(PoisonError::into_inner);
+                state = next;
+                if elapsed.timed_out() {
+                    break recipe;
                 }
             };
             drop(state);

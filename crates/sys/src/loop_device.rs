@@ -1,6 +1,7 @@
 //! Files as block devices. See `loop(4)`.
 
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -13,6 +14,9 @@ pub struct LoopDevice {
     _descriptor: OwnedFd,
     path: String,
 }
+
+/// Whose turn it is, in this process, to find a free device and take it.
+static TURN: Mutex<()> = Mutex::new(());
 
 // From linux/loop.h; libc has no layout for `struct loop_config`.
 const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
@@ -54,6 +58,8 @@ impl LoopDevice {
     pub fn attach(image: BorrowedFd<'_>) -> Result<Self, SyscallError> {
         let control = open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .context("open(/dev/loop-control)")?;
+        // Everybody who asks at the same time is told the same device, and all but one would have to ask again.
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         // Another process may take the device between the question and the configuration: ask again then.
         for _ in 0..64 {
             let number =

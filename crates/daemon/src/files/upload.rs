@@ -6,11 +6,11 @@ use std::collections::HashMap;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, StatusCode};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use multer::{Field, Multipart};
+use multer::Field;
 use pitlane_wire::toolbox::{UploadedFile, UploadedFiles, UploadedResource};
 
+use super::form::Form;
 use super::stage::Staged;
 use crate::http::{Answer, Query, Refusal, json};
 use crate::toolbox::Toolbox;
@@ -93,9 +93,9 @@ pub(crate) async fn upload_one(toolbox: &Toolbox, request: Request<Incoming>) ->
     Err(Refusal::bad_body("the form has no field named file"))
 }
 
-fn form(request: Request<Incoming>) -> Result<Multipart<'static>, Refusal> {
+fn form(request: Request<Incoming>) -> Result<Form, Refusal> {
     let boundary = boundary(request.headers())?;
-    Ok(Multipart::new(request.into_body().into_data_stream(), boundary))
+    Ok(Form::new(request.into_body(), boundary))
 }
 
 fn boundary(headers: &HeaderMap) -> Result<String, Refusal> {

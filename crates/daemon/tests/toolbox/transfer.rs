@@ -306,3 +306,15 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn an_endless_head_of_a_part_is_refused_early() {
+    let daemon = Daemon::start();
+    let mut body = b"--B\r\nX-Long: ".to_vec();
+    body.resize(8 << 20, b'a');
+    let (status, answer) = upload_many(&daemon, body).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let errors = answer["errors"][0].as_str().expect("a sentence");
+    assert!(errors.ends_with("the head of a part is too long"), "{errors}");
+    assert_eq!(daemon.execute("echo well").await, json!({"exitCode": 0, "result": "well\n"}));
+}
