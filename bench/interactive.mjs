@@ -28,12 +28,15 @@ const probe = [
     '"$mounts" "$processes" "$names" "$groups" "$boot" "$first_process"',
 ].join('; ')
 
+// A script for sh, whatever shell the sandbox's commands are read by: what is compared runs in the same one.
+const probeCommand = `sh -c '${probe.replaceAll("'", `'\\''`)}'`
+
 async function attempt(daytona, isReal) {
   const started = performance.now()
   const sandbox = await daytona.create()
   try {
     const created = performance.now()
-    const told = await run(sandbox, probe)
+    const told = await run(sandbox, probeCommand)
     const version = await run(sandbox, 'node -v')
     const ended = performance.now()
     if (isReal && !/^v\d+\.\d+\.\d+\n?$/.test(version)) throw new Error(`node -v said ${version}`)

@@ -87,7 +87,7 @@ async fn bare(options: &Options) -> anyhow::Result<(Samples, Samples)> {
     let mut spawner = Spawner::inside(&root, &options.scratch)?;
     let probe = output(command("node", [options.script.as_os_str()]).arg("--print-probe"))?;
     let shell = |text: &str| ["/bin/sh", "-c", text].map(str::to_owned).to_vec();
-    let (probe, node) = (shell(probe.trim()), shell("node -v"));
+    let (probe, node) = (shell(probe.trim()), ["/usr/bin/node", "-v"].map(str::to_owned).to_vec());
     // The probe refuses to run twice in one place.
     let forget = shell("rm -f /tmp/.bench_ephemeral_check /var/tmp/.bench_ephemeral_check");
     let (mut probes, mut nodes) = (Samples::default(), Samples::default());
