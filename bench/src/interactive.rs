@@ -38,13 +38,14 @@ struct SaidOfModes {
 
 /// Measures it.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<Interactive> {
+    // Before any sandbox is made: what the kernel frees after a burst would slow the bare commands down.
+    let (bare_probe, bare_node) = bare(options).await?;
     let fake = Server::start(options, &["--driver", "fake"])?;
     let fake_modes = modes(options, &fake, "fake")?;
     fake.stop()?;
     let real = Server::start(options, &[])?;
     let real_modes = modes(options, &real, "real")?;
     real.stop()?;
-    let (bare_probe, bare_node) = bare(options).await?;
     Ok(Interactive { bare_probe, bare_node, fake: fake_modes, real: real_modes })
 }
 
