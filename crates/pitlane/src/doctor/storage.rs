@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 
 use pitlane_sys::{
     DetachedMount, FilesystemContext, LoopDevice, MountOptions, SyscallError, UserNamespace,
-    with_filesystem_ids,
+    on_workbench, with_filesystem_ids,
 };
-use rustix::fs::{Mode, OFlags, openat};
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use tempfile::TempDir;
 
 use super::check::{Check, whole};
@@ -110,7 +110,7 @@ fn layers(settings: &Settings, disk: &DetachedMount, users: &UserNamespace) -> C
         Err(failure) => Check::bad(
             name,
             format!("{} on {}", whole(&failure), cache.display()),
-            "use Linux 6.15 or newer, and keep images and disks on ext4, xfs or btrfs",
+            "use Linux 6.1 or newer, and keep images and disks on ext4, xfs or btrfs",
         ),
     }
 }
@@ -123,20 +123,25 @@ fn unite(
 ) -> Result<(), SyscallError> {
     let lower = DetachedMount::of_path(image)?;
     lower.map_ids(users)?;
-    let disk = disk.duplicate()?;
     disk.map_ids(users)?;
-    let upper = disk.open_folder(c"upper")?;
-    let work = disk.open_folder(c"work")?;
-    with_filesystem_ids(first_id, || {
-        let root = FilesystemContext::open("overlay")?
-            .descriptor("lowerdir+", lower.as_fd())?
-            .descriptor("upperdir", upper.as_fd())?
-            .descriptor("workdir", work.as_fd())?
-            .mount(MountOptions::default())?;
-        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
-        openat(&root, c"file", flags, Mode::from_raw_mode(0o600))
-            .map(drop)
-            .map_err(|errno| SyscallError { call: "create(file in the overlay)", errno })
+    // As the engine does it, which old kernels can as well.
+    on_workbench(|bench| {
+        for (mount, name) in [(&lower, c"lower"), (disk, c"disk")] {
+            mkdirat(bench, name, Mode::from_raw_mode(0o755))
+                .map_err(|errno| SyscallError { call: "mkdir(layer)", errno })?;
+            mount.attach(bench, name)?;
+        }
+        with_filesystem_ids(first_id, || {
+            let root = FilesystemContext::open("overlay")?
+                .text("lowerdir", "lower")?
+                .text("upperdir", "disk/upper")?
+                .text("workdir", "disk/work")?
+                .mount(MountOptions::default())?;
+            let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
+            openat(&root, c"file", flags, Mode::from_raw_mode(0o600))
+                .map(drop)
+                .map_err(|errno| SyscallError { call: "create(file in the overlay)", errno })
+        })?
     })?
 }
 
