@@ -1,5 +1,7 @@
 //! Accepting connections and serving them until told to stop.
 
+mod linger;
+
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 use crate::events::Events;
 use crate::router;
 use crate::state::{ApiSettings, State};
+
+use self::linger::Lingering;
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept.
 const HEAD_DEADLINE: Duration = Duration::from_secs(75);
@@ -136,8 +140,8 @@ async fn serve_connection(stream: TcpStream, router: Router, stop: CancellationT
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES);
     let service = TowerToHyperService::new(router);
-    let mut connection =
-        pin!(builder.serve_connection(TokioIo::new(stream), service).with_upgrades());
+    let stream = TokioIo::new(Lingering::new(stream, stop.clone()));
+    let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
     let served = tokio::select! {
         served = connection.as_mut() => served,
         () = stop.cancelled() => {

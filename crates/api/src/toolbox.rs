@@ -8,6 +8,7 @@
 //! server that goes away reports nothing, and the command runs on.
 
 mod headers;
+mod patient;
 mod splice;
 mod target;
 mod watch;
@@ -29,6 +30,7 @@ use crate::refusal::Refusal;
 use crate::request::{AskedBy, RequestId};
 use crate::state::State;
 
+use self::patient::Patient;
 use self::target::Target;
 use self::watch::{CancelOnDrop, Watched};
 
@@ -88,7 +90,7 @@ async fn connect(state: &State, caller: &Caller, id: SandboxId) -> Result<Sender
 
 /// Begins HTTP on a connection. Its task ends with the connection, or when the server is to end at once.
 async fn speak(state: &State, connection: Connection) -> Result<Sender, hyper::Error> {
-    let (sender, connection) = http1::handshake(TokioIo::new(connection)).await?;
+    let (sender, connection) = http1::handshake(TokioIo::new(Patient::new(connection))).await?;
     let ending = state.ending().clone();
     state.tasks().spawn(async move {
         tokio::select! {
