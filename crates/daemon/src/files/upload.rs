@@ -44,6 +44,7 @@ pub(crate) async fn upload_many(toolbox: &Toolbox, request: Request<Incoming>) -
             done.errors.push(error);
         }
     }
+    form.finish().await;
     let status = if done.errors.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     json(status, &done)
 }
@@ -86,6 +87,7 @@ pub(crate) async fn upload_one(toolbox: &Toolbox, request: Request<Incoming>) ->
             continue;
         }
         save(toolbox, &path, &mut field).await.map_err(Refusal::bad_request)?;
+        form.finish().await;
         let name = path.rsplit('/').next().unwrap_or_default().to_owned();
         let uploaded = UploadedResource { name, path, kind: String::from("file") };
         return json(StatusCode::OK, &uploaded);

@@ -10,7 +10,7 @@ use hyper::body::Frame;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::daemon::{Daemon, post};
+use crate::daemon::{Daemon, post, until};
 use crate::execute::peak_memory_kib;
 
 /// A form of fields: name, file name, contents.
@@ -101,7 +101,7 @@ async fn a_broken_upload_leaves_the_old_file_and_nothing_else() {
     let (status, answer) = upload_many(&daemon, body).await;
     assert_eq!((status, &answer["files"]), (StatusCode::BAD_REQUEST, &json!([])));
     assert_eq!(daemon.text("d/a"), "old");
-    crate::daemon::until("nothing else is in the folder", || {
+    until("nothing else is in the folder", || {
         std::fs::read_dir(daemon.path("d")).expect("a folder").count() == 1
     })
     .await;
@@ -128,10 +128,10 @@ async fn a_client_that_vanishes_leaves_the_old_file_and_nothing_else() {
     let answer = connection.sender.send_request(request);
     tokio::select! {
         _ = answer => panic!("it was answered"),
-        () = crate::daemon::until("the upload has begun", || entries() == 2) => {}
+        () = until("the upload has begun", || entries() == 2) => {}
     }
     drop(connection);
-    crate::daemon::until("nothing else is in the folder", || entries() == 1).await;
+    until("nothing else is in the folder", || entries() == 1).await;
     assert_eq!(daemon.text("d/a"), "old");
 }
 
@@ -317,4 +317,37 @@ async fn an_endless_head_of_a_part_is_refused_early() {
     let errors = answer["errors"][0].as_str().expect("a sentence");
     assert!(errors.ends_with("the head of a part is too long"), "{errors}");
     assert_eq!(daemon.execute("echo well").await, json!({"exitCode": 0, "result": "well\n"}));
+}
+
+#[tokio::test]
+async fn a_form_is_read_to_the_end_of_its_message_so_that_its_connection_can_be_kept() {
+    let daemon = Daemon::start();
+    let mut connection = daemon.connect().await;
+    for (target, name) in
+        [("/files/bulk-upload", "files[0].file"), ("/files/upload?path=b", "file")]
+    {
+        let fields = [("files[0].path", None, &b"a"[..]), (name, Some("x"), &b"contents"[..])];
+        let (pieces, body) = tokio::sync::mpsc::channel::<Result<Frame<Bytes>, Infallible>>(1);
+        let body = futures_util::stream::unfold(body, |mut body| async {
+            body.recv().await.map(|piece| (piece, body))
+        });
+        let request = Request::post(target)
+            .header("host", "daemon")
+            .header("content-type", "multipart/form-data; boundary=B")
+            .body(StreamBody::new(Box::pin(body)))
+            .expect("a request");
+        connection.sender.ready().await.expect("the connection was kept");
+        let answer = connection.sender.send_request(request);
+        let sending = async {
+            pieces.send(Ok(Frame::data(form(&fields).into()))).await.expect("a reader");
+            // What follows the last boundary comes later and means nothing.
+            until("the file", || daemon.path("a").exists()).await;
+            pieces.send(Ok(Frame::data(Bytes::from_static(b"epilogue")))).await.expect("a reader");
+            drop(pieces);
+        };
+        let (answer, ()) = tokio::join!(answer, sending);
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "{target}");
+        answer.into_body().collect().await.expect("a body");
+    }
 }
