@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Answer of `GET /config`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Configuration {
     /// The server's version.
@@ -34,6 +35,7 @@ pub struct Configuration {
 
 /// A message to people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Announcement {
     /// The message.
@@ -45,6 +47,7 @@ pub struct Announcement {
 
 /// Where people sign in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OidcConfiguration {
     /// The identity provider's address.
@@ -59,6 +62,7 @@ pub struct OidcConfiguration {
 
 /// Answer of `GET /health`: the process answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Health {
     /// `ok`.
     pub status: String,
@@ -66,6 +70,7 @@ pub struct Health {
 
 /// Answer of `GET /health/ready`: the server can do its work, or what keeps it from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Readiness {
     /// `ok` or `error`.
     pub status: String,
@@ -79,6 +84,7 @@ pub struct Readiness {
 
 /// One part of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HealthDetail {
     /// `up` or `down`.
     pub status: String,

@@ -10,6 +10,7 @@ pub const SOURCE_DAEMON: &str = "DAYTONA_DAEMON";
 
 /// Why a request failed, in the superset of fields that every client version reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorBody {
     /// The HTTP status again.

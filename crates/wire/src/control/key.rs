@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Body of `POST /api-keys`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreateApiKey {
     /// What the key is called, unique in its organization.
@@ -19,6 +20,7 @@ pub struct CreateApiKey {
 
 /// Answer of `POST /api-keys`: the only time the key's text travels from the server.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreatedApiKey {
     /// What it is called.
@@ -41,6 +43,7 @@ impl fmt::Debug for CreatedApiKey {
 
 /// A key in lists: recognizable, and useless to a thief.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ApiKeyItem {
     /// What it is called.

@@ -6,6 +6,7 @@ use super::{Sandbox, SandboxListItem, Snapshot};
 
 /// Answer of `GET /sandbox`: one page of a list that a cursor walks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SandboxPage {
     /// The sandboxes of this page.
@@ -16,6 +17,7 @@ pub struct SandboxPage {
 
 /// Answer of `GET /sandbox/paginated`, which clients before 0.180 ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaginatedSandboxes {
     /// The sandboxes of this page.
@@ -30,6 +32,7 @@ pub struct PaginatedSandboxes {
 
 /// Answer of `GET /snapshots`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PaginatedSnapshots {
     /// The snapshots of this page.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Body of `POST /sandbox`. A `null` is the same as an absent field.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreateSandbox {
     /// Its name; its id's text if absent.
@@ -99,6 +100,7 @@ pub struct CreateSandbox {
 
 /// A volume in a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SandboxVolume {
     /// The volume's id or name.
@@ -112,6 +114,7 @@ pub struct SandboxVolume {
 
 /// What to build an image from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreateBuildInfo {
     /// A Dockerfile's text.
@@ -123,6 +126,7 @@ pub struct CreateBuildInfo {
 
 /// What a sandbox's image was built from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BuildInfo {
     /// The Dockerfile's text.
@@ -141,6 +145,7 @@ pub struct BuildInfo {
 
 /// What a single sandbox and a line of a list have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SandboxCore {
     /// Its id.
@@ -221,6 +226,7 @@ pub struct SandboxCore {
 
 /// A sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Sandbox {
     /// What a line of a list says too.
@@ -245,6 +251,7 @@ pub type SandboxListItem = SandboxCore;
 
 /// The event `sandbox.state.updated`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StateUpdated {
     /// The sandbox as it is now.
@@ -257,6 +264,7 @@ pub struct StateUpdated {
 
 /// Answer of `GET /sandbox/{id}/toolbox-proxy-url`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ToolboxProxyUrl {
     /// Where toolboxes live: `{url}/{id}/…`.
     pub url: String,

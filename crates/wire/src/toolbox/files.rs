@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One file or folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FileInfo {
     /// The last part of its path.
@@ -32,6 +33,7 @@ pub struct FileInfo {
 
 /// The body of `POST /files/bulk-download`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DownloadFiles {
     /// The files, in the order of the answer's parts.
     pub paths: Vec<String>,
@@ -39,6 +41,7 @@ pub struct DownloadFiles {
 
 /// The answer of `POST /files/bulk-upload`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UploadedFiles {
     /// What failed, a sentence each; left out when nothing did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -50,6 +53,7 @@ pub struct UploadedFiles {
 
 /// One file that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UploadedFile {
     /// The path as it was given.
     pub path: String,
@@ -59,6 +63,7 @@ pub struct UploadedFile {
 
 /// The answer of `POST /files/upload-v2`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct UploadedResource {
     /// The last part of the path.
     pub name: String,
@@ -71,6 +76,7 @@ pub struct UploadedResource {
 
 /// One line of the answer of `GET /files/find`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileMatch {
     /// The file.
     pub file: String,
@@ -82,6 +88,7 @@ pub struct FileMatch {
 
 /// The answer of `GET /files/search`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FoundFiles {
     /// Paths.
     pub files: Vec<String>,
@@ -89,6 +96,7 @@ pub struct FoundFiles {
 
 /// The body of `POST /files/replace`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ReplaceInFiles {
     /// The files to change.
@@ -101,6 +109,7 @@ pub struct ReplaceInFiles {
 
 /// One file of the answer of `POST /files/replace`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Replaced {
     /// The file.
     pub file: String,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The body of `POST /process/execute`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExecuteRequest {
     /// What a shell reads as its input.
@@ -23,6 +24,7 @@ pub struct ExecuteRequest {
 
 /// The body of `POST /process/code-run`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CodeRunRequest {
     /// The source text.
@@ -42,6 +44,7 @@ pub struct CodeRunRequest {
 
 /// The body of `POST /process/execute/stream`: code when it says a language, a command otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum StreamRequest {
     /// Code in a language.
@@ -52,6 +55,7 @@ pub enum StreamRequest {
 
 /// The answer of a command or of code that ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ExecuteResponse {
     /// How it ended: its exit code, 128 plus the signal's number when a signal ended it, -1 when it could not start.
@@ -62,6 +66,7 @@ pub struct ExecuteResponse {
 
 /// The answer of `GET /work-dir`, `/user-home-dir` and `/project-dir`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Directory {
     /// An absolute path.
     pub dir: String,
@@ -69,6 +74,7 @@ pub struct Directory {
 
 /// The answer of `GET /version`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Version {
     /// The daemon's version, `MAJOR.MINOR.PATCH`.
     pub version: String,
@@ -76,6 +82,7 @@ pub struct Version {
 
 /// The body of `POST /env`: changes the variables of processes that start from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateEnvironment {
     /// Variables to set.
