@@ -6,6 +6,7 @@
 //! From both follows the table by which the server refuses what it cannot do. Running it twice changes nothing.
 
 mod row;
+mod served;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use self::row::{Coverage, Operations};
+
+pub(crate) use self::served::{Served, ServedOperations};
 
 /// Where the files live.
 #[derive(Debug)]
@@ -53,6 +56,18 @@ pub(crate) fn update(root: &Path) -> anyhow::Result<()> {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// The operations that the repository at `root` says it serves.
+///
+/// # Errors
+///
+/// `openapi/compat.toml` cannot be read or understood.
+pub(crate) fn served(root: &Path) -> anyhow::Result<ServedOperations> {
+    let path = Files::under(root).coverage;
+    let coverage: Coverage = toml::from_str(&read(&path)?)
+        .with_context(|| format!("cannot understand {}", path.display()))?;
+    Ok(ServedOperations::of(coverage))
 }
 
 fn wanted(files: &Files) -> anyhow::Result<Wanted> {

@@ -3,6 +3,7 @@
 
 mod compat;
 mod dist;
+mod openapi;
 mod tidy;
 
 use std::path::Path;
@@ -23,6 +24,12 @@ enum Task {
         #[arg(long)]
         release: bool,
     },
+    /// Write openapi/control.json and openapi/toolbox.json, the description of what the server offers.
+    Openapi {
+        /// Write nothing; fail if they are not what they should be.
+        #[arg(long)]
+        check: bool,
+    },
     /// Check what the design promises about the source.
     Tidy,
 }
@@ -33,6 +40,8 @@ fn main() -> anyhow::Result<()> {
         Task::Compat => compat::update(root),
         Task::Dist => dist::build(root),
         Task::Daemon { release } => dist::build_daemon(root, release),
+        Task::Openapi { check: true } => openapi::check(root),
+        Task::Openapi { check: false } => openapi::update(root),
         Task::Tidy => tidy::check(root),
     }
 }

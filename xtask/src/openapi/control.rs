@@ -1,0 +1,16 @@
+//! The control plane's operations.
+
+mod keys;
+mod sandboxes;
+mod server;
+mod snapshots;
+
+use super::operation::Operation;
+
+/// Every operation of the control plane that is served.
+pub(super) fn operations() -> Vec<Operation> {
+    [server::operations(), keys::operations(), sandboxes::operations(), snapshots::operations()]
+        .into_iter()
+        .flatten()
+        .collect()
+}

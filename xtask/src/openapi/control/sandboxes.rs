@@ -1,0 +1,95 @@
+//! `/sandbox`.
+
+use pitlane_wire::control::{
+    CreateSandbox, PaginatedSandboxes, Sandbox, SandboxPage, ToolboxProxyUrl,
+};
+use serde_json::Value;
+
+use crate::openapi::operation::{
+    Operation, boolean, date, integer, json_object, list, one_of, text,
+};
+
+/// The largest number that a filter takes.
+const MOST: u32 = u32::MAX;
+
+pub(super) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::new("POST /sandbox", "Creates a sandbox and answers when it can be used")
+            .reads::<CreateSandbox>()
+            .answers::<Sandbox>(200, "The sandbox.")
+            .refuses(&[409]),
+        Operation::new("GET /sandbox", "Lists sandboxes, a page at a time")
+            .query("cursor", text(), "Where the page begins: `nextCursor` of the one before.")
+            .queries(filters())
+            .answers::<SandboxPage>(200, "A page."),
+        Operation::new("GET /sandbox/paginated", "Lists sandboxes by numbered pages")
+            .query("page", integer(1, MOST), "Which page, from 1.")
+            .queries(filters())
+            .answers::<PaginatedSandboxes>(200, "A page."),
+        one("GET /sandbox/{sandboxIdOrName}", "Reads a sandbox", "The sandbox."),
+        one(
+            "DELETE /sandbox/{sandboxIdOrName}",
+            "Deletes a sandbox; deleting it again is no error while it is remembered",
+            "It can no longer be used; what it held is freed.",
+        )
+        .refuses(&[409]),
+        one(
+            "POST /sandbox/{sandboxIdOrName}/start",
+            "Starts a stopped sandbox and answers when it can be used",
+            "It runs.",
+        )
+        .refuses(&[409]),
+        one(
+            "POST /sandbox/{sandboxIdOrName}/stop",
+            "Stops a sandbox and keeps its disk",
+            "Nothing of it runs.",
+        )
+        .query("force", boolean(), "Whether its processes get no time to end by themselves.")
+        .refuses(&[409]),
+        Operation::new(
+            "GET /sandbox/{sandboxId}/toolbox-proxy-url",
+            "Tells where a sandbox's toolbox lives",
+        )
+        .answers::<ToolboxProxyUrl>(200, "The address, to which the sandbox's id is added.")
+        .refuses(&[404]),
+    ]
+}
+
+/// An operation on one sandbox that answers with it.
+fn one(key: &'static str, summary: &'static str, about: &'static str) -> Operation {
+    Operation::new(key, summary).answers::<Sandbox>(200, about).refuses(&[404])
+}
+
+/// What narrows and orders both lists.
+fn filters() -> Vec<(&'static str, Value, &'static str)> {
+    let number = || integer(0, MOST);
+    vec![
+        ("limit", integer(1, MOST), "How many at most; the server has a limit of its own."),
+        ("id", text(), "The beginning of ids."),
+        ("name", text(), "The beginning of names."),
+        ("labels", json_object(), "Labels that all of them have, as a JSON object."),
+        ("states", list(), "States; words that are none match nothing."),
+        ("snapshots", list(), "Names of snapshots."),
+        ("regionIds", list(), "Regions."),
+        ("sandboxClasses", list(), "Kinds of sandboxes."),
+        ("minCpu", number(), "The fewest CPUs."),
+        ("maxCpu", number(), "The most CPUs."),
+        ("minMemoryGiB", number(), "The least memory, in GiB."),
+        ("maxMemoryGiB", number(), "The most memory, in GiB."),
+        ("minDiskGiB", number(), "The smallest disk, in GiB."),
+        ("maxDiskGiB", number(), "The largest disk, in GiB."),
+        ("minGpu", number(), "The fewest graphics cards."),
+        ("isPublic", boolean(), "Whether previews are open to anyone."),
+        ("isRecoverable", boolean(), "Whether they failed and can be mended."),
+        ("createdAtAfter", date(), "Made then or later."),
+        ("createdAtBefore", date(), "Made then or earlier."),
+        ("lastEventAfter", date(), "Used then or later."),
+        ("lastEventBefore", date(), "Used then or earlier."),
+        (
+            "sort",
+            one_of(&["name", "cpu", "memoryGib", "diskGib", "lastActivityAt", "createdAt"]),
+            "What orders them.",
+        ),
+        ("order", one_of(&["asc", "desc"]), "In which direction."),
+    ]
+}

@@ -1,0 +1,15 @@
+//! The toolbox's operations.
+
+mod files;
+mod process;
+mod sandbox;
+
+use super::operation::Operation;
+
+/// Every operation of the toolbox that is served.
+pub(super) fn operations() -> Vec<Operation> {
+    [process::operations(), files::operations(), sandbox::operations()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
