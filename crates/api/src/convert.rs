@@ -102,7 +102,7 @@ pub(crate) fn api_key(key: &ApiKey) -> wire::ApiKeyItem {
         value: key.hint.clone(),
         created_at: date::text(key.created_at),
         permissions: permissions(&key.permissions),
-        last_used_at: None,
+        last_used_at: key.last_used_at.map(date::text),
         expires_at: key.expires_at.map(date::text),
         user_id: key.organization.to_string(),
         organization_id: Some(key.organization.to_string()),
@@ -111,23 +111,5 @@ pub(crate) fn api_key(key: &ApiKey) -> wire::ApiKeyItem {
 
 /// Permissions in the API's words.
 pub(crate) fn permissions(permissions: &[Permission]) -> Vec<String> {
-    permissions.iter().map(|permission| word(*permission).to_owned()).collect()
-}
-
-/// The permission of this word.
-pub(crate) fn permission(text: &str) -> Option<Permission> {
-    Permission::ALL.into_iter().find(|permission| word(*permission) == text)
-}
-
-const fn word(permission: Permission) -> &'static str {
-    match permission {
-        Permission::WriteSandboxes => "write:sandboxes",
-        Permission::DeleteSandboxes => "delete:sandboxes",
-        Permission::WriteSnapshots => "write:snapshots",
-        Permission::DeleteSnapshots => "delete:snapshots",
-        Permission::ReadVolumes => "read:volumes",
-        Permission::WriteVolumes => "write:volumes",
-        Permission::DeleteVolumes => "delete:volumes",
-        Permission::ManageKeys => "manage:keys",
-    }
+    permissions.iter().map(|permission| permission.as_str().to_owned()).collect()
 }

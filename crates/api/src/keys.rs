@@ -4,7 +4,7 @@ use axum::extract::State as FromState;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use pitlane_control::CreateKey;
-use pitlane_model::ApiKey;
+use pitlane_model::{ApiKey, Permission};
 use pitlane_wire::control as wire;
 
 use crate::authentication::Caller;
@@ -78,7 +78,7 @@ pub(crate) async fn delete(
 fn request(body: wire::CreateApiKey) -> Result<CreateKey, Refusal> {
     let mut permissions = Vec::new();
     for word in &body.permissions {
-        let permission = convert::permission(word).ok_or_else(|| {
+        let permission = Permission::from_word(word).ok_or_else(|| {
             Refusal::bad_request(format!("permission {word} is not one of this server's"))
         })?;
         if !permissions.contains(&permission) {

@@ -9,8 +9,8 @@ mod text;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use pitlane_model::{ApiKey, KeyHash, KeyId, OrganizationId, Permission, Timestamp};
-use pitlane_store::{Organization, ReadError, Store, WriteError};
+use pitlane_model::{ApiKey, KeyHash, KeyId, Organization, OrganizationId, Permission, Timestamp};
+use pitlane_store::{ReadError, Store, WriteError};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
@@ -204,6 +204,7 @@ impl Keys {
             permissions: request.permissions,
             created_at: self.clock.now(),
             expires_at: request.expires_at,
+            last_used_at: None,
         };
         Ok((key, text))
     }

@@ -48,5 +48,6 @@ const fn verb(permission: Permission) -> &'static str {
         Permission::WriteVolumes => "create volumes",
         Permission::DeleteVolumes => "delete volumes",
         Permission::ManageKeys => "manage keys",
+        Permission::ManageOrganizations => "manage organizations",
     }
 }

@@ -31,11 +31,13 @@ pub enum Permission {
     DeleteVolumes,
     /// Create, list and revoke keys of the organization.
     ManageKeys,
+    /// Create and delete organizations, and manage the keys of all of them: the operator's.
+    ManageOrganizations,
 }
 
 impl Permission {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::WriteSandboxes,
         Self::DeleteSandboxes,
         Self::WriteSnapshots,
@@ -44,7 +46,30 @@ impl Permission {
         Self::WriteVolumes,
         Self::DeleteVolumes,
         Self::ManageKeys,
+        Self::ManageOrganizations,
     ];
+
+    /// Its word, the same in the API, in the database and on the command line: `write:sandboxes`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WriteSandboxes => "write:sandboxes",
+            Self::DeleteSandboxes => "delete:sandboxes",
+            Self::WriteSnapshots => "write:snapshots",
+            Self::DeleteSnapshots => "delete:snapshots",
+            Self::ReadVolumes => "read:volumes",
+            Self::WriteVolumes => "write:volumes",
+            Self::DeleteVolumes => "delete:volumes",
+            Self::ManageKeys => "manage:keys",
+            Self::ManageOrganizations => "manage:organizations",
+        }
+    }
+
+    /// The permission of this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|permission| permission.as_str() == word)
+    }
 }
 
 /// An API key as it is kept: its text is shown once and never again.
@@ -66,4 +91,17 @@ pub struct ApiKey {
     pub created_at: Timestamp,
     /// When it stops working; `None` for never.
     pub expires_at: Option<Timestamp>,
+    /// When a caller last showed it; `None` while nobody has.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Whoever sandboxes, snapshots and keys belong to: nothing of one exists for another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organization {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Its name, unique among all.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Timestamp,
 }

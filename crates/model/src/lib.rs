@@ -16,7 +16,7 @@ mod state;
 mod timestamp;
 
 pub use id::{KeyId, OrganizationId, ParseIdError, SandboxId, SnapshotId};
-pub use key::{ApiKey, KeyHash, Permission};
+pub use key::{ApiKey, KeyHash, Organization, Permission};
 pub use lifecycle::{Lifecycle, Minutes};
 pub use limits::{LimitError, Limits};
 pub use name::{NameError, SandboxName};

@@ -50,6 +50,9 @@ pub enum WriteError {
     /// Another row has this name, hash or id: choose another.
     #[error("another row has the same unique value")]
     Taken,
+    /// Other rows belong to this one: remove them first. Or the row that this one belongs to is gone.
+    #[error("rows that belong together would come apart")]
+    InUse,
     /// The disk is full: free some room, then try again.
     #[error("the disk of the database is full")]
     Full,
@@ -127,6 +130,9 @@ impl From<rusqlite::Error> for WriteError {
             Some(rusqlite::ErrorCode::ConstraintViolation) if is_unique_violation(&cause) => {
                 Self::Taken
             }
+            Some(rusqlite::ErrorCode::ConstraintViolation) if is_foreign_key_violation(&cause) => {
+                Self::InUse
+            }
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
             _ if is_corrupt(&cause) => Self::Corrupt { cause },
             _ => Self::Database { cause },
@@ -147,6 +153,11 @@ impl From<rusqlite::Error> for ReadError {
     fn from(cause: rusqlite::Error) -> Self {
         if is_corrupt(&cause) { Self::Corrupt { cause } } else { Self::Database { cause } }
     }
+}
+
+fn is_foreign_key_violation(cause: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY;
+    cause.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_CONSTRAINT_FOREIGNKEY)
 }
 
 fn is_unique_violation(cause: &rusqlite::Error) -> bool {

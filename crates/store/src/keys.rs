@@ -1,22 +1,11 @@
 //! Organizations and their API keys.
 
-use pitlane_model::{ApiKey, KeyHash, KeyId, OrganizationId, Timestamp};
+use pitlane_model::{ApiKey, KeyHash, KeyId, Organization, OrganizationId, Timestamp};
 use rusqlite::{Row, Transaction, named_params};
 
 use crate::row::{id, optional_time, permission_words, permissions, rows, text, time};
 use crate::store::Survives;
 use crate::{ReadError, Store, WriteError};
-
-/// An owner of keys, snapshots and sandboxes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Organization {
-    /// Its id.
-    pub id: OrganizationId,
-    /// Its name, unique.
-    pub name: String,
-    /// When it was made.
-    pub created_at: Timestamp,
-}
 
 impl Store {
     /// All organizations, the oldest first.
@@ -33,7 +22,7 @@ impl Store {
         .await
     }
 
-    /// Adds an organization and its first key, both or none; synced.
+    /// Adds an organization, with its first key if one is given: both or none; synced.
     ///
     /// # Errors
     ///
@@ -41,8 +30,9 @@ impl Store {
     pub async fn insert_organization(
         &self,
         organization: Organization,
-        first_key: ApiKey,
+        first_key: impl Into<Option<ApiKey>>,
     ) -> Result<(), WriteError> {
+        let first_key = first_key.into();
         self.write(Survives::PowerCut, move |transaction| {
             transaction.execute(
                 "INSERT INTO organizations (id, name, created_at) VALUES (:id, :name, :created_at)",
@@ -52,7 +42,22 @@ impl Store {
                     ":created_at": organization.created_at.as_micros(),
                 },
             )?;
-            insert_key(transaction, &first_key)
+            first_key.map_or(Ok(()), |key| insert_key(transaction, &key))
+        })
+        .await
+    }
+
+    /// Removes an organization that owns nothing but keys, and those with it; synced. Removing one that does not
+    /// exist succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::InUse`]: it still has sandboxes or snapshots. Otherwise nothing was removed either.
+    pub async fn delete_organization(&self, id: OrganizationId) -> Result<(), WriteError> {
+        self.write(Survives::PowerCut, move |transaction| {
+            transaction.execute("DELETE FROM api_keys WHERE organization = ?", [id.to_bytes()])?;
+            transaction.execute("DELETE FROM organizations WHERE id = ?", [id.to_bytes()])?;
+            Ok(())
         })
         .await
     }
@@ -92,13 +97,37 @@ impl Store {
         })
         .await
     }
+
+    /// Notes when keys were last shown, all in one transaction; not synced.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]: none was noted.
+    pub async fn save_key_uses(&self, uses: Vec<(KeyId, Timestamp)>) -> Result<(), WriteError> {
+        self.write(Survives::ProcessEnd, move |transaction| save_uses(transaction, uses)).await
+    }
+}
+
+fn save_uses(
+    transaction: &Transaction<'_>,
+    uses: Vec<(KeyId, Timestamp)>,
+) -> Result<(), WriteError> {
+    let mut update = transaction.prepare_cached(
+        "UPDATE api_keys SET last_used_at = ?2
+         WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2)",
+    )?;
+    for (id, at) in uses {
+        update.execute((id.to_bytes(), at.as_micros()))?;
+    }
+    Ok(())
 }
 
 fn insert_key(transaction: &Transaction<'_>, key: &ApiKey) -> Result<(), WriteError> {
     transaction.execute(
         "INSERT INTO api_keys
-            (id, organization, name, hash, hint, permissions, created_at, expires_at)
-         VALUES (:id, :organization, :name, :hash, :hint, :permissions, :created_at, :expires_at)",
+            (id, organization, name, hash, hint, permissions, created_at, expires_at, last_used_at)
+         VALUES (:id, :organization, :name, :hash, :hint, :permissions, :created_at, :expires_at,
+                 :last_used_at)",
         named_params! {
             ":id": key.id.to_bytes(),
             ":organization": key.organization.to_bytes(),
@@ -108,6 +137,7 @@ fn insert_key(transaction: &Transaction<'_>, key: &ApiKey) -> Result<(), WriteEr
             ":permissions": permission_words(&key.permissions),
             ":created_at": key.created_at.as_micros(),
             ":expires_at": key.expires_at.map(Timestamp::as_micros),
+            ":last_used_at": key.last_used_at.map(Timestamp::as_micros),
         },
     )?;
     Ok(())
@@ -131,5 +161,6 @@ fn key(row: &Row<'_>) -> Result<ApiKey, ReadError> {
         permissions: permissions(row)?,
         created_at: time(row, "created_at")?,
         expires_at: optional_time(row, "expires_at")?,
+        last_used_at: optional_time(row, "last_used_at")?,
     })
 }

@@ -17,7 +17,6 @@ mod store;
 mod worker;
 
 pub use error::{OpenError, ReadError, WriteError};
-pub use keys::Organization;
 pub use list::{
     Bounds, Cursor, ParseCursorError, SandboxFilter, SandboxOrder, SandboxPage, SandboxSlice,
     SnapshotFilter, SnapshotSlice, SnapshotSort, SnapshotSortField, SortDirection, SortField,

@@ -87,27 +87,12 @@ pub(crate) const SNAPSHOT_STATES: [SnapshotState; 3] =
 
 pub(crate) const SANDBOX_STATES: [SandboxState; 8] = SandboxState::ALL;
 
-const fn permission_word(permission: Permission) -> &'static str {
-    match permission {
-        Permission::WriteSandboxes => "write:sandboxes",
-        Permission::DeleteSandboxes => "delete:sandboxes",
-        Permission::WriteSnapshots => "write:snapshots",
-        Permission::DeleteSnapshots => "delete:snapshots",
-        Permission::ReadVolumes => "read:volumes",
-        Permission::WriteVolumes => "write:volumes",
-        Permission::DeleteVolumes => "delete:volumes",
-        Permission::ManageKeys => "manage:keys",
-    }
-}
-
 pub(crate) fn permissions(row: &Row<'_>) -> Result<Vec<Permission>, ReadError> {
     let words = text(row, "permissions")?;
-    let parse =
-        |word: &str| Permission::ALL.into_iter().find(|value| permission_word(*value) == word);
     words
         .split_ascii_whitespace()
         .map(|word| {
-            parse(word)
+            Permission::from_word(word)
                 .ok_or_else(|| format!("{word:?} is no permission"))
                 .map_err(ReadError::value("permissions"))
         })
@@ -115,7 +100,7 @@ pub(crate) fn permissions(row: &Row<'_>) -> Result<Vec<Permission>, ReadError> {
 }
 
 pub(crate) fn permission_words(permissions: &[Permission]) -> String {
-    permissions.iter().copied().map(permission_word).collect::<Vec<_>>().join(" ")
+    permissions.iter().copied().map(Permission::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// All rows of a statement.

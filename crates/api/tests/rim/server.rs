@@ -9,9 +9,9 @@ use pitlane_api::{Api, ApiSettings};
 use pitlane_control::{AddSnapshot, Clock, Control, Parts, Policy, Random};
 use pitlane_driver::fake::{FakeDriver, Fault, Operation};
 use pitlane_model::{
-    ApiKey, ImageName, KeyHash, KeyId, Limits, OrganizationId, Permission, Timestamp,
+    ApiKey, ImageName, KeyHash, KeyId, Limits, Organization, OrganizationId, Permission, Timestamp,
 };
-use pitlane_store::{Organization, Store};
+use pitlane_store::Store;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -142,6 +142,7 @@ fn organization(number: u8, key: &str) -> (Organization, ApiKey) {
         permissions: Permission::ALL.to_vec(),
         created_at: now,
         expires_at: None,
+        last_used_at: None,
     };
     (row, key)
 }

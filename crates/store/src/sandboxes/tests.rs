@@ -2,15 +2,16 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use pitlane_model::{
-    ApiKey, KeyHash, KeyId, Labels, Limits, NetworkPolicy, Permission, SnapshotId, SnapshotState,
+    ApiKey, KeyHash, KeyId, Labels, Limits, NetworkPolicy, Organization, Permission, SnapshotId,
+    SnapshotState,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    Bounds, Organization, SandboxFilter, SandboxOrder, SnapshotFilter, SnapshotSort,
-    SnapshotSortField, SortDirection, SortField,
+    Bounds, SandboxFilter, SandboxOrder, SnapshotFilter, SnapshotSort, SnapshotSortField,
+    SortDirection, SortField,
 };
 
 struct Fixture {
@@ -37,6 +38,7 @@ impl Fixture {
                 permissions: vec![Permission::WriteSandboxes],
                 created_at: at(0),
                 expires_at: None,
+                last_used_at: None,
             };
             store.insert_organization(organization, key).await.unwrap();
         }

@@ -1,11 +1,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use pitlane_model::{ApiKey, KeyHash, KeyId, OrganizationId, Permission, Timestamp};
+use pitlane_model::{ApiKey, KeyHash, KeyId, Organization, OrganizationId, Permission, Timestamp};
 use tempfile::TempDir;
 
 use super::*;
-use crate::Organization;
 
 struct Folder(TempDir);
 
@@ -41,6 +40,7 @@ fn key(number: u8) -> ApiKey {
         permissions: vec![Permission::WriteSandboxes, Permission::ManageKeys],
         created_at: Timestamp::from_micros(number.into()),
         expires_at: (number > 1).then(|| Timestamp::from_micros(i64::MAX)),
+        last_used_at: None,
     }
 }
 
