@@ -16,7 +16,7 @@ START_SECONDS = 600  # The first start on a machine bootstraps the default image
 class Server:
     """Started by `Server()`, stopped by `close()`; `url` and `key` are what a user would export."""
 
-    def __init__(self):
+    def __init__(self, flags=()):
         if os.geteuid() != 0:
             raise RuntimeError("these tests make real sandboxes: run them as root")
         named = os.environ.get("PITLANE_BIN")
@@ -31,7 +31,7 @@ class Server:
         if daemon or not named:  # A binary that was named has its daemon inside, or the daemon is named as well.
             command += ["--daemon", daemon or str(ROOT / "target/x86_64-unknown-linux-musl/debug/pitlane-daemon")]
         cache = os.environ.get("PITLANE_IMAGE_CACHE") or str(ROOT / ".cache/images")
-        command += ["--image-cache", cache]
+        command += ["--image-cache", cache, *flags]
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=self.state)
         try:

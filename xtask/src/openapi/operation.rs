@@ -141,9 +141,9 @@ pub(super) fn word() -> Value {
     json!({ "type": "string", "minLength": 1 })
 }
 
-/// A date, RFC 3339.
+/// A date, RFC 3339; or nothing, which is the same as no parameter.
 pub(super) fn date() -> Value {
-    json!({ "type": "string", "format": "date-time" })
+    json!({ "type": "string", "anyOf": [{ "format": "date-time" }, { "maxLength": 0 }] })
 }
 
 /// `true` or `false`.

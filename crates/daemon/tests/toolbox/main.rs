@@ -4,6 +4,7 @@
 mod cancel;
 mod code;
 mod daemon;
+mod description;
 mod end;
 mod environment;
 mod execute;

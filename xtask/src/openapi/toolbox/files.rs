@@ -67,7 +67,7 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 fn upload(key: &'static str, summary: &'static str) -> Operation {
-    let file = json!({ "type": "string", "contentMediaType": "application/octet-stream" });
+    let file = json!({ "contentMediaType": "application/octet-stream" });
     Operation::new(key, summary)
         .needs("path", word(), "What it will be.")
         .takes(Content::Form(json!({
@@ -80,7 +80,7 @@ fn upload(key: &'static str, summary: &'static str) -> Operation {
 
 /// A form of any number of files, numbered from 0.
 fn files() -> Value {
-    let file = json!({ "type": "string", "contentMediaType": "application/octet-stream" });
+    let file = json!({ "contentMediaType": "application/octet-stream" });
     json!({
         "type": "object",
         "description": "For each file `files[N].path`, a path, and after it `files[N].file`, its bytes.",
