@@ -22,6 +22,13 @@ const MAX_PATH: usize = 16 << 10;
 /// The most files in one form.
 const MAX_FILES: usize = 100_000;
 
+/// The path of a file that a form is to bring.
+struct Announced {
+    path: String,
+    /// Whether the file came, whatever became of it.
+    came: bool,
+}
+
 /// Writes files whose paths are in the form: `files[N].path` before `files[N].file`.
 pub(crate) async fn upload_many(toolbox: &Toolbox, request: Request<Incoming>) -> Answer {
     let mut form = form(request)?;
@@ -30,7 +37,10 @@ pub(crate) async fn upload_many(toolbox: &Toolbox, request: Request<Incoming>) -
     loop {
         let field = match form.next_field().await {
             Ok(Some(field)) => field,
-            Ok(None) => break,
+            Ok(None) => {
+                done.errors.extend(without_file(&paths));
+                break;
+            }
             Err(error) => {
                 done.errors.push(format!("the form is broken: {}", explain(&error)));
                 break;
@@ -52,7 +62,7 @@ pub(crate) async fn upload_many(toolbox: &Toolbox, request: Request<Incoming>) -
 async fn take_field(
     toolbox: &Toolbox,
     mut field: Field<'_>,
-    paths: &mut HashMap<String, String>,
+    paths: &mut HashMap<String, Announced>,
     done: &mut UploadedFiles,
 ) -> Result<(), String> {
     let (index, is_file) = match field.name().and_then(parse_name) {
@@ -62,16 +72,28 @@ async fn take_field(
     };
     if !is_file {
         let path = read_path(&mut field).await?;
-        paths.insert(index, path);
+        paths.insert(index, Announced { path, came: false });
         return Ok(());
     }
-    let Some(path) = paths.get(&index) else {
+    let Some(Announced { path, came }) = paths.get_mut(&index) else {
         skip(&mut field).await?;
         return Err(format!("files[{index}].file came without files[{index}].path before it"));
     };
+    *came = true;
     let bytes = save(toolbox, path, &mut field).await?;
     done.files.push(UploadedFile { path: path.clone(), bytes });
     Ok(())
+}
+
+/// What to say of paths whose files never came, in order.
+fn without_file(paths: &HashMap<String, Announced>) -> Vec<String> {
+    let mut awaited: Vec<String> = paths
+        .iter()
+        .filter(|(_, announced)| !announced.came)
+        .map(|(index, _)| format!("files[{index}].path came without files[{index}].file after it"))
+        .collect();
+    awaited.sort_unstable();
+    awaited
 }
 
 /// Writes the one file of a form to the path of the query.

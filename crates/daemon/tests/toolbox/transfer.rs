@@ -79,11 +79,13 @@ async fn one_file_that_fails_does_not_stop_the_others() {
         ("files[1].file", Some("x"), b"lost"),
         ("files[2].path", None, b"good"),
         ("files[2].file", Some("x"), b"kept"),
+        ("files[3].path", None, b"promised"),
     ]);
     let wanted = json!({
         "errors": [
             "invalid path: folder: Is a directory (os error 21)",
             "files[1].file came without files[1].path before it",
+            "files[3].path came without files[3].file after it",
         ],
         "files": [{"path": "good", "bytes": 4}],
     });
