@@ -14,7 +14,7 @@ async fn every_described_operation_has_a_route() {
     let mut without_route = Vec::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
         for method in methods.as_object().expect("methods").keys() {
-            let asked = path.replace('{', "").replace('}', "");
+            let asked = path.replace(['{', '}'], "");
             let request = Request::builder().method(method.to_uppercase().as_str()).uri(asked);
             let request = request.body(Full::from("")).expect("a request");
             let (status, answer) = daemon.ask(request).await;
