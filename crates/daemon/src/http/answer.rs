@@ -16,7 +16,7 @@ pub(crate) type Answer = Result<Response<Body>, Refusal>;
 /// The largest JSON body: a command or source text has no other limit.
 const MAX_JSON: usize = 64 << 20;
 
-/// Reads a JSON body.
+/// Reads a body that is a JSON object.
 pub(crate) async fn read_json<T: DeserializeOwned>(body: Incoming) -> Result<T, Refusal> {
     let collected = Limited::new(body, MAX_JSON).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
@@ -29,7 +29,12 @@ pub(crate) async fn read_json<T: DeserializeOwned>(body: Incoming) -> Result<T, 
             Refusal::bad_body(format!("the body was cut off: {error}"))
         }
     })?;
-    serde_json::from_slice(&collected.to_bytes())
+    let bytes = collected.to_bytes();
+    // A list would be taken for an object's fields in their order of declaration.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Refusal::bad_body("invalid request body: it must be a JSON object"));
+    }
+    serde_json::from_slice(&bytes)
         .map_err(|error| Refusal::bad_body(format!("invalid request body: {error}")))
 }
 

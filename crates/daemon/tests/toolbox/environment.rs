@@ -54,3 +54,14 @@ async fn a_change_counts_for_commands_that_start_later() {
     let answer = daemon.execute("echo $A ${B-none}").await;
     assert_eq!(answer, json!({"exitCode": 0, "result": "2 none\n"}));
 }
+
+#[tokio::test]
+async fn a_list_is_not_taken_for_an_object() {
+    let daemon = Daemon::start();
+    for target in ["/env", "/process/execute", "/files/bulk-download"] {
+        let (status, answer) = daemon.post(target, &json!(["true"])).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{target}");
+        let message = "invalid request body: it must be a JSON object";
+        assert_eq!(refusal(answer)["message"], message, "{target}");
+    }
+}
