@@ -85,7 +85,6 @@ fn files() -> Value {
         "type": "object",
         "description": "For each file `files[N].path`, a path, and after it `files[N].file`, its bytes.",
         "properties": { "files[0].path": word(), "files[0].file": file },
-        "required": ["files[0].path", "files[0].file"],
     })
 }
 
@@ -95,5 +94,6 @@ fn not_all(schemas: &mut crate::openapi::schemas::Schemas) -> Value {
 }
 
 fn mode() -> Value {
-    json!({ "type": "string", "pattern": "^[0-7]{1,4}$" })
+    // Empty is the same as left out.
+    json!({ "type": "string", "pattern": "^[0-7]{0,4}$" })
 }
