@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pitlane_driver::{Driver, InventoryError};
-use pitlane_store::{ReadError, Store};
+use pitlane_store::{ReadError, Store, WriteError};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::keys::ring::Ring;
 use crate::sandboxes::Platform;
-use crate::{Clock, Event, Keys, Policy, Random, Sandboxes, Snapshots};
+use crate::{Clock, Event, Keys, Organizations, Policy, Random, Sandboxes, Snapshots};
 
 /// How many events a slow listener may be behind before it misses some.
 const EVENT_BACKLOG: usize = 4096;
@@ -41,6 +42,7 @@ pub struct Control(Arc<Inner>);
 struct Inner {
     store: Store,
     keys: Keys,
+    organizations: Organizations,
     snapshots: Arc<Snapshots>,
     sandboxes: Sandboxes,
     policy: Policy,
@@ -75,7 +77,17 @@ impl Control {
         let tasks = TaskTracker::new();
         let ending = CancellationToken::new();
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
-        let keys = Keys::load(store.clone(), clock.clone(), random.clone(), tasks.clone()).await?;
+        let ring = Arc::new(Ring::new(store.organizations().await?, store.keys().await?));
+        let keys = Keys::start(
+            Arc::clone(&ring),
+            store.clone(),
+            clock.clone(),
+            random.clone(),
+            tasks.clone(),
+            ending.clone(),
+        );
+        let organizations =
+            Organizations::new(ring, store.clone(), clock.clone(), random.clone(), tasks.clone());
         let snapshots = Arc::new(
             Snapshots::load(store.clone(), Arc::clone(&driver), clock.clone(), random.clone())
                 .await?,
@@ -99,6 +111,7 @@ impl Control {
         Ok(Self(Arc::new(Inner {
             store,
             keys,
+            organizations,
             snapshots,
             sandboxes,
             policy,
@@ -126,19 +139,25 @@ impl Control {
         &self.0.keys
     }
 
+    /// Whose everything is.
+    #[must_use]
+    pub fn organizations(&self) -> &Organizations {
+        &self.0.organizations
+    }
+
     /// What the operator decided.
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.0.policy
     }
 
-    /// Checks that what survives a restart can be read.
+    /// Checks that what must survive a restart can be written.
     ///
     /// # Errors
     ///
-    /// [`ReadError`]: nothing can be created or listed until an operator has helped.
-    pub async fn check(&self) -> Result<(), ReadError> {
-        self.0.store.organizations().await.map(drop)
+    /// [`WriteError`]: nothing can be created until an operator has helped.
+    pub async fn check(&self) -> Result<(), WriteError> {
+        self.0.store.probe().await
     }
 
     /// What happens from now on. A listener that falls far behind misses the oldest events and is told so.
@@ -157,6 +176,7 @@ impl Control {
             tracing::warn!(unfinished = self.0.tasks.len(), "left to the next start");
         }
         self.0.sandboxes.flush().await;
+        self.0.keys.flush().await;
         self.0.store.clone().close().await;
     }
 }

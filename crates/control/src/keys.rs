@@ -1,26 +1,37 @@
 //! API keys: who may ask for what.
 //!
-//! Every key that works is in memory, found by the hash of its text, so that checking one touches no database and
-//! takes the same time whatever is wrong with it. A key is revoked in memory first: it stops working at once.
+//! Every key that works is in memory, so that checking one touches no database and takes the same time whatever is
+//! wrong with it. A key is revoked in memory first: it stops working at once, and what was opened with it ends. When a
+//! key was last used is noted in memory as well and written down in the background.
 
 mod error;
+pub(crate) mod ring;
 mod text;
+mod upkeep;
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
-use pitlane_model::{ApiKey, KeyHash, KeyId, Organization, OrganizationId, Permission, Timestamp};
-use pitlane_store::{ReadError, Store, WriteError};
+use pitlane_model::{ApiKey, KeyId, Organization, OrganizationId, Permission, Timestamp};
+use pitlane_store::{Store, WriteError};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::error::{AuthenticateError, BootstrapError, CreateKeyError, RevokeKeyError};
+use self::ring::{Held, Ring};
 pub use self::text::KeyText;
 use self::text::hash_of;
 use crate::{Clock, Principal, Random};
 
 /// The longest name of a key, in characters.
 const MAX_NAME_CHARACTERS: usize = 255;
+
+/// How many keys one organization may have: all of them are in memory.
+const MAX_KEYS: usize = 10_000;
+
+/// The word that clients put where a key's name stands, for the key that they show.
+const CURRENT: &str = "current";
 
 /// A key as a caller asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,64 +54,62 @@ pub struct Keys {
     ring: Arc<Ring>,
 }
 
-/// The keys that work.
-#[derive(Debug)]
-struct Ring(RwLock<HashMap<KeyHash, Known>>);
-
-#[derive(Debug)]
-struct Known {
-    key: ApiKey,
-    permissions: Arc<[Permission]>,
-}
-
 impl Keys {
-    pub(crate) async fn load(
+    /// Takes the ring over and starts what happens to keys by itself, in `tasks` until `ending`.
+    pub(crate) fn start(
+        ring: Arc<Ring>,
         store: Store,
         clock: Clock,
         random: Random,
         tasks: TaskTracker,
-    ) -> Result<Self, ReadError> {
-        let by_hash = store.keys().await?.into_iter().map(Known::entry).collect();
-        Ok(Self { store, clock, random, tasks, ring: Arc::new(Ring(RwLock::new(by_hash))) })
+        ending: CancellationToken,
+    ) -> Self {
+        tasks.spawn(upkeep::keep(Arc::clone(&ring), store.clone(), clock.clone(), ending));
+        Self { store, clock, random, tasks, ring }
     }
 
-    /// Finds out who shows this token.
+    /// Finds out who shows this token, and notes that its key was used.
     ///
     /// # Errors
     ///
     /// [`AuthenticateError`]: nobody we know; show a valid key.
     pub fn authenticate(&self, token: &str) -> Result<Principal, AuthenticateError> {
-        let hash = hash_of(token);
-        let known = self.ring.read();
-        let known = known.get(&hash).ok_or(AuthenticateError::Unknown)?;
-        if known.key.expires_at.is_some_and(|end| end <= self.clock.now()) {
+        let held = self.ring.by_hash(&hash_of(token)).ok_or(AuthenticateError::Unknown)?;
+        let now = self.clock.now();
+        if !held.works_at(now) {
             return Err(AuthenticateError::Expired);
         }
+        held.use_at(now);
         Ok(Principal {
-            organization: known.key.organization,
-            key: known.key.id,
-            permissions: Arc::clone(&known.permissions),
+            organization: held.organization(),
+            key: held.id(),
+            permissions: held.permissions(),
         })
+    }
+
+    /// Cancelled when the key that a caller showed stops working: revoked, or its time over. Whatever goes on for the
+    /// caller ends then.
+    #[must_use]
+    pub fn validity(&self, principal: &Principal) -> CancellationToken {
+        self.ring.by_id(principal.key).map_or_else(ended, |held| held.validity().clone())
+    }
+
+    /// Changes whenever keys stop working, and at other times, too: look with [`Keys::validity`] then.
+    #[must_use]
+    pub fn endings(&self) -> watch::Receiver<u64> {
+        self.ring.endings()
     }
 
     /// The key that a caller showed; `None` if it was revoked meanwhile.
     #[must_use]
     pub fn current(&self, principal: &Principal) -> Option<ApiKey> {
-        let known = self.ring.read();
-        known.values().find(|known| known.key.id == principal.key).map(|known| known.key.clone())
+        self.ring.by_id(principal.key).map(|held| Held::view(&held))
     }
 
-    /// The keys of the caller's organization, the oldest first.
+    /// The keys of the organization that the caller acts for, the oldest first.
     #[must_use]
     pub fn list(&self, principal: &Principal) -> Vec<ApiKey> {
-        let known = self.ring.read();
-        let mut keys: Vec<ApiKey> = known
-            .values()
-            .filter(|known| known.key.organization == principal.organization)
-            .map(|known| known.key.clone())
-            .collect();
-        keys.sort_by_key(|key| (key.created_at, key.id));
-        keys
+        self.ring.of(principal.organization)
     }
 
     /// Makes a key. Its text is in the answer and nowhere else.
@@ -119,13 +128,7 @@ impl Keys {
         for permission in &request.permissions {
             principal.require(*permission)?;
         }
-        let characters = request.name.chars().count();
-        if characters == 0
-            || characters > MAX_NAME_CHARACTERS
-            || request.name.chars().any(char::is_control)
-        {
-            return Err(CreateKeyError::Name);
-        }
+        self.check(principal.organization, &request)?;
         let (key, text) = self.generate(principal.organization, request)?;
         let (store, ring, row) = (self.store.clone(), Arc::clone(&self.ring), key.clone());
         let kept = self.tasks.spawn(async move {
@@ -140,7 +143,7 @@ impl Keys {
         }
     }
 
-    /// Revokes a key of the caller's organization, by its name. It stops working at once.
+    /// Revokes a key of the organization that the caller acts for, by its name. It stops working at once.
     ///
     /// Dropping the future does not undo what has begun.
     ///
@@ -169,7 +172,7 @@ impl Keys {
         &self,
         hand_over: impl FnOnce(&KeyText) -> std::io::Result<()> + Send,
     ) -> Result<Option<KeyText>, BootstrapError> {
-        if !self.store.organizations().await?.is_empty() {
+        if !self.ring.organizations().is_empty() {
             return Ok(None);
         }
         let organization = Organization {
@@ -184,9 +187,33 @@ impl Keys {
         };
         let (key, text) = self.generate(organization.id, request)?;
         hand_over(&text).map_err(BootstrapError::HandOver)?;
-        self.store.insert_organization(organization, key.clone()).await?;
+        self.store.insert_organization(organization.clone(), key.clone()).await?;
+        self.ring.admit_organization(organization);
         self.ring.admit(key);
         Ok(Some(text))
+    }
+
+    /// Writes down what is only in memory so far.
+    pub(crate) async fn flush(&self) {
+        upkeep::flush(&self.ring, &self.store).await;
+    }
+
+    fn check(
+        &self,
+        organization: OrganizationId,
+        request: &CreateKey,
+    ) -> Result<(), CreateKeyError> {
+        let CreateKey { name, expires_at, .. } = request;
+        if !is_name(name) || name == CURRENT {
+            return Err(CreateKeyError::Name);
+        }
+        if expires_at.is_some_and(|end| end <= self.clock.now()) {
+            return Err(CreateKeyError::Past);
+        }
+        if self.ring.count(organization) >= MAX_KEYS {
+            return Err(CreateKeyError::TooMany { maximum: MAX_KEYS });
+        }
+        Ok(())
     }
 
     fn generate(
@@ -210,35 +237,20 @@ impl Keys {
     }
 }
 
-impl Ring {
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<KeyHash, Known>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn admit(&self, key: ApiKey) {
-        let (hash, known) = Known::entry(key);
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(hash, known);
-    }
-
-    fn expel(&self, organization: OrganizationId, name: &str) -> Option<KeyId> {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let (hash, id) = known
-            .values()
-            .map(|known| &known.key)
-            .find(|key| key.organization == organization && key.name == name)
-            .map(|key| (key.hash, key.id))?;
-        known.remove(&hash);
-        Some(id)
-    }
+/// Whether a text can name a key or an organization.
+pub(crate) fn is_name(text: &str) -> bool {
+    let characters = text.chars().count();
+    (1..=MAX_NAME_CHARACTERS).contains(&characters) && !text.chars().any(char::is_control)
 }
 
 /// What a task answered; one that ended without an answer wrote nothing that counts.
-async fn finished(task: JoinHandle<Result<(), WriteError>>) -> Result<(), WriteError> {
+pub(crate) async fn finished(task: JoinHandle<Result<(), WriteError>>) -> Result<(), WriteError> {
     task.await.unwrap_or(Err(WriteError::Closed))
 }
 
-impl Known {
-    fn entry(key: ApiKey) -> (KeyHash, Self) {
-        (key.hash, Self { permissions: key.permissions.clone().into(), key })
-    }
+/// The token of what is over.
+fn ended() -> CancellationToken {
+    let token = CancellationToken::new();
+    token.cancel();
+    token
 }

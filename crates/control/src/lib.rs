@@ -8,16 +8,21 @@ mod chain;
 mod control;
 mod event;
 mod keys;
+mod organizations;
 mod policy;
 mod principal;
 mod sandboxes;
 mod snapshots;
 mod source;
 
+pub use chain::Chain;
 pub use control::{Control, ControlError, Parts};
 pub use event::Event;
 pub use keys::{
     AuthenticateError, BootstrapError, CreateKey, CreateKeyError, KeyText, Keys, RevokeKeyError,
+};
+pub use organizations::{
+    ActError, CreateOrganizationError, DeleteOrganizationError, FindOrganizationError, Organizations,
 };
 pub use pitlane_driver::Connection;
 pub use pitlane_store::{

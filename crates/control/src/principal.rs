@@ -17,37 +17,25 @@ pub struct Principal {
 
 /// The caller's key lacks a permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the key may not {}", verb(self.missing))]
+#[error("the key lacks the permission {}", missing.as_str())]
 pub struct Forbidden {
     /// What it would need.
     pub missing: Permission,
 }
 
 impl Principal {
+    /// Whether the key may do something.
+    #[must_use]
+    pub fn may(&self, permission: Permission) -> bool {
+        self.permissions.contains(&permission)
+    }
+
     /// Checks that the key may do something.
     ///
     /// # Errors
     ///
     /// [`Forbidden`]: use another key.
     pub fn require(&self, permission: Permission) -> Result<(), Forbidden> {
-        if self.permissions.contains(&permission) {
-            Ok(())
-        } else {
-            Err(Forbidden { missing: permission })
-        }
-    }
-}
-
-const fn verb(permission: Permission) -> &'static str {
-    match permission {
-        Permission::WriteSandboxes => "create or change sandboxes",
-        Permission::DeleteSandboxes => "delete sandboxes",
-        Permission::WriteSnapshots => "create snapshots",
-        Permission::DeleteSnapshots => "delete snapshots",
-        Permission::ReadVolumes => "read volumes",
-        Permission::WriteVolumes => "create volumes",
-        Permission::DeleteVolumes => "delete volumes",
-        Permission::ManageKeys => "manage keys",
-        Permission::ManageOrganizations => "manage organizations",
+        if self.may(permission) { Ok(()) } else { Err(Forbidden { missing: permission }) }
     }
 }

@@ -4,6 +4,7 @@ mod behaviour;
 mod crash;
 mod crowd;
 mod keys;
+mod organizations;
 mod property;
 mod restart;
 

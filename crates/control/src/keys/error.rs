@@ -1,6 +1,6 @@
 //! What can go wrong with keys, by operation.
 
-use pitlane_store::{ReadError, WriteError};
+use pitlane_store::WriteError;
 
 use crate::{Forbidden, NoRandomness};
 
@@ -11,7 +11,7 @@ pub enum AuthenticateError {
     #[error("unknown key")]
     Unknown,
     /// Its time is over: create another.
-    #[error("the key has expired")]
+    #[error("the key works no more")]
     Expired,
 }
 
@@ -28,8 +28,17 @@ pub enum CreateKeyError {
         name: String,
     },
     /// Give a name of 1 to 255 characters.
-    #[error("a key's name has 1 to 255 characters and no control characters")]
+    #[error("a key's name has 1 to 255 characters, no control characters, and is not \"current\"")]
     Name,
+    /// Give a time that is still to come.
+    #[error("a key cannot end in the past")]
+    Past,
+    /// Revoke some keys first.
+    #[error("an organization has {maximum} keys at most")]
+    TooMany {
+        /// How many there may be.
+        maximum: usize,
+    },
     /// No key could be made.
     #[error("cannot make a key")]
     Random(#[from] NoRandomness),
@@ -72,9 +81,6 @@ pub enum BootstrapError {
     /// It could not be handed over; nothing was stored.
     #[error("cannot hand over the first key")]
     HandOver(#[source] std::io::Error),
-    /// What exists could not be read.
-    #[error("cannot read the organizations")]
-    Read(#[from] ReadError),
     /// It was not written; what was handed over does not work.
     #[error("cannot keep the first key")]
     Write(#[from] WriteError),

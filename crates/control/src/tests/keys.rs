@@ -170,3 +170,66 @@ async fn a_key_has_a_name_of_its_own() {
     assert_eq!(keys.list(&server.principal).len(), 2);
     server.shut_down().await;
 }
+
+#[tokio::test]
+async fn when_a_key_was_used_is_kept_without_a_write_per_request() {
+    let machine = Machine::new();
+    let server = machine.start().await;
+    let keys = server.control.keys();
+    let (made, text) = keys.create(&server.principal, key("used", &[])).await.unwrap();
+    assert_eq!(made.last_used_at, None);
+    machine.advance_clock(Duration::from_secs(3));
+    let principal = keys.authenticate(text.expose()).unwrap();
+    let now = machine.advance_clock(Duration::from_secs(4));
+    keys.authenticate(text.expose()).unwrap();
+    assert_eq!(keys.current(&principal).unwrap().last_used_at, Some(now));
+    // Nobody shows it again: what is written at the end is what a later server knows.
+    server.shut_down().await;
+
+    machine.advance_clock(Duration::from_secs(5));
+    let server = machine.start().await;
+    let listed = server.control.keys().list(&server.principal);
+    let used = listed.iter().find(|key| key.name == "used").unwrap();
+    assert_eq!(used.last_used_at, Some(now));
+    server.shut_down().await;
+}
+
+#[tokio::test]
+async fn what_was_opened_with_a_key_ends_with_it() {
+    let machine = Machine::new();
+    let server = machine.start().await;
+    let keys = server.control.keys();
+    let end = machine.advance_clock(Duration::from_secs(1)).after(Duration::from_millis(50));
+    let short = CreateKey { expires_at: Some(end), ..key("short", &[]) };
+    let (_, short) = keys.create(&server.principal, short).await.unwrap();
+    let (_, other) = keys.create(&server.principal, key("other", &[])).await.unwrap();
+    let short = keys.authenticate(short.expose()).unwrap();
+    let other = keys.authenticate(other.expose()).unwrap();
+    let (short_lives, other_lives) = (keys.validity(&short), keys.validity(&other));
+    let mut endings = keys.endings();
+    endings.mark_unchanged();
+
+    keys.revoke(&server.principal, "other").await.unwrap();
+    assert!(other_lives.is_cancelled() && !short_lives.is_cancelled());
+    assert!(endings.has_changed().unwrap());
+    assert!(keys.validity(&other).is_cancelled(), "one that is gone has ended");
+
+    machine.advance_clock(Duration::from_millis(50));
+    tokio::time::timeout(DEADLINE, short_lives.cancelled()).await.unwrap();
+    assert!(!keys.validity(&server.principal).is_cancelled());
+    server.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_key_that_could_never_work_is_not_made() {
+    let machine = Machine::new();
+    let server = machine.start().await;
+    let keys = server.control.keys();
+    let now = machine.advance_clock(Duration::from_secs(1));
+    let past = CreateKey { expires_at: Some(now), ..key("past", &[]) };
+    let refused = keys.create(&server.principal, past).await;
+    assert!(matches!(refused, Err(CreateKeyError::Past)), "{refused:?}");
+    let refused = keys.create(&server.principal, key("current", &[])).await;
+    assert!(matches!(refused, Err(CreateKeyError::Name)), "{refused:?}");
+    server.shut_down().await;
+}
