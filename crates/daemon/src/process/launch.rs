@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 
 use pitlane_sys::sealed_memory_file;
+use rustix::fs::{Mode, OFlags};
 
 use crate::environment::Environment;
 use crate::files::TemporaryFile;
@@ -16,6 +17,9 @@ use crate::toolbox::Toolbox;
 const SHELLS: [&std::ffi::CStr; 6] =
     [c"/usr/bin/zsh", c"/bin/zsh", c"/usr/bin/bash", c"/bin/bash", c"/usr/bin/sh", c"/bin/sh"];
 
+/// The longest command that is given as an argument. The kernel takes no argument of more than 128 KiB.
+const MAX_ARGUMENT: usize = 100 << 10;
+
 /// A program that can be started.
 #[derive(Debug)]
 pub(super) struct Launch {
@@ -25,7 +29,8 @@ pub(super) struct Launch {
     pub(super) arguments: Vec<CString>,
     pub(super) environment: Vec<CString>,
     pub(super) folder: CString,
-    /// Its standard input: a file, so that text of any size needs nobody who writes it, and the end follows the text.
+    /// Its standard input: nothing, or a file, so that text of any size needs nobody who writes it, and the end follows
+    /// the text.
     pub(super) input: OwnedFd,
     /// A file that the program reads, removed with this value.
     pub(super) keeps: Option<TemporaryFile>,
@@ -53,9 +58,20 @@ impl Surroundings {
         Ok(Self { environment, folder })
     }
 
-    /// A shell that reads `command`. There is no limit to its length, as there would be for an argument.
+    /// A shell that runs `command`, which may be of any length.
+    ///
+    /// As an argument, a simple command takes the shell's place instead of being its child, and programs that read
+    /// their input find none rather than the rest of the command. What cannot be an argument is the shell's input.
     pub(super) fn shell(&self, command: &str) -> Result<Launch, Refusal> {
-        self.launch(SHELLS.map(CString::from).into(), Vec::new(), command.as_bytes())
+        let shells = SHELLS.map(CString::from).into();
+        // Some shells would take these for options.
+        let is_argument = command.len() <= MAX_ARGUMENT && !command.starts_with(['-', '+']);
+        match CString::new(command) {
+            Ok(argument) if is_argument => {
+                Ok(self.with_input(shells, vec![c"-c".to_owned(), argument], nothing()?))
+            }
+            _ => self.launch(shells, Vec::new(), command.as_bytes()),
+        }
     }
 
     /// A program that reads `input`.
@@ -67,13 +83,29 @@ impl Surroundings {
     ) -> Result<Launch, Refusal> {
         let input = sealed_memory_file("input", input)
             .map_err(|error| Refusal::internal(format!("cannot keep the input: {error}")))?;
-        Ok(Launch {
+        Ok(self.with_input(candidates, arguments, input))
+    }
+
+    fn with_input(
+        &self,
+        candidates: Vec<CString>,
+        arguments: Vec<CString>,
+        input: OwnedFd,
+    ) -> Launch {
+        Launch {
             candidates,
             arguments,
             environment: self.environment.texts(),
             folder: self.folder.clone(),
             input,
             keeps: None,
-        })
+        }
     }
+}
+
+/// An input without contents. The device is the sandbox's, whose root may have put anything in its place.
+fn nothing() -> Result<OwnedFd, Refusal> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(c"/dev/null", flags, Mode::empty())
+        .map_err(|errno| Refusal::internal(format!("cannot open /dev/null: {errno}")))
 }
