@@ -26,8 +26,22 @@ pub(crate) struct Connection {
 /// A sandbox that was created through a connection.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Sandbox {
-    id: String,
+    pub(crate) id: String,
     state: String,
+}
+
+/// How many sandboxes a server knows of, by what it says.
+#[derive(Debug, Deserialize)]
+struct Count {
+    total: usize,
+}
+
+/// A page of a list.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    items: Vec<serde::de::IgnoredAny>,
+    next_cursor: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,6 +94,42 @@ impl Connection {
 
     pub(crate) async fn delete(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
         self.call(Method::DELETE, &format!("/api/sandbox/{}", sandbox.id), None).await?;
+        Ok(())
+    }
+
+    /// Walks the whole list with pages as large as they get, and gives how many items and pages it had.
+    pub(crate) async fn list(&mut self) -> anyhow::Result<(usize, usize)> {
+        let (mut items, mut pages, mut path) = (0, 0, "/api/sandbox?limit=200".to_owned());
+        loop {
+            let answer = self.call(Method::GET, &path, None).await?;
+            let page: Page = serde_json::from_slice(&answer).context("cannot read a list")?;
+            items += page.items.len();
+            pages += 1;
+            match page.next_cursor {
+                None => return Ok((items, pages)),
+                Some(cursor) => path = format!("/api/sandbox?limit=200&cursor={cursor}"),
+            }
+        }
+    }
+
+    /// How many sandboxes are started.
+    pub(crate) async fn count_started(&mut self) -> anyhow::Result<usize> {
+        let path = "/api/sandbox/paginated?limit=1&states=started";
+        let answer = self.call(Method::GET, path, None).await?;
+        let count: Count = serde_json::from_slice(&answer).context("cannot read a list")?;
+        Ok(count.total)
+    }
+
+    /// Asks whether the server can do its work; fails if it cannot.
+    pub(crate) async fn ready(&mut self) -> anyhow::Result<()> {
+        self.call(Method::GET, "/api/health/ready", None).await?;
+        Ok(())
+    }
+
+    /// Removes a file.
+    pub(crate) async fn remove(&mut self, sandbox: &Sandbox, path: &str) -> anyhow::Result<()> {
+        let path = format!("/toolbox/{}/files?path={path}", sandbox.id);
+        self.call(Method::DELETE, &path, None).await?;
         Ok(())
     }
 

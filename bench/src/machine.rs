@@ -36,6 +36,15 @@ impl Machine {
     }
 }
 
+/// The commit that is measured, with a word if the source was changed since; the report itself does not count.
+pub(crate) fn commit() -> anyhow::Result<String> {
+    let commit = output(&mut command("git", ["rev-parse", "--short=12", "HEAD"]))?;
+    let changed = ["status", "--porcelain", "--", ":/", ":!/bench/RESULTS.md"];
+    let changed = output(&mut command("git", changed))?;
+    let word = if changed.is_empty() { "" } else { ", with changes that are in no commit" };
+    Ok(format!("{}{word}", commit.trim()))
+}
+
 fn read(path: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))
 }

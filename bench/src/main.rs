@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod connection;
+mod crowd;
 mod density;
 mod docker;
 mod interactive;
+mod listing;
 mod machine;
 mod options;
 mod peers;
@@ -16,11 +18,14 @@ mod program;
 mod promises;
 mod quiet;
 mod report;
+mod restart;
 mod results;
 mod rounds;
 mod samples;
+mod section;
 mod server;
 mod spawner;
+mod transfer;
 
 use std::path::{Path, PathBuf};
 
@@ -29,37 +34,49 @@ use anyhow::{Context as _, bail};
 use self::machine::Machine;
 use self::options::Options;
 use self::results::Results;
+use self::section::Section;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args_os().skip(1);
     let command = arguments.next().unwrap_or_default();
     let rest: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
     match (command.to_str(), rest.as_slice()) {
-        (Some("measure"), [results]) => measure(results),
+        (Some("measure"), [results, names @ ..]) => measure(results, &Section::named(names)?),
         (Some("report"), [results, report]) => write_report(results, report),
         (Some("spawner"), []) => spawner::serve(None),
         (Some("spawner"), [root]) => spawner::serve(Some(root)),
-        _ => bail!("usage: pitlane-bench measure RESULTS.json | report RESULTS.json REPORT.md"),
+        _ => bail!(
+            "usage: pitlane-bench measure RESULTS.json [NAME…] | report RESULTS.json REPORT.md"
+        ),
     }
 }
 
-/// Measures everything and writes what was found.
+/// Measures some things and writes what was found.
 #[tokio::main(flavor = "current_thread")]
-async fn measure(path: &Path) -> anyhow::Result<()> {
+async fn measure(path: &Path, sections: &[Section]) -> anyhow::Result<()> {
     let options = Options::from_environment()?;
     let started = std::time::Instant::now();
     let load_before = quiet::wait(options.patience).await?;
-    let rounds = rounds::run(&options).await.context("the rounds failed")?;
-    let density = density::run(&options).await.context("the run with many sandboxes failed")?;
-    let interactive = interactive::run(&options).await.context("the run of the SDK failed")?;
-    let results = Results {
+    let mut results = Results {
+        commit: machine::commit()?,
         machine: Machine::look(&options)?,
-        load: [load_before, quiet::load()?],
-        seconds: started.elapsed().as_secs(),
-        rounds,
-        density,
-        interactive,
+        load: [load_before, load_before],
+        seconds: 0,
+        rounds: Vec::new(),
+        density: Vec::new(),
+        interactive: None,
+        listing: None,
+        transfer: None,
+        crowd: None,
+        restart: None,
     };
+    for section in sections {
+        let name = section.name();
+        let measured = section.measure(&options, &mut results).await;
+        measured.with_context(|| format!("cannot measure {name}"))?;
+    }
+    results.load = [load_before, quiet::load()?];
+    results.seconds = started.elapsed().as_secs();
     let text = serde_json::to_string_pretty(&results)?;
     std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -25,6 +25,14 @@ pub(crate) struct Options {
     pub(crate) populations: Vec<usize>,
     /// How many sandboxes the SDK makes in each mode.
     pub(crate) interactive: usize,
+    /// How many sandboxes a list has.
+    pub(crate) listed: usize,
+    /// How large the file is that goes up and down, in MiB.
+    pub(crate) transfer_mib: usize,
+    /// How many sandboxes are made by many clients at once.
+    pub(crate) crowd: usize,
+    /// How many sandboxes run while the server is started again.
+    pub(crate) restart: usize,
     /// How long to wait for a quiet machine.
     pub(crate) patience: Duration,
 }
@@ -41,6 +49,10 @@ impl Options {
             rounds: number("BENCH_ROUNDS", 60)?,
             populations: populations("BENCH_POPULATIONS", &[0, 100, 500])?,
             interactive: number("BENCH_INTERACTIVE", 100)?,
+            listed: number("BENCH_LISTED", 1000)?,
+            transfer_mib: number("BENCH_TRANSFER_MIB", 1024)?,
+            crowd: number("BENCH_CROWD", 200)?,
+            restart: number("BENCH_RESTART", 500)?,
             patience: Duration::from_secs(number("BENCH_PATIENCE", 60)?.try_into()?),
         })
     }

@@ -1,6 +1,6 @@
 //! The promised numbers, and whether one run reaches them.
 
-use crate::results::{Measure, Results, Run};
+use crate::results::{Crowd, Listing, Measure, Restart, Results, Run, Transfer};
 use crate::samples::{Milliseconds, Samples};
 
 /// One promise beside what was found.
@@ -26,8 +26,14 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
         whole(results),
         exec(results),
         interactive(results),
-        burst(&results.interactive.real.burst, results.interactive.real.burst.total.len()),
+        burst(results.interactive.as_ref().map(|interactive| &interactive.real.burst)),
         density(results),
+        listing(results.listing.as_ref()),
+        upload(results.transfer.as_ref()),
+        download(results.transfer.as_ref()),
+        memory(results.transfer.as_ref()),
+        crowd(results.crowd.as_ref()),
+        restart(results.restart.as_ref()),
     ]
 }
 
@@ -60,11 +66,11 @@ fn exec(results: &Results) -> Verdict {
 }
 
 fn interactive(results: &Results) -> Verdict {
-    let found = &results.interactive;
-    let bare =
-        middle(&found.bare_probe).zip(middle(&found.bare_node)).map(|(probe, node)| probe + node);
-    let calls = middle(&found.fake.sequential.total);
-    let medians = middle(&found.real.sequential.total).zip(bare.zip(calls));
+    let medians = results.interactive.as_ref().and_then(|found| {
+        let bare = middle(&found.bare_probe)? + middle(&found.bare_node)?;
+        let calls = middle(&found.fake.sequential.total)?;
+        Some((middle(&found.real.sequential.total)?, (bare, calls)))
+    });
     let promise = "time to interactive, one after another, ≤ 10 ms over bare commands and the same calls without sandboxes";
     judge(promise, medians, |real, (bare, calls)| {
         let over = real - bare - calls;
@@ -74,14 +80,11 @@ fn interactive(results: &Results) -> Verdict {
     })
 }
 
-fn burst(burst: &Run, succeeded: usize) -> Verdict {
-    let failed = burst.failures.len();
-    Verdict {
-        promise: "a burst of 100 sandboxes without a failure",
-        found: format!("{succeeded} succeeded, {failed} failed"),
-        // A smaller burst shows nothing.
-        is_reached: (succeeded + failed >= 100).then_some(failed == 0),
-    }
+fn burst(burst: Option<&Run>) -> Verdict {
+    let counts = burst.map(|burst| (burst.total.len(), burst.failures.len()));
+    judge_at("a burst of 100 sandboxes without a failure", 100, counts, |(succeeded, failed)| {
+        (succeeded + failed, format!("{succeeded} succeeded, {failed} failed"), failed == 0)
+    })
 }
 
 fn density(results: &Results) -> Verdict {
@@ -97,6 +100,70 @@ fn density(results: &Results) -> Verdict {
             (format!("{many:.2} ms / {none:.2} ms = {ratio:.2}"), ratio <= 1.3)
         },
     )
+}
+
+fn listing(listing: Option<&Listing>) -> Verdict {
+    let found = listing.and_then(|listing| Some((listing, middle(&listing.whole)?)));
+    judge_at("a list of 1,000 sandboxes ≤ 10 ms", 1000, found, |(listing, whole)| {
+        let pages = listing.pages;
+        (listing.sandboxes, format!("{whole:.2} ms in {pages} pages"), whole <= 10.0)
+    })
+}
+
+fn upload(transfer: Option<&Transfer>) -> Verdict {
+    let times = |transfer: &Transfer| {
+        Some((transfer.mib, middle(&transfer.bare_upload)?, middle(&transfer.upload)?))
+    };
+    speed("upload of 1 GiB ≥ 60 % of a bare local socket", transfer.and_then(times))
+}
+
+fn download(transfer: Option<&Transfer>) -> Verdict {
+    let times = |transfer: &Transfer| {
+        Some((transfer.mib, middle(&transfer.bare_download)?, middle(&transfer.download)?))
+    };
+    speed("download of 1 GiB ≥ 60 % of a bare local socket", transfer.and_then(times))
+}
+
+fn speed(promise: &'static str, times: Option<(usize, f64, f64)>) -> Verdict {
+    judge_at(promise, 1024, times, |(mib, bare, ours)| {
+        let share = bare / ours * 100.0;
+        (mib, format!("{bare:.0} ms bare / {ours:.0} ms = {share:.0} %"), share >= 60.0)
+    })
+}
+
+/// The peak is of the whole process, whose own use goes up and down by some MiB whatever it does.
+fn memory(transfer: Option<&Transfer>) -> Verdict {
+    judge_at("1 GiB both ways grows the server by ≤ 16 MiB", 1024, transfer, |transfer| {
+        let (before, after) = (transfer.memory_before.now_kib, transfer.memory_after.peak_kib);
+        let text = format!("{} MiB before, at most {} MiB", before >> 10, after >> 10);
+        (transfer.mib, text, after.saturating_sub(before) <= 16 << 10)
+    })
+}
+
+fn crowd(crowd: Option<&Crowd>) -> Verdict {
+    let times = |crowd: &Crowd| {
+        let Crowd { create, failures, .. } = crowd;
+        let Milliseconds(p99) = create.p99()?;
+        Some((create.len(), failures.len(), middle(create)?, p99))
+    };
+    judge_at(
+        "200 creates by 16 clients at once: no failure, p99 ≤ 10 × median",
+        200,
+        crowd.and_then(times),
+        |(succeeded, failed, median, p99)| {
+            let ratio = p99 / median;
+            let text = format!("{failed} failed, {p99:.1} ms / {median:.1} ms = {ratio:.1}");
+            (succeeded + failed, text, failed == 0 && ratio <= 10.0)
+        },
+    )
+}
+
+fn restart(restart: Option<&Restart>) -> Verdict {
+    let found = restart.and_then(|restart| Some((restart.sandboxes, middle(&restart.ready)?)));
+    let promise = "killed and started again with 500 sandboxes running: ready in ≤ 2 s";
+    judge_at(promise, 500, found, |(sandboxes, ready)| {
+        (sandboxes, format!("{ready:.0} ms"), ready <= 2000.0)
+    })
 }
 
 fn median(results: &Results, measure: Measure) -> Option<f64> {
@@ -117,4 +184,18 @@ fn judge<T>(
     };
     let (found, is_reached) = judge(first, second);
     Verdict { promise, found, is_reached: Some(is_reached) }
+}
+
+/// The same for a promise about so many things: `judge` gives how many there were, and fewer show nothing.
+fn judge_at<T>(
+    promise: &'static str,
+    promised: usize,
+    found: Option<T>,
+    judge: impl FnOnce(T) -> (usize, String, bool),
+) -> Verdict {
+    let Some(found) = found else {
+        return Verdict { promise, found: "not measured".to_owned(), is_reached: None };
+    };
+    let (count, found, is_reached) = judge(found);
+    Verdict { promise, found, is_reached: (count >= promised).then_some(is_reached) }
 }

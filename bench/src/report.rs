@@ -23,8 +23,13 @@ pub(crate) fn text(results: &Results) -> String {
         ("Side by side", tables::rounds(results)),
         ("Creation while sandboxes live", tables::density(results)),
         ("Time to interactive", tables::interactive(results)),
+        ("Many at once, large files, restarts", tables::core(results)),
     ];
     for (title, content) in sections {
+        if content.is_empty() {
+            // Only other things were measured.
+            continue;
+        }
         // Writing into a string cannot fail.
         let _ = write!(text, "\n## {title}\n\n{content}");
     }

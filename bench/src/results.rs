@@ -4,18 +4,71 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
 use crate::samples::Samples;
+use crate::server::Memory;
 
 /// Everything that one run found.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
+    /// The source's commit, and whether the source was changed since.
+    pub(crate) commit: String,
     pub(crate) machine: Machine,
     /// The machine's load before and after, processes on average over a minute.
     pub(crate) load: [f64; 2],
     /// How long the run took.
     pub(crate) seconds: u64,
+    /// Empty, as everything that follows, when only other things were measured.
     pub(crate) rounds: Vec<Row>,
     pub(crate) density: Vec<Population>,
-    pub(crate) interactive: Interactive,
+    pub(crate) interactive: Option<Interactive>,
+    pub(crate) listing: Option<Listing>,
+    pub(crate) transfer: Option<Transfer>,
+    pub(crate) crowd: Option<Crowd>,
+    pub(crate) restart: Option<Restart>,
+}
+
+/// The list of many sandboxes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Listing {
+    pub(crate) sandboxes: usize,
+    /// In how many pages it comes.
+    pub(crate) pages: usize,
+    /// All pages, one after the other.
+    pub(crate) whole: Samples,
+}
+
+/// One file, up and down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Transfer {
+    pub(crate) mib: usize,
+    pub(crate) upload: Samples,
+    pub(crate) download: Samples,
+    /// From memory over a local socket into a file.
+    pub(crate) bare_upload: Samples,
+    /// From that file over a local socket to nowhere.
+    pub(crate) bare_download: Samples,
+    /// The server's, before the first transfer.
+    pub(crate) memory_before: Memory,
+    /// The server's, after the last one, with the peak since the first.
+    pub(crate) memory_after: Memory,
+}
+
+/// Creation by many clients at once.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Crowd {
+    pub(crate) clients: usize,
+    pub(crate) create: Samples,
+    /// What each that failed said.
+    pub(crate) failures: Vec<String>,
+    /// From the first call to the last answer.
+    pub(crate) seconds: f64,
+}
+
+/// Starting a server again whose sandboxes have gone on without it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Restart {
+    pub(crate) sandboxes: usize,
+    /// From the start of the process to its first word that it is ready.
+    pub(crate) ready: Samples,
 }
 
 /// One thing that was measured in rounds, or why it was not.

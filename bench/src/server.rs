@@ -1,11 +1,11 @@
 //! A Pitlane server of the run's own.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use anyhow::{Context as _, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::options::Options;
@@ -15,10 +15,10 @@ use crate::program::command;
 #[derive(Debug)]
 pub(crate) struct Server {
     process: Child,
+    flags: Vec<String>,
     url: String,
     key: String,
-    log: PathBuf,
-    _state: TempDir,
+    folder: TempDir,
 }
 
 #[derive(Debug, Deserialize)]
@@ -35,25 +35,50 @@ impl Server {
     /// It ended instead; the error holds the end of its log.
     pub(crate) fn start(options: &Options, flags: &[&str]) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&options.scratch).context("cannot make the scratch folder")?;
-        let state = tempfile::Builder::new().prefix("server-").tempdir_in(&options.scratch)?;
-        let log = state.path().join("log");
-        let mut command =
-            command(&options.pitlane, ["serve", "--listen", "127.0.0.1:0", "--json", "--state"]);
-        command.arg(state.path().join("state")).arg("--image-cache").arg(&options.image_cache);
-        command.args(flags).stdout(Stdio::piped()).stderr(std::fs::File::create(&log)?);
-        let mut process = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", options.pitlane.display()))?;
-        let mut line = String::new();
-        let stdout = process.stdout.take().context("a server without output")?;
-        BufReader::new(stdout).read_line(&mut line)?;
-        let Ok(ready) = serde_json::from_str::<Ready>(&line) else {
-            let status = process.wait()?;
-            bail!("the server did not get ready ({status}):\n{}", std::fs::read_to_string(log)?);
-        };
+        let folder = tempfile::Builder::new().prefix("server-").tempdir_in(&options.scratch)?;
+        let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let (process, ready) = launch(options, &flags, folder.path())?;
         let key = std::fs::read_to_string(&ready.key_file).context("cannot read the key")?;
         let key = key.trim().to_owned();
-        Ok(Self { process, url: ready.url, key, log, _state: state })
+        Ok(Self { process, flags, url: ready.url, key, folder })
+    }
+
+    /// Ends the server as a crash does, and leaves its sandboxes running.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill().context("cannot kill the server")?;
+        self.process.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again after [`Server::kill`], on the same state and another port.
+    ///
+    /// # Errors
+    ///
+    /// It ended instead; the error holds the end of its log.
+    pub(crate) fn start_again(&mut self, options: &Options) -> anyhow::Result<()> {
+        let (process, ready) = launch(options, &self.flags, self.folder.path())?;
+        (self.process, self.url) = (process, ready.url);
+        Ok(())
+    }
+
+    /// The server's own memory now, and the most it was since [`Server::forget_peak`], in KiB.
+    pub(crate) fn memory_kib(&self) -> anyhow::Result<Memory> {
+        let status = std::fs::read_to_string(self.proc("status")).context("no such process")?;
+        let value = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let number = line.context("no memory in /proc")?.trim().trim_end_matches(" kB");
+            number.parse::<u64>().context("no number of KiB in /proc")
+        };
+        Ok(Memory { now_kib: value("VmRSS:")?, peak_kib: value("VmHWM:")? })
+    }
+
+    /// Begins a new peak.
+    pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
+        std::fs::write(self.proc("clear_refs"), "5").context("cannot reset the peak of memory")
+    }
+
+    fn proc(&self, file: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{file}", self.process.id()))
     }
 
     /// The API's address.
@@ -80,11 +105,36 @@ impl Server {
         rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
         let status = self.process.wait()?;
         if !status.success() {
-            let log = std::fs::read_to_string(&self.log)?;
+            let log = std::fs::read_to_string(self.folder.path().join("log"))?;
             bail!("the server ended with {status}:\n{log}");
         }
         Ok(())
     }
+}
+
+/// A process' memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    pub(crate) now_kib: u64,
+    pub(crate) peak_kib: u64,
+}
+
+fn launch(options: &Options, flags: &[String], folder: &Path) -> anyhow::Result<(Child, Ready)> {
+    let log = folder.join("log");
+    let mut command =
+        command(&options.pitlane, ["serve", "--listen", "127.0.0.1:0", "--json", "--state"]);
+    command.arg(folder.join("state")).arg("--image-cache").arg(&options.image_cache);
+    command.args(flags).stdout(Stdio::piped()).stderr(std::fs::File::create(&log)?);
+    let mut process =
+        command.spawn().with_context(|| format!("cannot start {}", options.pitlane.display()))?;
+    let mut line = String::new();
+    let stdout = process.stdout.take().context("a server without output")?;
+    BufReader::new(stdout).read_line(&mut line)?;
+    let Ok(ready) = serde_json::from_str(&line) else {
+        let status = process.wait()?;
+        bail!("the server did not get ready ({status}):\n{}", std::fs::read_to_string(log)?);
+    };
+    Ok((process, ready))
 }
 
 impl Drop for Server {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{Found, Measure, Results, Run};
+use crate::results::{Crowd, Found, Listing, Measure, Restart, Results, Run, Transfer};
 use crate::samples::{Milliseconds, Samples};
 
 /// The machine, the programs and how busy they were.
@@ -10,8 +10,9 @@ pub(super) fn machine(results: &Results) -> String {
     let machine = &results.machine;
     let [before, after] = results.load;
     let mut text = format!(
-        "{} processors ({}), {} MiB memory, Linux {}, {}. Load (processes over a minute) {before:.2} before the run \
+        "Commit {}. {} processors ({}), {} MiB memory, Linux {}, {}. Load (processes over a minute) {before:.2} before the run \
          and {after:.2} after it; it took {} s.\n\n",
+        results.commit,
         machine.processors,
         machine.processor,
         machine.memory_mib,
@@ -27,6 +28,9 @@ pub(super) fn machine(results: &Results) -> String {
 
 /// Everything that ran in rounds, with its ratio to two of the peers.
 pub(super) fn rounds(results: &Results) -> String {
+    if results.rounds.is_empty() {
+        return String::new();
+    }
     let mut text = String::from(
         "| | median | p99 | min | runs | × crun | × docker | how |\n|---|---|---|---|---|---|---|---|\n",
     );
@@ -54,6 +58,9 @@ pub(super) fn rounds(results: &Results) -> String {
 
 /// Creation at each population.
 pub(super) fn density(results: &Results) -> String {
+    if results.density.is_empty() {
+        return String::new();
+    }
     let mut text = String::from(
         "| sandboxes alive | create, median | p99 | min | runs | × first row |\n|---|---|---|---|---|---|\n",
     );
@@ -69,7 +76,7 @@ pub(super) fn density(results: &Results) -> String {
 
 /// Time to interactive, beside its parts.
 pub(super) fn interactive(results: &Results) -> String {
-    let found = &results.interactive;
+    let Some(found) = &results.interactive else { return String::new() };
     let mut text = String::from(
         "The official TypeScript SDK from one Node process: create, a probe that tells sandboxes apart, `node -v`. \
          Staggered starts one every 200 ms, the burst all at once. \"Calls alone\" are the same calls to the same \
@@ -104,6 +111,67 @@ pub(super) fn interactive(results: &Results) -> String {
         let _ = writeln!(text, "\nA failure said: {}", one_line(failure));
     }
     text
+}
+
+/// Lists, transfers, crowds and restarts.
+pub(super) fn core(results: &Results) -> String {
+    let mut rows: Vec<(String, &Samples, String)> = Vec::new();
+    if let Some(Listing { sandboxes, pages, whole }) = &results.listing {
+        let how = format!(
+            "`GET /sandbox` in {pages} pages on a kept connection; the sandboxes run nothing, their rows are the same"
+        );
+        rows.push((format!("list of {sandboxes} sandboxes"), whole, how));
+    }
+    if let Some(transfer) = &results.transfer {
+        rows.extend(transfers(transfer));
+    }
+    if let Some(Crowd { clients, create, failures, seconds }) = &results.crowd {
+        let how = format!("{} failed; {seconds:.2} s in all", failures.len());
+        rows.push((format!("create, by {clients} clients at once"), create, how));
+    }
+    if let Some(Restart { sandboxes, ready }) = &results.restart {
+        let how = "after SIGKILL, from the start of the process until `GET /health/ready` is answered; every sandbox is there";
+        rows.push((format!("start with {sandboxes} sandboxes running"), ready, how.to_owned()));
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut text =
+        String::from("| | median | p99 | min | runs | how |\n|---|---|---|---|---|---|\n");
+    for (name, samples, how) in rows {
+        let ([median, p99, min], runs) = (times(samples), samples.len());
+        let _ = writeln!(text, "| {name} | {median} | {p99} | {min} | {runs} | {how} |");
+    }
+    if let Some(Transfer { memory_before, memory_after, .. }) = &results.transfer {
+        let _ = writeln!(
+            text,
+            "\nThe server's memory: {} KiB before the transfers, at most {} KiB during them, {} KiB after them.",
+            memory_before.now_kib, memory_after.peak_kib, memory_after.now_kib,
+        );
+    }
+    for failure in failures(results.crowd.iter().flat_map(|crowd| &crowd.failures)) {
+        let _ = writeln!(text, "\nA failure said: {}", one_line(failure));
+    }
+    text
+}
+
+fn transfers(transfer: &Transfer) -> [(String, &Samples, String); 4] {
+    let mib = transfer.mib;
+    [
+        (
+            "bare upload",
+            &transfer.bare_upload,
+            "from memory over a local socket into a file, 256 KiB at a time",
+        ),
+        ("upload", &transfer.upload, "the same bytes as a form to `files/upload-v2` of a sandbox"),
+        (
+            "bare download",
+            &transfer.bare_download,
+            "from that file over a local socket to nowhere, 256 KiB at a time",
+        ),
+        ("download", &transfer.download, "the same bytes from `files/download`"),
+    ]
+    .map(|(name, samples, how)| (format!("{name} of {mib} MiB"), samples, how.to_owned()))
 }
 
 fn mode(name: &str, run: &Run) -> String {

@@ -2,8 +2,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::machine::Machine;
-use crate::results::{Found, Interactive, Measure, Modes, Population, Row, Run};
+use crate::results::{
+    Crowd, Found, Interactive, Listing, Measure, Modes, Population, Restart, Row, Run, Transfer,
+};
 use crate::samples::Samples;
+use crate::server::Memory;
 
 fn samples(milliseconds: &[u64]) -> Samples {
     milliseconds.iter().map(|&time| Duration::from_millis(time)).collect()
@@ -31,6 +34,7 @@ fn modes(milliseconds: u64, failures: &[&str]) -> Modes {
 fn results(create: u64, crowded: u64, failures: &[&str], docker: Found) -> Results {
     let row = |measure, time| Row { measure, found: Found::Samples(samples(&[time])) };
     Results {
+        commit: "0123456789ab".to_owned(),
         machine: Machine {
             processors: 2,
             processor: "made up".to_owned(),
@@ -54,12 +58,29 @@ fn results(create: u64, crowded: u64, failures: &[&str], docker: Found) -> Resul
             Population { live: 0, create: samples(&[10]) },
             Population { live: 500, create: samples(&[crowded]) },
         ],
-        interactive: Interactive {
+        interactive: Some(Interactive {
             bare_probe: samples(&[20]),
             bare_node: samples(&[60]),
             fake: modes(10, &[]),
             real: modes(100, failures),
-        },
+        }),
+        listing: Some(Listing { sandboxes: 1000, pages: 5, whole: samples(&[10]) }),
+        transfer: Some(Transfer {
+            mib: 1024,
+            upload: samples(&[1000]),
+            download: samples(&[500]),
+            bare_upload: samples(&[600]),
+            bare_download: samples(&[299]),
+            memory_before: Memory { now_kib: 30 << 10, peak_kib: 30 << 10 },
+            memory_after: Memory { now_kib: 31 << 10, peak_kib: 46 << 10 },
+        }),
+        crowd: Some(Crowd {
+            clients: 16,
+            create: samples(&vec![10; 200 - failures.len()]),
+            failures: failures.iter().map(|&failure| failure.to_owned()).collect(),
+            seconds: 0.5,
+        }),
+        restart: Some(Restart { sandboxes: 500, ready: samples(&[2000]) }),
     }
 }
 
@@ -85,6 +106,21 @@ fn a_promise_that_is_missed_by_a_little_is_not_reached() {
             ("100.0 ms - 80.0 ms bare - 10.0 ms calls = 10.0 ms over".to_owned(), Some(true)),
             ("99 succeeded, 1 failed".to_owned(), Some(false)),
             ("14.00 ms / 10.00 ms = 1.40".to_owned(), Some(false)),
+            ("10.00 ms in 5 pages".to_owned(), Some(true)),
+            ("600 ms bare / 1000 ms = 60 %".to_owned(), Some(true)),
+            ("299 ms bare / 500 ms = 60 %".to_owned(), Some(false)),
+            ("30 MiB before, at most 46 MiB".to_owned(), Some(true)),
+            ("1 failed, 10.0 ms / 10.0 ms = 1.0".to_owned(), Some(false)),
+            ("2000 ms".to_owned(), Some(true)),
         ]
     );
+}
+
+#[test]
+fn what_was_not_measured_has_no_table_and_shows_nothing() {
+    let mut results = results(5, 13, &[], Found::Samples(samples(&[300])));
+    (results.rounds, results.density, results.interactive) = (Vec::new(), Vec::new(), None);
+    (results.listing, results.transfer, results.restart) = (None, None, None);
+    results.crowd.as_mut().unwrap().create = samples(&[10; 50]);
+    insta::assert_snapshot!(text(&results));
 }

@@ -1,0 +1,104 @@
+//! The things that are measured, each by itself.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+use crate::options::Options;
+use crate::results::Results;
+use crate::{crowd, density, interactive, listing, restart, rounds, transfer};
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Section {
+    Rounds,
+    Density,
+    Interactive,
+    Listing,
+    Transfer,
+    Crowd,
+    Restart,
+}
+
+impl Section {
+    /// All of them, in their order.
+    const ALL: [Self; 7] = [
+        Self::Rounds,
+        Self::Density,
+        Self::Interactive,
+        Self::Listing,
+        Self::Transfer,
+        Self::Crowd,
+        Self::Restart,
+    ];
+
+    /// What a command line calls it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Rounds => "rounds",
+            Self::Density => "density",
+            Self::Interactive => "interactive",
+            Self::Listing => "listing",
+            Self::Transfer => "transfer",
+            Self::Crowd => "crowd",
+            Self::Restart => "restart",
+        }
+    }
+
+    /// Those of these names, or all if there is none.
+    ///
+    /// # Errors
+    ///
+    /// A name that is none; the error says those that are.
+    pub(crate) fn named(names: &[PathBuf]) -> anyhow::Result<Vec<Self>> {
+        if names.is_empty() {
+            return Ok(Self::ALL.to_vec());
+        }
+        let find = |name: &PathBuf| {
+            let known = Self::ALL.into_iter().find(|section| name.as_os_str() == section.name());
+            known.with_context(|| {
+                let all = Self::ALL.map(Self::name).join(", ");
+                format!("{} is not one of {all}", name.display())
+            })
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// Measures it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be measured at all: a server does not start, a request fails that must not.
+    pub(crate) async fn measure(
+        self,
+        options: &Options,
+        results: &mut Results,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Rounds => results.rounds = Box::pin(rounds::run(options)).await?,
+            Self::Density => results.density = Box::pin(density::run(options)).await?,
+            Self::Interactive => {
+                results.interactive = Some(Box::pin(interactive::run(options)).await?);
+            }
+            Self::Listing => results.listing = Some(Box::pin(listing::run(options)).await?),
+            Self::Transfer => results.transfer = Some(Box::pin(transfer::run(options)).await?),
+            Self::Crowd => results.crowd = Some(Box::pin(crowd::run(options)).await?),
+            Self::Restart => results.restart = Some(Box::pin(restart::run(options)).await?),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_all_of_them_and_an_unknown_one_is_told() {
+        assert_eq!(Section::named(&[]).unwrap(), Section::ALL);
+        let some = Section::named(&["crowd".into(), "rounds".into()]).unwrap();
+        assert_eq!(some, [Section::Crowd, Section::Rounds]);
+        let error = Section::named(&["speed".into()]).unwrap_err().to_string();
+        assert!(error.starts_with("speed is not one of rounds, "), "{error}");
+    }
+}

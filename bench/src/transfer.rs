@@ -1,0 +1,100 @@
+//! One large file, up and down, beside the same bytes over a bare local socket.
+//!
+//! All that this side does is blocking reads and writes of the same size, over Pitlane as over the bare socket.
+
+mod bare;
+mod http;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::connection::{Connection, Sandbox};
+use crate::options::Options;
+use crate::quiet;
+use crate::results::Transfer;
+use crate::samples::Samples;
+use crate::server::Server;
+
+use self::http::Door;
+
+/// How often each is measured.
+const TIMES: usize = 5;
+
+/// How much is read or written at once, by everyone on this side.
+const PIECE: usize = 256 << 10;
+
+/// The file in the sandbox.
+const NAME: &str = "large";
+
+/// Measures it.
+pub(crate) async fn run(options: &Options) -> anyhow::Result<Transfer> {
+    let server = Server::start(options, &[])?;
+    let mut connection = Connection::open(&server).await?;
+    let sandbox = connection.create().await?;
+    let measured = measure(options, &server, &mut connection, &sandbox).await;
+    connection.delete(&sandbox).await?;
+    let transfer = measured?;
+    drop(connection);
+    server.stop()?;
+    Ok(transfer)
+}
+
+async fn measure(
+    options: &Options,
+    server: &Server,
+    connection: &mut Connection,
+    sandbox: &Sandbox,
+) -> anyhow::Result<Transfer> {
+    let door = Door::of(server, sandbox);
+    let path = options.scratch.join("transfer");
+    let bytes = options.transfer_mib << 20;
+    // What the first request of a kind takes is taken.
+    once(&door, path.clone(), 1 << 20).await?;
+    connection.remove(sandbox, NAME).await?;
+    server.forget_peak()?;
+    let memory_before = server.memory_kib()?;
+    let mut found = [(); 4].map(|()| Samples::default());
+    for _ in 0..TIMES {
+        quiet::settle().await;
+        let times = once(&door, path.clone(), bytes).await?;
+        found.iter_mut().zip(times).for_each(|(samples, time)| samples.push(time));
+        connection.remove(sandbox, NAME).await?;
+    }
+    let [bare_upload, bare_download, upload, download] = found;
+    let memory_after = server.memory_kib()?;
+    Ok(Transfer {
+        mib: options.transfer_mib,
+        upload,
+        download,
+        bare_upload,
+        bare_download,
+        memory_before,
+        memory_after,
+    })
+}
+
+/// The bare socket first, then Pitlane, each up and down.
+async fn once(door: &Door, path: PathBuf, bytes: usize) -> anyhow::Result<[Duration; 4]> {
+    let door = door.clone();
+    let work = move || {
+        let bare = [bare::upload(&path, bytes)?, bare::download(&path)?];
+        std::fs::remove_file(&path).context("cannot remove the bare copy")?;
+        let [up, down] = bare;
+        Ok([up, down, door.upload(NAME, bytes)?, door.download(NAME, bytes)?])
+    };
+    tokio::task::spawn_blocking(work).await?
+}
+
+/// Bytes that cannot be guessed or compressed, nor contain a boundary by chance: what a file that was packed looks
+/// like.
+fn piece() -> Vec<u8> {
+    // A linear congruential generator's upper bits: any noise does.
+    let mut state = 1u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state.to_be_bytes()[0]
+    };
+    (0..PIECE).map(|_| next()).collect()
+}
