@@ -55,7 +55,10 @@ impl Origin {
         if let Some(url) = public_url {
             return Some(Self(url.as_str().to_owned()));
         }
-        let host = headers.get(HOST)?.to_str().ok()?;
+        let mut hosts = headers.get_all(HOST).iter();
+        // Of two, one program would believe the first and the next program the second.
+        let (host, None) = (hosts.next()?, hosts.next()) else { return None };
+        let host = host.to_str().ok()?;
         is_plain(host).then(|| Self(format!("http://{host}")))
     }
 
@@ -120,5 +123,17 @@ mod tests {
             assert_eq!(toolbox.as_deref(), wanted, "{host}");
         }
         assert_eq!(Origin::of(None, &HeaderMap::new()), None);
+        let host = |name: &'static str| (HOST, http::HeaderValue::from_static(name));
+        let twice: HeaderMap = [host("a.example"), host("b.example")].into_iter().collect();
+        assert_eq!(twice.get_all(HOST).iter().count(), 2);
+        assert_eq!(Origin::of(None, &twice), None);
+    }
+
+    #[test]
+    fn where_the_operator_gave_an_address_no_host_header_is_repeated() {
+        let url = PublicUrl::new("https://pit.example").unwrap();
+        let headers = HeaderMap::from_iter([(HOST, "evil.example".parse().unwrap())]);
+        let origin = Origin::of(Some(&url), &headers);
+        assert_eq!(origin, Some(Origin("https://pit.example".to_owned())));
     }
 }

@@ -8,6 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
+use http_body::Body as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -27,25 +28,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
-        let read = tokio::time::timeout(BODY_DEADLINE, Bytes::from_request(request, state)).await;
-        let bytes = match read {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(BytesRejection::FailedToBufferBody(rejection)))
-                if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE =>
-            {
-                return Err(Refusal::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    format!("the body is larger than {MAX_BODY_BYTES} bytes"),
-                ));
-            }
-            Ok(Err(_)) => return Err(Refusal::bad_request("the body could not be read")),
-            Err(_) => {
-                return Err(Refusal::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "the body did not arrive in time",
-                ));
-            }
-        };
+        let bytes = read(request, state, BODY_DEADLINE).await?;
         // A list would be taken for an object's fields in their order of declaration.
         if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return Err(Refusal::bad_request("the body must be a JSON object"));
@@ -54,6 +37,34 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             .map(Self)
             .map_err(|error| Refusal::bad_request(format!("the body is not valid: {error}")))
     }
+}
+
+/// Reads a body that is small enough and comes soon enough.
+async fn read<S: Send + Sync>(
+    request: Request,
+    state: &S,
+    deadline: Duration,
+) -> Result<Bytes, Refusal> {
+    // Whoever announces too much is told so before it sends anything.
+    let announced = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > MAX_BODY_BYTES {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(deadline, Bytes::from_request(request, state)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(BytesRejection::FailedToBufferBody(rejection)))
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE =>
+        {
+            Err(too_large())
+        }
+        Ok(Err(_)) => Err(Refusal::bad_request("the body could not be read")),
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
+    }
+}
+
+fn too_large() -> Refusal {
+    let message = format!("the body is larger than {MAX_BODY_BYTES} bytes");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {
@@ -88,5 +99,21 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T
                 rejection.body_text()
             ))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let endless =
+            Body::from_stream(futures_util::stream::pending::<Result<Bytes, axum::Error>>());
+        let read = read(Request::new(endless), &(), Duration::from_millis(1)).await;
+        let status = read.map_err(|refusal| refusal.into_response().status());
+        assert_eq!(status, Err(StatusCode::REQUEST_TIMEOUT));
     }
 }

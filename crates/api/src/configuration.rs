@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State as FromState;
-use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
 use pitlane_wire::control as wire;
 
 use crate::address::Origin;
@@ -33,30 +31,4 @@ pub(crate) async fn read(
         maintanance_mode: false,
         environment: "self-hosted".to_owned(),
     })
-}
-
-/// `GET /health`: the process answers.
-pub(crate) async fn live() -> Json<wire::Health> {
-    Json(wire::Health { status: "ok".to_owned() })
-}
-
-/// `GET /health/ready`: the database answers; 503 with what does not.
-pub(crate) async fn ready(FromState(state): FromState<State>) -> Response {
-    let (part, status) = match state.control().check().await {
-        Ok(()) => (wire::HealthDetail { status: "up".to_owned(), message: None }, StatusCode::OK),
-        Err(error) => {
-            tracing::warn!(%error, "the database does not answer");
-            let message = Some("does not answer".to_owned());
-            let part = wire::HealthDetail { status: "down".to_owned(), message };
-            (part, StatusCode::SERVICE_UNAVAILABLE)
-        }
-    };
-    let parts = BTreeMap::from([("database".to_owned(), part)]);
-    let (info, error, word) = if status == StatusCode::OK {
-        (parts.clone(), BTreeMap::new(), "ok")
-    } else {
-        (BTreeMap::new(), parts.clone(), "error")
-    };
-    let body = wire::Readiness { status: word.to_owned(), info, error, details: parts };
-    (status, Json(body)).into_response()
 }

@@ -20,7 +20,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::address::Origin;
+use crate::authentication::EVENTS;
 use crate::convert;
+use crate::metrics;
 use crate::state::State;
 
 /// Where the channel lives. Clients put it behind the path of their API address.
@@ -69,6 +71,11 @@ impl Events {
             .ws_max_frame_size(usize::try_from(MAX_PACKET_BYTES).unwrap_or(usize::MAX))
             .build_layer();
         let state = state.clone();
+        let joining = state.clone();
+        let join = move |socket: SocketRef| {
+            let state = joining.clone();
+            async move { join(&state, socket) }
+        };
         let authenticate = move |socket: SocketRef, TryData(shown): TryData<Credentials>| {
             let state = state.clone();
             async move { authenticate(&state, &socket, shown.ok()) }
@@ -84,34 +91,46 @@ impl Events {
         mut happening: Receiver<Event>,
         stop: CancellationToken,
     ) {
+        let mut endings = state.control().keys().endings();
         loop {
             let next = tokio::select! {
                 () = stop.cancelled() => break,
+                Ok(()) = endings.changed() => {
+                    self.close_ended(&state);
+                    continue;
+                }
                 next = happening.recv() => next,
             };
             match next {
                 Ok(event) => self.tell(&state, &event),
                 // Clients also ask for the state from time to time, so a missed event costs them a second.
-                Err(RecvError::Lagged(missed)) => tracing::warn!(missed, "events were not told"),
+                Err(RecvError::Lagged(missed)) => {
+                    metrics::events_missed(missed);
+                    tracing::warn!(missed, "events were not told");
+                }
                 Err(RecvError::Closed) => break,
             }
         }
         self.sockets.close().await;
     }
 
-    /// Sends one event to the sockets of its organization; a key that was revoked since hears no more.
+    /// Closes the sockets whose keys work no more.
+    fn close_ended(&self, state: &State) {
+        for socket in self.sockets.sockets() {
+            // One without is only just showing its key.
+            if socket.extensions.get::<Principal>().is_some() && !is_valid(state, &socket) {
+                close(socket);
+            }
+        }
+    }
+
+    /// Sends one event to the sockets of its organization.
     fn tell(&self, state: &State, event: &Event) {
         for socket in self.sockets.to(room(event.organization())).sockets() {
-            let is_valid = socket
-                .extensions
-                .get::<Principal>()
-                .is_some_and(|principal| state.control().keys().current(&principal).is_some());
             let headers = &socket.req_parts().headers;
             let origin = Origin::of(state.settings().public_url.as_ref(), headers);
-            let (true, Some(origin)) = (is_valid, origin) else {
-                if let Err(error) = socket.disconnect() {
-                    tracing::debug!(%error, "a socket could not be closed");
-                }
+            let (true, Some(origin)) = (is_valid(state, &socket), origin) else {
+                close(socket);
                 continue;
             };
             if let Err(error) = send(&socket, event, &origin) {
@@ -119,6 +138,18 @@ impl Events {
                 tracing::debug!(%error, "a client missed an event");
             }
         }
+    }
+}
+
+/// Whether the key that a socket showed still works.
+fn is_valid(state: &State, socket: &SocketRef) -> bool {
+    let principal = socket.extensions.get::<Principal>();
+    principal.is_some_and(|shown| !state.control().keys().validity(&shown).is_cancelled())
+}
+
+fn close(socket: SocketRef) {
+    if let Err(error) = socket.disconnect() {
+        tracing::debug!(%error, "a socket could not be closed");
     }
 }
 
@@ -148,13 +179,22 @@ fn authenticate(
         tracing::debug!(%error, "a client showed no valid key");
         Unauthorized
     })?;
+    if !EVENTS.iter().any(|permission| principal.may(*permission)) {
+        tracing::debug!("a client's key is not for sandboxes");
+        return Err(Unauthorized);
+    }
     socket.extensions.insert(principal);
     Ok(())
 }
 
-async fn join(socket: SocketRef) {
-    if let Some(principal) = socket.extensions.get::<Principal>() {
+fn join(state: &State, socket: SocketRef) {
+    if !is_valid(state, &socket) {
+        // Revoked since it was shown.
+        close(socket);
+    } else if let Some(principal) = socket.extensions.get::<Principal>() {
         socket.join(room(principal.organization));
+        metrics::event_socket_opened();
+        socket.on_disconnect(async || metrics::event_socket_closed());
     }
 }
 

@@ -5,7 +5,7 @@ mod missing;
 use axum::extract::Request;
 use http::StatusCode;
 
-use crate::authentication::Caller;
+use crate::authentication::KeyHolder;
 use crate::refusal::Refusal;
 
 use self::missing::MISSING;
@@ -21,7 +21,7 @@ struct Missing {
 
 /// Answers what no route took: 501 for an operation of the reference, else 404. Strangers get 401 first, so that
 /// nobody learns from outside what a server can do.
-pub(crate) async fn unrouted(_: Caller, request: Request) -> Refusal {
+pub(crate) async fn unrouted(_: KeyHolder, request: Request) -> Refusal {
     let path = request.uri().path();
     match find(request.method().as_str(), path) {
         Some(missing) => Refusal::new(
@@ -33,7 +33,7 @@ pub(crate) async fn unrouted(_: Caller, request: Request) -> Refusal {
 }
 
 /// The same for a path that has routes for other methods.
-pub(crate) async fn method_not_allowed(caller: Caller, request: Request) -> Refusal {
+pub(crate) async fn method_not_allowed(caller: KeyHolder, request: Request) -> Refusal {
     let method = request.method().clone();
     if find(method.as_str(), request.uri().path()).is_some() {
         return unrouted(caller, request).await;
@@ -46,7 +46,8 @@ fn find(method: &str, path: &str) -> Option<&'static Missing> {
     MISSING.iter().find(|missing| missing.method == method && matches(missing.path, path))
 }
 
-fn matches(template: &str, path: &str) -> bool {
+/// Whether a path is one of a template's, whose variable segments are in braces.
+pub(crate) fn matches(template: &str, path: &str) -> bool {
     let mut segments = path.split('/');
     template.split('/').all(|wanted| match segments.next() {
         Some(segment) => segment == wanted || (wanted.starts_with('{') && !segment.is_empty()),

@@ -4,16 +4,17 @@
 //! knows method, path and request id and writes the body. What went wrong inside goes to the log, never to the client.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
+use pitlane_control::Chain;
 use pitlane_wire::control::{ErrorBody, SOURCE_API};
 
 use crate::date;
+use crate::metrics;
 use crate::request::RequestId;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -98,6 +99,7 @@ pub(crate) fn written_out(
         tracing::warn!(request = %id, status = refusal.status.as_u16(), cause = %Chain(&**cause), "failed");
         message = format!("{message} (request {id})");
     }
+    metrics::refused(code(refusal.status));
     let body = ErrorBody {
         status_code: refusal.status.as_u16(),
         message,
@@ -121,19 +123,4 @@ pub(crate) fn written_out(
 fn code(status: StatusCode) -> String {
     let phrase = status.canonical_reason().unwrap_or("Error");
     phrase.chars().map(|c| if c == ' ' { '_' } else { c.to_ascii_uppercase() }).collect()
-}
-
-/// An error with all its causes on one line.
-struct Chain<'a>(&'a (dyn std::error::Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(cause) = next {
-            write!(f, ": {cause}")?;
-            next = cause.source();
-        }
-        Ok(())
-    }
 }

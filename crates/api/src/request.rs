@@ -1,16 +1,17 @@
 //! What every request gets: an id, a span in the log, a written-out refusal.
 
+mod line;
+
 use std::fmt;
-use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{HeaderName, HeaderValue};
+use tracing::Instrument as _;
 
-use crate::events;
+use self::line::{Line, Received, Told};
 use crate::refusal;
-use crate::toolbox;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -45,39 +46,29 @@ impl fmt::Debug for RequestId {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AskedBy(pub(crate) pitlane_model::OrganizationId);
 
-/// The outermost layer: gives the request its id, writes refusals out and logs one line.
+/// The outermost layer: gives the request its id, writes refusals out, and logs and counts it when its answer is
+/// complete.
 ///
-/// Paths of the control plane are logged as the route that matched, because some operations of the reference carry
-/// tokens in theirs; queries are never logged.
+/// Paths are logged as the route that matched, because some operations of the reference carry tokens in theirs;
+/// queries are never logged.
 pub(crate) async fn rim(mut request: Request, next: Next) -> Response {
-    let begun = Instant::now();
     let id = RequestId::new();
     request.extensions_mut().insert(id);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    let mut line = Line::begin(id, &method, &path);
+    let received = line.received();
+    let request = request.map(|body| Received::count(body, received));
+    let span = line.span();
 
-    let response = next.run(request).await;
+    let response = next.run(request).instrument(span.clone()).await;
 
-    let mut response = refusal::written_out(response, &method, &path, id);
+    let mut response = span.in_scope(|| refusal::written_out(response, &method, &path, id));
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert(X_REQUEST_ID.clone(), value);
     }
-    let route = match response.extensions().get::<Route>() {
-        _ if path.starts_with(toolbox::PREFIX) => toolbox::loggable(&path),
-        Some(Route(route)) => route.as_str(),
-        None if path.starts_with(events::PATH) => events::PATH,
-        None => "unmatched",
-    };
-    tracing::info!(
-        request = %id,
-        %method,
-        route,
-        status = response.status().as_u16(),
-        took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-        organization = response.extensions().get::<AskedBy>().map(|by| tracing::field::display(by.0)),
-        "request"
-    );
-    response
+    line.answered(&response);
+    response.map(|body| Told::tell(body, line))
 }
 
 /// The route that answered, for the log.

@@ -2,24 +2,32 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{any, get, post};
 
 use socketioxide::layer::SocketIoLayer;
 
 use crate::body::MAX_BODY_BYTES;
 use crate::state::State;
-use crate::{configuration, keys, reference, request, sandboxes, snapshots, toolbox};
+use crate::{
+    configuration, health, keys, organizations, rate_limit, reference, request, sandboxes,
+    snapshots, toolbox,
+};
 
 /// The rim as a service. Routes of the control plane are those that `openapi/compat.toml` calls implemented or partial.
 pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
     Router::new()
-        .route("/api/health", get(configuration::live))
-        .route("/api/health/ready", get(configuration::ready))
+        .route("/api/health", get(health::live))
+        .route("/api/health/ready", get(health::ready))
         .route("/api/config", get(configuration::read))
         .route("/api/api-keys", get(keys::list).post(keys::create))
         .route("/api/api-keys/current", get(keys::current))
         .route("/api/api-keys/{name}", get(keys::read).delete(keys::delete))
+        .route("/api/organizations", get(organizations::list).post(organizations::create))
+        .route(
+            "/api/organizations/{organizationId}",
+            get(organizations::read).delete(organizations::delete),
+        )
         .route("/api/sandbox", get(sandboxes::list).post(sandboxes::create))
         .route("/api/sandbox/paginated", get(sandboxes::list_by_page))
         // The reference has it, and no sandbox may be taken for it.
@@ -30,12 +38,23 @@ pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
         .route("/api/sandbox/{idOrName}/toolbox-proxy-url", get(sandboxes::toolbox_proxy_url))
         .route("/api/snapshots", get(snapshots::list))
         .route("/api/snapshots/{idOrName}", get(snapshots::read))
-        .route("/toolbox/{*rest}", any(toolbox::forward))
+        .route(toolbox::ROUTE, any(toolbox::forward))
         .fallback(reference::unrouted)
         .method_not_allowed_fallback(reference::method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), rate_limit::limit))
         .layer(from_fn(request::note_route))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(events)
         .layer(from_fn(request::rim))
         .with_state(state)
+}
+
+/// The rim of a server that starts: how it is, and nothing else.
+pub(crate) fn of_a_start() -> Router {
+    Router::new()
+        .route("/api/health", get(health::live))
+        .route("/api/health/ready", get(health::starting))
+        .fallback(health::not_started)
+        .layer(from_fn(request::note_route))
+        .layer(from_fn(request::rim))
 }

@@ -7,6 +7,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::address::PublicUrl;
+use crate::health::{Probe, Readiness};
+use crate::rate_limit::{Gate, RateLimits};
 
 /// What the operator decides about the rim.
 #[derive(Debug, Clone)]
@@ -15,8 +17,10 @@ pub struct ApiSettings {
     pub version: String,
     /// Under which address clients reach the server; their own `Host` header if `None`.
     pub public_url: Option<PublicUrl>,
-    /// Connections served at the same time; more wait to be accepted.
-    pub max_connections: usize,
+    /// How many requests keys and organizations may make.
+    pub rate_limits: RateLimits,
+    /// What the server needs to be ready beside its database.
+    pub probes: Vec<Probe>,
 }
 
 /// The rim's parts, shared by every request.
@@ -27,14 +31,22 @@ pub(crate) struct State(Arc<Parts>);
 struct Parts {
     control: Control,
     settings: ApiSettings,
+    readiness: Readiness,
+    gate: Option<Gate>,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
 
 impl State {
     pub(crate) fn new(control: Control, settings: ApiSettings) -> Self {
-        let (tasks, ending) = (TaskTracker::new(), CancellationToken::new());
-        Self(Arc::new(Parts { control, settings, tasks, ending }))
+        Self(Arc::new(Parts {
+            readiness: Readiness::new(control.clone(), settings.probes.clone()),
+            gate: Gate::new(settings.rate_limits),
+            control,
+            settings,
+            tasks: TaskTracker::new(),
+            ending: CancellationToken::new(),
+        }))
     }
 
     pub(crate) fn control(&self) -> &Control {
@@ -43,6 +55,15 @@ impl State {
 
     pub(crate) fn settings(&self) -> &ApiSettings {
         &self.0.settings
+    }
+
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.0.readiness
+    }
+
+    /// What counts requests, if any are limited.
+    pub(crate) fn gate(&self) -> Option<&Gate> {
+        self.0.gate.as_ref()
     }
 
     /// Owns every task of the rim.

@@ -4,9 +4,10 @@
 
 use http::StatusCode;
 use pitlane_control::{
-    AuthenticateError, ConnectError, CreateError, CreateKeyError, DeleteError, FindError,
-    FindSnapshotError, Forbidden, ListError, ListSnapshotsError, RevokeKeyError, StartError,
-    StopError,
+    ActError, AuthenticateError, ConnectError, CreateError, CreateKeyError,
+    CreateOrganizationError, DeleteError, DeleteOrganizationError, FindError,
+    FindOrganizationError, FindSnapshotError, Forbidden, ListError, ListSnapshotsError,
+    RevokeKeyError, StartError, StopError,
 };
 use pitlane_model::{SandboxId, SandboxState};
 
@@ -40,7 +41,8 @@ impl From<CreateKeyError> for Refusal {
             CreateKeyError::NameTaken { name } => {
                 Self::conflict(format!("API key with name {name} already exists"))
             }
-            CreateKeyError::Name => Self::bad_request(error.to_string()),
+            CreateKeyError::Name | CreateKeyError::Past => Self::bad_request(error.to_string()),
+            CreateKeyError::TooMany { .. } => Self::forbidden(error.to_string()),
             CreateKeyError::Random(_) | CreateKeyError::Store { .. } => {
                 failed("the API key could not be created", error)
             }
@@ -56,6 +58,54 @@ impl From<RevokeKeyError> for Refusal {
                 Self::not_found(format!("API key {name} not found"))
             }
             RevokeKeyError::Store { .. } => failed("the API key could not be deleted", error),
+        }
+    }
+}
+
+impl From<CreateOrganizationError> for Refusal {
+    fn from(error: CreateOrganizationError) -> Self {
+        match error {
+            CreateOrganizationError::Forbidden(error) => error.into(),
+            CreateOrganizationError::NameTaken { name } => {
+                Self::conflict(format!("Organization with name {name} already exists"))
+            }
+            CreateOrganizationError::Name => Self::bad_request(error.to_string()),
+            CreateOrganizationError::Random(_) | CreateOrganizationError::Store { .. } => {
+                failed("the organization could not be created", error)
+            }
+        }
+    }
+}
+
+impl From<FindOrganizationError> for Refusal {
+    fn from(error: FindOrganizationError) -> Self {
+        match error {
+            FindOrganizationError::NotFound { id } => {
+                Self::not_found(format!("Organization with ID {id} not found"))
+            }
+        }
+    }
+}
+
+impl From<ActError> for Refusal {
+    fn from(error: ActError) -> Self {
+        match error {
+            ActError::Forbidden(error) => error.into(),
+            ActError::Find(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeleteOrganizationError> for Refusal {
+    fn from(error: DeleteOrganizationError) -> Self {
+        match error {
+            DeleteOrganizationError::Forbidden(error) => error.into(),
+            DeleteOrganizationError::Find(error) => error.into(),
+            DeleteOrganizationError::Own => Self::forbidden(error.to_string()),
+            DeleteOrganizationError::InUse { .. } => Self::conflict(error.to_string()),
+            DeleteOrganizationError::Store { .. } => {
+                failed("the organization could not be deleted", error)
+            }
         }
     }
 }

@@ -8,12 +8,13 @@
 //! server that goes away reports nothing, and the command runs on.
 
 mod headers;
+mod operation;
 mod patient;
 mod splice;
 mod target;
 mod watch;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State as FromState};
@@ -24,37 +25,62 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use pitlane_control::Connection;
 use pitlane_model::SandboxId;
+use tracing::Instrument as _;
 
-use crate::authentication::Caller;
+use crate::authentication::{Caller, Validity};
+use crate::metrics;
 use crate::refusal::Refusal;
 use crate::request::{AskedBy, RequestId};
 use crate::state::State;
 
-use self::patient::Patient;
+use self::patient::{Answered, Patient};
 use self::target::Target;
 use self::watch::{CancelOnDrop, Watched};
 
-pub(crate) use self::target::{PREFIX, loggable};
+pub(crate) use self::operation::template;
+pub(crate) use self::target::PREFIX;
+
+/// The route of every request that is passed on.
+pub(crate) const ROUTE: &str = "/toolbox/{*rest}";
 
 /// How long a daemon may take to accept a connection.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Passes one request on to the daemon of the sandbox that its path names.
+/// The largest head of a daemon's answer, in bytes, and the most headers in it.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+const MAX_HEADERS: usize = 128;
+
+/// Passes one request on to the daemon of the sandbox that its path names, as long as the caller's key works: then the
+/// request ends as if the client had gone, and a switched connection is closed.
 pub(crate) async fn forward(
     FromState(state): FromState<State>,
     caller: Caller,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let validity = caller.validity(&state);
+    let response = validity.hold(pass_on(&state, &caller, &validity, request)).await?;
+    Ok(validity.hold_body(response))
+}
+
+async fn pass_on(
+    state: &State,
+    caller: &Caller,
+    validity: &Validity,
     mut request: Request,
 ) -> Result<Response, Refusal> {
+    let begun = Instant::now();
     let target = Target::of(request.uri())?;
     let request_id = request.extensions().get::<RequestId>().copied();
-    let sender = connect(&state, &caller, target.sandbox).await?;
+    let daemon = connect(state, caller, target.sandbox).await?;
+    metrics::daemon_reached(begun.elapsed());
 
     let upgrade = headers::take_upgrade(&mut request);
     let client_side = upgrade.as_ref().map(|_| hyper::upgrade::on(&mut request));
     let outgoing = rewritten(request, &target.path_and_query, upgrade.as_ref(), request_id)?;
     let guard = CancelOnDrop::new(state.clone(), caller.clone(), target.sandbox, request_id);
 
-    let mut response = send(sender, outgoing).await?;
+    let mut response = send(daemon, outgoing).await?;
+    metrics::daemon_answered(begun.elapsed());
     headers::clean_answer(response.headers_mut());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         guard.disarm();
@@ -64,7 +90,7 @@ pub(crate) async fn forward(
                 "the sandbox's daemon switched protocols without being asked",
             ));
         };
-        splice::start(&state, client_side, hyper::upgrade::on(&mut response));
+        splice::start(state, validity, client_side, hyper::upgrade::on(&mut response));
         headers::put_upgrade(response.headers_mut(), protocol);
         let mut response = response.map(|_| Body::empty());
         response.extensions_mut().insert(AskedBy(caller.organization()));
@@ -75,10 +101,14 @@ pub(crate) async fn forward(
     Ok(response)
 }
 
-type Sender = http1::SendRequest<Body>;
+/// A connection to a daemon on which nothing was asked yet.
+struct Daemon {
+    sender: http1::SendRequest<Body>,
+    answered: Answered,
+}
 
 /// Opens a connection to the daemon and starts its task.
-async fn connect(state: &State, caller: &Caller, id: SandboxId) -> Result<Sender, Refusal> {
+async fn connect(state: &State, caller: &Caller, id: SandboxId) -> Result<Daemon, Refusal> {
     let connecting = state.control().sandboxes().connect(caller.principal(), id);
     let connection = match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
         Ok(Ok(connection)) => connection,
@@ -89,27 +119,36 @@ async fn connect(state: &State, caller: &Caller, id: SandboxId) -> Result<Sender
 }
 
 /// Begins HTTP on a connection. Its task ends with the connection, or when the server is to end at once.
-async fn speak(state: &State, connection: Connection) -> Result<Sender, hyper::Error> {
-    let (sender, connection) = http1::handshake(TokioIo::new(Patient::new(connection))).await?;
+async fn speak(state: &State, connection: Connection) -> Result<Daemon, hyper::Error> {
+    let (patient, answered) = Patient::new(connection);
+    let (sender, connection) = http1::Builder::new()
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .handshake(TokioIo::new(patient))
+        .await?;
     let ending = state.ending().clone();
-    state.tasks().spawn(async move {
+    let connection = async move {
         tokio::select! {
             () = ending.cancelled() => {}
             ended = connection.with_upgrades() => if let Err(error) = ended {
                 tracing::debug!(%error, "a daemon's connection broke");
             }
         }
-    });
-    Ok(sender)
+    };
+    state.tasks().spawn(connection.in_current_span());
+    Ok(Daemon { sender, answered })
 }
 
 async fn send(
-    mut sender: Sender,
+    daemon: Daemon,
     request: http::Request<Body>,
 ) -> Result<http::Response<hyper::body::Incoming>, Refusal> {
-    sender.send_request(request).await.map_err(|error| {
+    let Daemon { mut sender, answered } = daemon;
+    let answer = sender.send_request(request).await.map_err(|error| {
         Refusal::failed(StatusCode::BAD_GATEWAY, "the sandbox's daemon did not answer", error)
-    })
+    })?;
+    answered.note();
+    Ok(answer)
 }
 
 /// The request as the daemon gets it: the rest of the path, the headers that may pass, the same body.

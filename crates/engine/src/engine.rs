@@ -116,6 +116,17 @@ impl Engine {
         Ok(Self { inner: Arc::new(inner).adopt(), events: tokio::sync::Mutex::new(received) })
     }
 
+    /// Checks that the launcher answers, without which no sandbox starts.
+    ///
+    /// # Errors
+    ///
+    /// It does not, or something else answers in its place.
+    pub async fn check_launcher(&self) -> Result<(), Cause> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || inner.launcher.check()).await??;
+        Ok(())
+    }
+
     /// Lets go of everything prepared. Sandboxes run on, and the launcher with them; without any, it ends as well.
     pub async fn close(&self) {
         let inner = Arc::clone(&self.inner);

@@ -11,15 +11,17 @@ mod engine;
 mod fake;
 mod logging;
 mod preparation;
+mod probes;
 mod state_folder;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use pitlane_api::{Api, ApiSettings};
+use pitlane_api::{Api, ApiSettings, Door, Metrics};
 use pitlane_control::{Clock, Control, Parts, Policy, Random};
 use pitlane_driver::{Driver, Liveness};
 use pitlane_store::Store;
@@ -28,6 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::announcement::Addresses;
 pub(crate) use self::daemon::{has_daemon, load as load_daemon};
 pub(crate) use self::engine::{LAUNCH, launch};
 use self::state_folder::StateFolder;
@@ -36,6 +39,9 @@ use crate::cli::SettingArguments;
 use crate::failure::{Doing as _, Failure};
 use crate::output::Format;
 use crate::settings::Settings;
+
+/// This program's version.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How long changes under way may take to end once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(15);
@@ -109,7 +115,16 @@ async fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(watch_signals(stop.clone())?);
 
-    let listener = listen(settings).await?;
+    let metrics = match settings.metrics {
+        Some(address) => Some((Metrics::install(VERSION)?, listen(address, "--metrics").await?)),
+        None => None,
+    };
+    let listener = listen(settings.listen, "--listen").await?;
+    let addresses = Addresses {
+        api: listener.local_addr()?,
+        metrics: metrics.as_ref().map(|(_, listener)| listener.local_addr()).transpose()?,
+    };
+    let door = Door::open(listener, "api", settings.max_connections, stop.clone());
     let store = Store::open(&folder.path().join("pitlane.db"))?;
     let maker = match arguments.driver {
         DriverName::Engine => Maker::Engine(Arc::new(engine::start(settings, folder).await?)),
@@ -127,19 +142,23 @@ async fn run(
         },
     })
     .await?;
+    if let Some((metrics, listener)) = metrics {
+        tasks.spawn(metrics.serve(listener, control.clone(), stop.clone()));
+    }
     let first_key = control.keys().bootstrap(|key| folder.keep_key(key.expose())).await?;
     let is_prepared = preparation::prepare(&control, settings, &stop).await?;
     if is_prepared {
         let api = Api::new(
             control.clone(),
             ApiSettings {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
+                version: VERSION.to_owned(),
                 public_url: settings.public_url.clone(),
-                max_connections: settings.max_connections,
+                rate_limits: settings.rate_limits,
+                probes: probes::of(&maker, folder.path()),
             },
         );
-        announcement::ready(settings, folder, &listener, first_key.as_ref(), format)?;
-        api.serve(listener, stop).await;
+        announcement::ready(settings, folder, addresses, first_key.as_ref(), format)?;
+        door.serve(api).await;
     }
     tracing::info!("stopping");
     control.shut_down(GRACE).await;
@@ -150,13 +169,12 @@ async fn run(
     Ok(())
 }
 
-async fn listen(settings: &Settings) -> Result<TcpListener, Failure> {
-    TcpListener::bind(settings.listen)
-        .await
-        .doing(format!("cannot listen on {}", settings.listen))
-        .map_err(|failure| {
-            failure.hint("--listen ADDRESS takes another address; port 0 takes a free one")
-        })
+async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.doing(format!("cannot listen on {address}")).map_err(
+        |failure| {
+            failure.hint(format!("{flag} ADDRESS takes another address; port 0 takes a free one"))
+        },
+    )
 }
 
 /// A task that tells `stop` when this process is asked to end.

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command};
-use pitlane_api::PublicUrl;
+use pitlane_api::{PublicUrl, RateLimits};
 use pitlane_model::{ImageName, Limits};
 use pitlane_network::{Ipv4Net, Subnet, Upstreams};
 
@@ -59,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) daemon: Option<PathBuf>,
     pub(crate) public_url: Option<PublicUrl>,
     pub(crate) max_connections: usize,
+    pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) rate_limits: RateLimits,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
     pub(crate) uplink: UplinkSetting,

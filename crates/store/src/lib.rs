@@ -10,6 +10,7 @@ mod error;
 mod keys;
 mod list;
 mod migrations;
+mod probe;
 mod row;
 mod sandboxes;
 mod snapshots;

@@ -13,12 +13,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
+use super::place::Place;
+
 /// How long a client may go on sending what nobody reads.
 const LINGER: Duration = Duration::from_secs(10);
 
 /// A stream whose shutdown waits for the other side to end, for ten seconds or until the server stops.
 pub(super) struct Lingering<S> {
     stream: S,
+    /// Kept as long as the stream, whoever has it by then.
+    _place: Place,
     patience: Duration,
     stop: CancellationToken,
     /// Ends the wait; there once the writing half is closed.
@@ -26,8 +30,8 @@ pub(super) struct Lingering<S> {
 }
 
 impl<S> Lingering<S> {
-    pub(super) fn new(stream: S, stop: CancellationToken) -> Self {
-        Self { stream, patience: LINGER, stop, end: None }
+    pub(super) fn new(stream: S, place: Place, stop: CancellationToken) -> Self {
+        Self { stream, _place: place, patience: LINGER, stop, end: None }
     }
 }
 
@@ -73,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Self { stream, patience, stop, end } = &mut *self;
+        let Self { stream, patience, stop, end, .. } = &mut *self;
         if end.is_none() {
             ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
         }
@@ -103,12 +107,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+    use super::super::place::Places;
     use super::*;
+
+    async fn place() -> Place {
+        Places::new("test", 1).take().await.occupy()
+    }
 
     #[tokio::test]
     async fn a_shutdown_reads_what_still_comes() {
         let (mut client, server) = tokio::io::duplex(16);
-        let mut server = Lingering::new(server, CancellationToken::new());
+        let mut server = Lingering::new(server, place().await, CancellationToken::new());
         let client_side = async {
             client.write_all(&[0; 100_000]).await.unwrap();
             let mut answer = String::new();
@@ -126,7 +135,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_never_ends_is_left_after_a_while() {
         let (_client, server) = tokio::io::duplex(16);
-        let mut server = Lingering::new(server, CancellationToken::new());
+        let mut server = Lingering::new(server, place().await, CancellationToken::new());
         server.patience = Duration::from_millis(1);
         tokio::time::timeout(LINGER, server.shutdown()).await.unwrap().unwrap();
     }
@@ -136,7 +145,7 @@ mod tests {
         let (_client, server) = tokio::io::duplex(16);
         let stop = CancellationToken::new();
         stop.cancel();
-        let mut server = Lingering::new(server, stop);
+        let mut server = Lingering::new(server, place().await, stop);
         tokio::time::timeout(LINGER / 2, server.shutdown()).await.unwrap().unwrap();
     }
 }

@@ -1,3 +1,6 @@
+//! A connection to a daemon as a client of it needs it: patient with one that answers early, and with one that never
+//! comes to its answer not for ever.
+//!
 //! A daemon that answers before it has read the whole request is still heard.
 //!
 //! A server may answer at any time and hang up (RFC 9112, 9.5 and 9.6). What is then still written to it fails, while
@@ -5,10 +8,28 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use pitlane_control::Connection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// How much a daemon may say before its answer begins. Announcements of an answer (statuses from 100 to 199) are read
+/// and dropped, and without a bound a hostile one could send them for ever. Leaves room for the beginning of the body,
+/// which may come before [`Answered::note`].
+const MAX_PREAMBLE_BYTES: usize = 1024 * 1024;
+
+/// Says that a daemon's answer has begun.
+#[derive(Debug)]
+pub(super) struct Answered(Arc<AtomicBool>);
+
+impl Answered {
+    /// From now on the daemon may say as much as it likes.
+    pub(super) fn note(self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
 
 /// A connection to a daemon on which nothing fails for being written too late: what nobody reads any more is dropped,
 /// and the end of the connection is told by reading alone.
@@ -16,11 +37,28 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct Patient {
     connection: Connection,
     is_deaf: bool,
+    has_answered: Arc<AtomicBool>,
+    /// How much it has said before its answer.
+    preamble: usize,
 }
 
 impl Patient {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, is_deaf: false }
+    pub(super) fn new(connection: Connection) -> (Self, Answered) {
+        let has_answered = Arc::new(AtomicBool::new(false));
+        let answered = Answered(Arc::clone(&has_answered));
+        (Self { connection, is_deaf: false, has_answered, preamble: 0 }, answered)
+    }
+
+    /// Counts what was read, as long as there is no answer.
+    fn count(&mut self, read: usize) -> io::Result<()> {
+        if self.preamble > MAX_PREAMBLE_BYTES || self.has_answered.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.preamble += read;
+        if self.preamble > MAX_PREAMBLE_BYTES {
+            return Err(io::Error::other("the daemon talks and does not answer"));
+        }
+        Ok(())
     }
 
     /// Writes unless the daemon hears nothing any more; then all `length` bytes count as written.
@@ -52,7 +90,10 @@ impl AsyncRead for Patient {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.connection).poll_read(context, buffer))?;
+        let read = buffer.filled().len() - before;
+        Poll::Ready(self.count(read))
     }
 }
 
@@ -103,7 +144,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_read_though_the_daemon_hung_up_on_the_rest_of_the_request() {
         let (ours, mut daemon) = UnixStream::pair().unwrap();
-        let mut ours = Patient::new(Box::new(ours));
+        let (mut ours, _answered) = Patient::new(Box::new(ours));
         ours.write_all(b"the beginning").await.unwrap();
         daemon.write_all(b"enough").await.unwrap();
         drop(daemon);
@@ -116,5 +157,39 @@ mod tests {
         let mut answer = [0; 6];
         ours.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"enough");
+    }
+    /// Reads until the daemon was read out or refused, and says how much there was.
+    async fn read_all(ours: &mut Patient) -> io::Result<usize> {
+        let (mut buffer, mut count) = (vec![0; 64 * 1024], 0);
+        loop {
+            match ours.read(&mut buffer).await? {
+                0 => return Ok(count),
+                read => count += read,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_talks_without_answering_is_cut_off_and_one_that_answers_is_not() {
+        let talk = vec![b'x'; 4 * MAX_PREAMBLE_BYTES];
+        for has_answered in [false, true] {
+            let (ours, mut daemon) = UnixStream::pair().unwrap();
+            let (mut ours, answered) = Patient::new(Box::new(ours));
+            let talking = async {
+                // Whoever is cut off cannot say all of it.
+                let _said = daemon.write_all(&talk).await;
+                drop(daemon);
+            };
+            let reading = async {
+                if has_answered {
+                    answered.note();
+                }
+                let read = read_all(&mut ours).await;
+                drop(ours);
+                read.ok()
+            };
+            let (read, ()) = tokio::join!(reading, talking);
+            assert_eq!(read, has_answered.then_some(talk.len()));
+        }
     }
 }

@@ -1,25 +1,45 @@
 //! After a protocol switch: bytes both ways until one side ends.
+//!
+//! However long nothing is said: a terminal may be quiet for days. A client whose machine is gone is noticed by the
+//! probes that every connection has, a daemon by the end of its sandbox. The client's connection keeps its place among
+//! those that the operator allows.
+
+use std::time::Instant;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tracing::Instrument as _;
 
+use crate::authentication::Validity;
+use crate::metrics::OpenStream;
 use crate::state::State;
 
-/// Joins the two sides of a switched connection in a task of its own, which ends with them or with the server.
-pub(super) fn start(state: &State, client: OnUpgrade, daemon: OnUpgrade) {
+/// Joins the two sides of a switched connection in a task of its own, which ends with them, with the caller's key or
+/// with the server.
+pub(super) fn start(state: &State, validity: &Validity, client: OnUpgrade, daemon: OnUpgrade) {
     let ending = state.ending().clone();
-    state.tasks().spawn(async move {
+    let validity = validity.clone();
+    let splicing = async move {
+        let begun = Instant::now();
+        let _open = OpenStream::new();
         tokio::select! {
             () = ending.cancelled() => {}
-            joined = join(client, daemon) => if let Err(error) = joined {
-                tracing::debug!(%error, "a switched connection broke");
+            () = validity.ended() => tracing::info!("stream closed: its key works no more"),
+            joined = join(client, daemon) => match joined {
+                Ok((received, sent)) => {
+                    let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    tracing::info!(received, sent, took_ms, "stream ended");
+                }
+                Err(error) => tracing::debug!(%error, "a switched connection broke"),
             }
         }
-    });
+    };
+    state.tasks().spawn(splicing.in_current_span());
 }
 
-async fn join(client: OnUpgrade, daemon: OnUpgrade) -> std::io::Result<()> {
+/// How many bytes went to the daemon and how many came from it.
+async fn join(client: OnUpgrade, daemon: OnUpgrade) -> std::io::Result<(u64, u64)> {
     let (client, daemon) = tokio::try_join!(client, daemon).map_err(std::io::Error::other)?;
     let (mut client, mut daemon) = (TokioIo::new(client), TokioIo::new(daemon));
-    tokio::io::copy_bidirectional(&mut client, &mut daemon).await.map(drop)
+    tokio::io::copy_bidirectional(&mut client, &mut daemon).await
 }

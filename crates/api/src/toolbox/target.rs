@@ -52,14 +52,6 @@ impl Target {
     }
 }
 
-/// The path of a toolbox request for the log: what the daemon is asked, without the sandbox and never too long.
-pub(crate) fn loggable(path: &str) -> &str {
-    match path.char_indices().nth(200) {
-        Some((end, _)) => &path[..end],
-        None => path,
-    }
-}
-
 /// Whether a daemon could take a path for one of the server's own, however it is written: with escapes, doubled
 /// slashes or dot segments.
 fn is_own(path: &str) -> bool {
@@ -162,12 +154,5 @@ mod tests {
         for path in ["/toolbox/", "/toolbox/name/files", "/toolbox/..%2Fapi", "/toolbox//files"] {
             assert!(Target::of(&path.parse().unwrap()).is_err(), "{path}");
         }
-    }
-
-    #[test]
-    fn a_long_path_is_cut_for_the_log_between_characters() {
-        let path = format!("/toolbox/{}", "é".repeat(300));
-        assert_eq!(loggable(&path).chars().count(), 200);
-        assert_eq!(loggable("/toolbox/x"), "/toolbox/x");
     }
 }

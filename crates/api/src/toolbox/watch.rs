@@ -8,8 +8,10 @@ use axum::body::{Body, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use pitlane_model::SandboxId;
+use tracing::Instrument as _;
 
 use crate::authentication::Caller;
+use crate::metrics;
 use crate::refusal::Refusal;
 use crate::request::RequestId;
 use crate::state::State;
@@ -51,18 +53,22 @@ impl CancelOnDrop {
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         let Some(cancellation) = self.0.take() else { return };
-        let state = cancellation.state.clone();
+        let Cancellation { state, request, sandbox, .. } = &cancellation;
+        let span = tracing::info_span!("cancel", %request, %sandbox);
+        let state = state.clone();
         if state.ending().is_cancelled() {
             return;
         }
-        state.tasks().spawn(async move {
+        metrics::request_cancelled();
+        let telling = async move {
             let told = tokio::time::timeout(CANCEL_DEADLINE, cancellation.tell()).await;
             match told {
                 Ok(Ok(())) => {}
                 Ok(Err(refusal)) => tracing::debug!(?refusal, "a daemon could not be told"),
                 Err(elapsed) => tracing::debug!(%elapsed, "a daemon could not be told"),
             }
-        });
+        };
+        state.tasks().spawn(telling.instrument(span));
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use pitlane_api::{Api, ApiSettings};
+use pitlane_api::{Api, ApiSettings, Door, Probe, RateLimits};
 use pitlane_control::{AddSnapshot, Clock, Control, Parts, Policy, Random};
 use pitlane_driver::fake::{FakeDriver, Fault, Operation};
 use pitlane_model::{
@@ -37,8 +37,26 @@ pub(crate) struct Server {
     _state: TempDir,
 }
 
+/// What makes one test's server unlike another's.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) max_connections: usize,
+    pub(crate) rate_limits: RateLimits,
+    pub(crate) probes: Vec<Probe>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { max_connections: 1000, rate_limits: RateLimits::default(), probes: Vec::new() }
+    }
+}
+
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    pub(crate) async fn start_with(options: Options) -> Self {
         let state = tempfile::tempdir().unwrap();
         let store = Store::open(&state.path().join("test.db")).unwrap();
         for (number, text) in [(1, KEY), (2, OTHER_KEY)] {
@@ -69,11 +87,13 @@ impl Server {
         let settings = ApiSettings {
             version: "0.0.0-test".to_owned(),
             public_url: None,
-            max_connections: 1000,
+            rate_limits: options.rate_limits,
+            probes: options.probes,
         };
         let stop = CancellationToken::new();
         let mut serving = JoinSet::new();
-        serving.spawn(Api::new(control, settings).serve(listener, stop.clone()));
+        let door = Door::open(listener, "api", options.max_connections, stop.clone());
+        serving.spawn(door.serve(Api::new(control, settings)));
         let serving = tokio::sync::Mutex::new(serving);
         Self { address, key: KEY.to_owned(), seen, driver, stop, serving, _state: state }
     }

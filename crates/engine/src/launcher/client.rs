@@ -124,6 +124,15 @@ impl Launcher {
         Ok(has_ended)
     }
 
+    /// Finds out whether the launcher answers.
+    pub(crate) fn check(&self) -> Result<(), LauncherError> {
+        match self.ask(&Request::Identify, &[]) {
+            // One that does not know the question is older than it, and there.
+            Ok(_) | Err(LauncherError::Failed { .. }) => Ok(()),
+            Err(other) => Err(other),
+        }
+    }
+
     fn ask(
         &self,
         request: &Request,

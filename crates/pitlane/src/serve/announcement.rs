@@ -6,12 +6,18 @@ use std::path::PathBuf;
 
 use pitlane_control::KeyText;
 use serde::Serialize;
-use tokio::net::TcpListener;
 
 use super::StateFolder;
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::settings::{Settings, UplinkSetting};
+
+/// Where a server listens.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Addresses {
+    pub(super) api: SocketAddr,
+    pub(super) metrics: Option<SocketAddr>,
+}
 
 /// The line that a program reads.
 #[derive(Debug, Serialize)]
@@ -19,6 +25,8 @@ struct Ready {
     url: String,
     key_file: PathBuf,
     version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<String>,
     #[serde(skip)]
     key: Option<String>,
     #[serde(skip)]
@@ -29,18 +37,19 @@ struct Ready {
 pub(super) fn ready(
     settings: &Settings,
     folder: &StateFolder,
-    listener: &TcpListener,
+    addresses: Addresses,
     first_key: Option<&KeyText>,
     format: Format,
 ) -> Result<(), Failure> {
-    let address = listener.local_addr()?;
+    let address = addresses.api;
     let url = format!("http://{}/api", reachable(address));
     folder.keep_address(&url)?;
     tracing::info!(%address, "ready");
     let ready = Ready {
         url,
         key_file: folder.key_file(),
-        version: env!("CARGO_PKG_VERSION"),
+        version: super::VERSION,
+        metrics: addresses.metrics.map(|at| format!("http://{}/metrics", reachable(at))),
         // Once, and to a person: a key in a file of logs is a key lost.
         key: first_key.filter(|_| stdout().is_terminal()).map(|key| key.expose().to_owned()),
         has_uplink: settings.uplink != UplinkSetting::None,
@@ -49,7 +58,8 @@ pub(super) fn ready(
 }
 
 fn text(ready: &Ready) -> String {
-    let Ready { url, key_file, version, key, has_uplink } = ready;
+    let Ready { url, key_file, version, metrics, key, has_uplink } = ready;
+    let metrics = metrics.as_ref().map_or(String::new(), |url| format!("  metrics  {url}\n"));
     let key_file = key_file.display();
     let key = match key {
         Some(key) => format!("{key}   (shown once; kept in {key_file})"),
@@ -63,7 +73,7 @@ fn text(ready: &Ready) -> String {
     format!(
         "\nPitlane {version} is ready.\n\n  \
            API  {url}\n  \
-           key  {key}\n\n\
+           key  {key}\n{metrics}\n\
          Next, in another terminal:\n\n  \
            export DAYTONA_API_URL={url}\n  \
            export DAYTONA_API_KEY=\"$(cat {key_file})\"\n  \
@@ -90,6 +100,7 @@ mod tests {
             url: "http://127.0.0.1:3986/api".to_owned(),
             key_file: "/var/lib/pitlane/admin-key".into(),
             version: "1.2.3",
+            metrics: None,
             key: key.map(str::to_owned),
             has_uplink,
         })
@@ -111,6 +122,7 @@ mod tests {
             url: "http://127.0.0.1:1/api".to_owned(),
             key_file: "/s/admin-key".into(),
             version: "1.2.3",
+            metrics: None,
             key: Some("dtn_abc".to_owned()),
             has_uplink: true,
         };

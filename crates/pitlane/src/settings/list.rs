@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use pitlane_api::PublicUrl;
+use pitlane_api::{PublicUrl, RateLimits};
 use pitlane_model::{ImageName, Limits};
 use pitlane_network::{Ipv4Net, Subnet, Upstreams};
 
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 const FIRST_IDS: std::ops::RangeInclusive<u32> = 65_536..=2_147_483_648;
 
 /// Every setting, in the order in which they are shown.
-pub(super) const SETTINGS: [Setting; 20] = [
+pub(super) const SETTINGS: [Setting; 27] = [
     Setting {
         key: "listen",
         flag: "listen",
@@ -94,6 +94,90 @@ pub(super) const SETTINGS: [Setting; 20] = [
         default: "10000",
         help: "Connections served at the same time; more wait",
         apply: |settings, text| positive(text).map(|number| settings.max_connections = number),
+    },
+    Setting {
+        key: "metrics",
+        flag: "metrics",
+        variable: "PITLANE_METRICS",
+        value: "ADDRESS",
+        default: "",
+        help: "Address and port of GET /metrics, which needs no key; port 0 takes a free one [default: no metrics]",
+        apply: |settings, text| {
+            settings.metrics = Some(parse(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "rate_limits.create_per_key",
+        flag: "limit-create-per-key",
+        variable: "PITLANE_LIMIT_CREATE_PER_KEY",
+        value: "NUMBER/PERIOD",
+        default: "",
+        help: "Sandboxes that a key may create in a second, minute or hour, such as 100/minute [default: no limit]",
+        apply: |settings, text| {
+            settings.rate_limits.create.per_key = Some(parse(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "rate_limits.create_per_organization",
+        flag: "limit-create-per-organization",
+        variable: "PITLANE_LIMIT_CREATE_PER_ORGANIZATION",
+        value: "NUMBER/PERIOD",
+        default: "",
+        help: "Sandboxes that an organization may create in a second, minute or hour, such as 100/minute [default: no limit]",
+        apply: |settings, text| {
+            settings.rate_limits.create.per_organization = Some(parse(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "rate_limits.control_per_key",
+        flag: "limit-control-per-key",
+        variable: "PITLANE_LIMIT_CONTROL_PER_KEY",
+        value: "NUMBER/PERIOD",
+        default: "",
+        help: "Other requests of the control plane that a key may make in a second, minute or hour, such as 100/minute [default: no limit]",
+        apply: |settings, text| {
+            settings.rate_limits.control.per_key = Some(parse(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "rate_limits.control_per_organization",
+        flag: "limit-control-per-organization",
+        variable: "PITLANE_LIMIT_CONTROL_PER_ORGANIZATION",
+        value: "NUMBER/PERIOD",
+        default: "",
+        help: "Other requests of the control plane that an organization may make in a second, minute or hour, such as 100/minute [default: no limit]",
+        apply: |settings, text| {
+            settings.rate_limits.control.per_organization = Some(parse(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "rate_limits.toolbox_per_key",
+        flag: "limit-toolbox-per-key",
+        variable: "PITLANE_LIMIT_TOOLBOX_PER_KEY",
+        value: "NUMBER/PERIOD",
+        default: "",
+        help: "Requests to sandboxes that a key may make in a second, minute or hour, such as 100/minute [default: no limit]",
+        apply: |settings, text| {
+            settings.rate_limits.toolbox.per_key = Some(parse(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "rate_limits.toolbox_per_organization",
+        flag: "limit-toolbox-per-organization",
+        variable: "PITLANE_LIMIT_TOOLBOX_PER_ORGANIZATION",
+        value: "NUMBER/PERIOD",
+        default: "",
+        help: "Requests to sandboxes that an organization may make in a second, minute or hour, such as 100/minute [default: no limit]",
+        apply: |settings, text| {
+            settings.rate_limits.toolbox.per_organization = Some(parse(text)?);
+            Ok(())
+        },
     },
     Setting {
         key: "log.filter",
@@ -265,6 +349,8 @@ impl Settings {
             daemon: None,
             public_url: None,
             max_connections: 0,
+            metrics: None,
+            rate_limits: RateLimits::default(),
             log: String::new(),
             log_format: LogFormat::Auto,
             uplink: UplinkSetting::None,

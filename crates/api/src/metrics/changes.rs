@@ -1,0 +1,91 @@
+//! How long sandboxes take to change, read off the events that every change sends.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use metrics::{counter, histogram};
+use pitlane_control::Event;
+use pitlane_model::{Sandbox, SandboxId, SandboxState, Timestamp};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{CHANGE_FAILURES, CHANGE_SECONDS};
+
+/// Measures changes until the platform ends.
+pub(super) async fn follow(mut happening: Receiver<Event>) {
+    let mut changes = Changes::default();
+    loop {
+        match happening.recv().await {
+            Ok(event) => changes.note(&event),
+            // When those under way began is not known any more.
+            Err(RecvError::Lagged(_)) => changes.begun.clear(),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// The changes under way, with when they began.
+#[derive(Debug, Default)]
+struct Changes {
+    begun: HashMap<SandboxId, Timestamp>,
+}
+
+impl Changes {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::SandboxCreated { sandbox } => self.begin(sandbox, sandbox.created_at),
+            Event::SandboxStateUpdated { sandbox, old, new } => {
+                let begun = self.begun.remove(&sandbox.spec.id);
+                let change = change(*old);
+                match new {
+                    SandboxState::Error => {
+                        counter!(CHANGE_FAILURES, "change" => change.unwrap_or("none"))
+                            .increment(1);
+                    }
+                    _ if is_end(*old, *new) => {
+                        if let (Some(change), Some(begun)) = (change, begun) {
+                            let took = between(begun, sandbox.updated_at);
+                            histogram!(CHANGE_SECONDS, "change" => change)
+                                .record(took.as_secs_f64());
+                        }
+                    }
+                    _ => {}
+                }
+                if super::changes::change(*new).is_some() {
+                    self.begin(sandbox, sandbox.updated_at);
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, sandbox: &Sandbox, at: Timestamp) {
+        self.begun.insert(sandbox.spec.id, at);
+    }
+}
+
+/// The change that a sandbox of this state is in.
+fn change(state: SandboxState) -> Option<&'static str> {
+    match state {
+        SandboxState::Creating => Some("create"),
+        SandboxState::Starting => Some("start"),
+        SandboxState::Stopping => Some("stop"),
+        SandboxState::Destroying => Some("destroy"),
+        _ => None,
+    }
+}
+
+/// Whether a change did what it was meant to.
+fn is_end(old: SandboxState, new: SandboxState) -> bool {
+    matches!(
+        (old, new),
+        (SandboxState::Creating | SandboxState::Starting, SandboxState::Started)
+            | (SandboxState::Stopping, SandboxState::Stopped)
+            | (SandboxState::Destroying, SandboxState::Destroyed)
+    )
+}
+
+/// A clock that was set back in between makes it nothing.
+fn between(begun: Timestamp, ended: Timestamp) -> Duration {
+    let micros = ended.as_micros().saturating_sub(begun.as_micros());
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
