@@ -1,6 +1,9 @@
-//! Who is asking.
+//! Who is asking, and whether they may.
 
-use axum::extract::FromRequestParts;
+mod permissions;
+mod validity;
+
+use axum::extract::{FromRequestParts, MatchedPath};
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::request::Parts;
 use pitlane_control::Principal;
@@ -9,7 +12,13 @@ use pitlane_model::OrganizationId;
 use crate::refusal::Refusal;
 use crate::state::State;
 
-/// The caller, as its bearer key proves it.
+pub(crate) use self::permissions::EVENTS;
+pub(crate) use self::validity::Validity;
+
+/// For whom an operator acts. Of other keys it is ignored, as the reference does: a key has one organization.
+const ORGANIZATION: &str = "x-daytona-organization-id";
+
+/// The caller, as its bearer key proves it, who may do what the route is for.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(Principal);
 
@@ -21,16 +30,66 @@ impl Caller {
     pub(crate) const fn organization(&self) -> OrganizationId {
         self.0.organization
     }
+
+    /// How long the caller's key works.
+    pub(crate) fn validity(&self, state: &State) -> Validity {
+        Validity::new(state.control().keys().validity(&self.0))
+    }
 }
 
 impl FromRequestParts<State> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Refusal> {
-        let Some(token) = bearer(&parts.headers) else {
+        let KeyHolder(principal) = KeyHolder::of(&parts.headers, state)?;
+        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        permissions::check(&principal, &parts.method, route)?;
+        Ok(Self(principal))
+    }
+}
+
+/// Whoever has a valid key, whatever it is for: to be told what there is not.
+#[derive(Debug)]
+pub(crate) struct KeyHolder(Principal);
+
+impl KeyHolder {
+    fn of(headers: &HeaderMap, state: &State) -> Result<Self, Refusal> {
+        let Some(token) = bearer(headers) else {
             return Err(Refusal::unauthorized("an API key is required: Authorization: Bearer KEY"));
         };
         Ok(Self(state.control().keys().authenticate(token)?))
+    }
+}
+
+impl FromRequestParts<State> for KeyHolder {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Refusal> {
+        Self::of(&parts.headers, state)
+    }
+}
+
+/// A caller who manages keys: its own organization's, or as an operator those of the one that a header names.
+#[derive(Debug)]
+pub(crate) struct KeyKeeper(Principal);
+
+impl KeyKeeper {
+    pub(crate) const fn principal(&self) -> &Principal {
+        &self.0
+    }
+}
+
+impl FromRequestParts<State> for KeyKeeper {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Refusal> {
+        let Caller(principal) = Caller::from_request_parts(parts, state).await?;
+        let Some(named) = parts.headers.get(ORGANIZATION) else { return Ok(Self(principal)) };
+        if !principal.may(pitlane_model::Permission::ManageOrganizations) {
+            return Ok(Self(principal));
+        }
+        let id = String::from_utf8_lossy(named.as_bytes());
+        Ok(Self(state.control().organizations().act_for(&principal, id.trim())?))
     }
 }
 

@@ -1,8 +1,12 @@
 //! From the model to what travels. Dull on purpose: every field, in one place.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pitlane_model::{ApiKey, NetworkPolicy, Permission, Sandbox, Snapshot, SnapshotState};
+use pitlane_control::Policy;
+use pitlane_model::{
+    ApiKey, NetworkPolicy, Organization, Permission, Sandbox, Snapshot, SnapshotState,
+};
 use pitlane_wire::control as wire;
 
 use crate::address::Origin;
@@ -106,6 +110,44 @@ pub(crate) fn api_key(key: &ApiKey) -> wire::ApiKeyItem {
         expires_at: key.expires_at.map(date::text),
         user_id: key.organization.to_string(),
         organization_id: Some(key.organization.to_string()),
+    }
+}
+
+/// An organization, with what this server allows each.
+pub(crate) fn organization(organization: &Organization, policy: &Policy) -> wire::Organization {
+    let made = date::text(organization.created_at);
+    wire::Organization {
+        id: organization.id.to_string(),
+        name: organization.name.clone(),
+        created_by: organization.id.to_string(),
+        personal: false,
+        created_at: made.clone(),
+        updated_at: made.clone(),
+        suspended: false,
+        suspended_at: made.clone(),
+        suspension_reason: String::new(),
+        suspended_until: made,
+        suspension_cleanup_grace_period_hours: 0,
+        max_cpu_per_sandbox: policy.maximum.cpu_count().into(),
+        max_memory_per_sandbox: policy.maximum.memory_gib().into(),
+        max_disk_per_sandbox: policy.maximum.disk_gib().into(),
+        secret_quota: 0,
+        max_secrets_per_sandbox: 0,
+        snapshot_deactivation_timeout_minutes: 0,
+        default_queue_timeout: None,
+        sandbox_limited_network_egress: false,
+        preview_warning_enabled: false,
+        sso_enabled: false,
+        scim_enabled: false,
+        default_region_id: Some(policy.target.clone()),
+        authenticated_rate_limit: None,
+        sandbox_create_rate_limit: None,
+        sandbox_lifecycle_rate_limit: None,
+        experimental_config: BTreeMap::new(),
+        otel_config: None,
+        authenticated_rate_limit_ttl_seconds: None,
+        sandbox_create_rate_limit_ttl_seconds: None,
+        sandbox_lifecycle_rate_limit_ttl_seconds: None,
     }
 }
 

@@ -7,7 +7,7 @@ use pitlane_control::CreateKey;
 use pitlane_model::{ApiKey, Permission};
 use pitlane_wire::control as wire;
 
-use crate::authentication::Caller;
+use crate::authentication::{Caller, KeyKeeper};
 use crate::body::{Json, Named};
 use crate::refusal::Refusal;
 use crate::state::State;
@@ -16,7 +16,7 @@ use crate::{convert, date};
 /// `POST /api-keys`: the answer is the only place where the key's text is ever told.
 pub(crate) async fn create(
     FromState(state): FromState<State>,
-    caller: Caller,
+    caller: KeyKeeper,
     Json(body): Json<wire::CreateApiKey>,
 ) -> Result<Response, Refusal> {
     let request = request(body)?;
@@ -34,7 +34,7 @@ pub(crate) async fn create(
 /// `GET /api-keys`.
 pub(crate) async fn list(
     FromState(state): FromState<State>,
-    caller: Caller,
+    caller: KeyKeeper,
 ) -> Json<Vec<wire::ApiKeyItem>> {
     let keys = state.control().keys().list(caller.principal());
     Json(keys.iter().map(convert::api_key).collect())
@@ -54,7 +54,7 @@ pub(crate) async fn current(
 /// `GET /api-keys/{name}`.
 pub(crate) async fn read(
     FromState(state): FromState<State>,
-    caller: Caller,
+    caller: KeyKeeper,
     Named(name): Named<String>,
 ) -> Result<Json<wire::ApiKeyItem>, Refusal> {
     let keys = state.control().keys().list(caller.principal());
@@ -68,7 +68,7 @@ pub(crate) async fn read(
 /// `DELETE /api-keys/{name}`: it stops working before this answers.
 pub(crate) async fn delete(
     FromState(state): FromState<State>,
-    caller: Caller,
+    caller: KeyKeeper,
     Named(name): Named<String>,
 ) -> Result<StatusCode, Refusal> {
     state.control().keys().revoke(caller.principal(), &name).await?;

@@ -24,6 +24,8 @@ pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
         .route("/api/api-keys/current", get(keys::current))
         .route("/api/api-keys/{name}", get(keys::read).delete(keys::delete))
         .route("/api/organizations", get(organizations::list).post(organizations::create))
+        // The reference has it, and no organization may be taken for it.
+        .route("/api/organizations/invitations", get(reference::unrouted))
         .route(
             "/api/organizations/{organizationId}",
             get(organizations::read).delete(organizations::delete),

@@ -20,7 +20,7 @@ use axum::body::Body;
 use axum::extract::{Request, State as FromState};
 use axum::response::{IntoResponse as _, Response};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use pitlane_control::Connection;
@@ -69,6 +69,11 @@ async fn pass_on(
     mut request: Request,
 ) -> Result<Response, Refusal> {
     let begun = Instant::now();
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        // A tunnel would go past everything here, and an echo show what stays outside.
+        let message = format!("{} is not allowed here", request.method());
+        return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message));
+    }
     let target = Target::of(request.uri())?;
     let request_id = request.extensions().get::<RequestId>().copied();
     let daemon = connect(state, caller, target.sandbox).await?;

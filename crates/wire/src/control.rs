@@ -8,6 +8,7 @@ mod configuration;
 mod error;
 mod key;
 mod list;
+mod organization;
 mod sandbox;
 mod snapshot;
 
@@ -17,6 +18,7 @@ pub use configuration::{
 pub use error::{ErrorBody, SOURCE_API, SOURCE_DAEMON};
 pub use key::{ApiKeyItem, CreateApiKey, CreatedApiKey};
 pub use list::{PaginatedSandboxes, PaginatedSnapshots, SandboxPage};
+pub use organization::{CreateOrganization, Organization};
 pub use sandbox::{
     BuildInfo, CreateBuildInfo, CreateSandbox, Sandbox, SandboxCore, SandboxListItem,
     SandboxVolume, StateUpdated, ToolboxProxyUrl,

@@ -1,6 +1,7 @@
 //! The control plane's operations.
 
 mod keys;
+mod organizations;
 mod sandboxes;
 mod server;
 mod snapshots;
@@ -9,8 +10,14 @@ use super::operation::Operation;
 
 /// Every operation of the control plane that is served.
 pub(super) fn operations() -> Vec<Operation> {
-    [server::operations(), keys::operations(), sandboxes::operations(), snapshots::operations()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        server::operations(),
+        keys::operations(),
+        organizations::operations(),
+        sandboxes::operations(),
+        snapshots::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

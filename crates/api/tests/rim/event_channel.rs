@@ -123,16 +123,35 @@ async fn nobody_hears_of_another_organizations_sandboxes() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_hears_no_more() {
+async fn a_revoked_key_hears_no_more_and_an_expired_one_neither() {
     let server = Server::start().await;
-    let body = r#"{"name":"listener","permissions":[]}"#;
+    let soon = jiff::Timestamp::now() + std::time::Duration::from_secs(2);
+    for (name, expires_at) in [("revoked", Value::Null), ("expired", json!(soon.to_string()))] {
+        let body =
+            json!({"name": name, "permissions": ["write:sandboxes"], "expiresAt": expires_at});
+        let key = server.post("/api/api-keys", &body.to_string()).await.json()["value"].clone();
+        let mut channel = Channel::open(&server, "h").await;
+        let accepted = channel.show(&key).await;
+        assert!(accepted.starts_with("40"), "{accepted}");
+        if name == "revoked" {
+            let answer = server.delete("/api/api-keys/revoked").await;
+            assert_eq!(answer.status, StatusCode::NO_CONTENT);
+        }
+        // Without anything happening that it could be told of.
+        let last = channel.text().await;
+        assert!(matches!(last.as_deref(), None | Some("1" | "41")), "{name}: {last:?}");
+        let answer = Channel::open(&server, "h").await.show(&key).await;
+        assert_eq!(answer, "44{\"message\":\"unauthorized\"}", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_for_sandboxes_is_turned_away() {
+    let server = Server::start().await;
+    let body = r#"{"name":"keys","permissions":["manage:keys","write:snapshots"]}"#;
     let key = server.post("/api/api-keys", body).await.json()["value"].clone();
-    let mut channel = Channel::open(&server, "h").await;
-    channel.show(&key).await;
-    let delete = request(Method::DELETE, "/api/api-keys/listener", Some(&server.key), "");
-    assert_eq!(call(server.address, delete).await.status, StatusCode::NO_CONTENT);
-    server.create().await;
-    assert!(matches!(channel.text().await.as_deref(), None | Some("1" | "41")));
+    let answer = Channel::open(&server, "h").await.show(&key).await;
+    assert_eq!(answer, "44{\"message\":\"unauthorized\"}");
 }
 
 #[tokio::test]
