@@ -17,6 +17,9 @@ use crate::refusal::Refusal;
 /// The largest body of a control plane request, in bytes. No body of the API comes near it.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
+/// How deep lists and objects may be in each other. What no operation reads would otherwise be skipped at any depth.
+const MAX_DEPTH: usize = 64;
+
 /// How long a control plane request's body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -32,6 +35,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         // A list would be taken for an object's fields in their order of declaration.
         if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
             return Err(Refusal::bad_request("the body must be a JSON object"));
+        }
+        if is_deep(&bytes) {
+            let message = format!("the body is nested more than {MAX_DEPTH} levels deep");
+            return Err(Refusal::bad_request(message));
         }
         serde_json::from_slice(&bytes)
             .map(Self)
@@ -60,6 +67,25 @@ async fn read<S: Send + Sync>(
         Ok(Err(_)) => Err(Refusal::bad_request("the body could not be read")),
         Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
     }
+}
+
+/// Whether brackets outside of texts are nested too deep.
+fn is_deep(json: &[u8]) -> bool {
+    let (mut depth, mut in_text, mut is_escaped) = (0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_text => is_escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => depth += 1,
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
 }
 
 fn too_large() -> Refusal {
@@ -107,6 +133,21 @@ mod tests {
     use axum::body::Body;
 
     use super::*;
+
+    #[test]
+    fn depth_is_that_of_brackets_outside_of_texts() {
+        let nested = |depth: usize| format!("{}{}", "[{\"a\":".repeat(depth), "1");
+        for (json, wanted) in [
+            (nested(32), false),
+            (nested(33), true),
+            (format!(r#"{{"a":"{}"}}"#, "[".repeat(100)), false),
+            (format!(r#"{{"a\"{}":1}}"#, "[".repeat(100)), false),
+            (format!(r#"{{"a\\":{}1}}"#, "[".repeat(100)), true),
+            ("[]".repeat(100), false),
+        ] {
+            assert_eq!(is_deep(json.as_bytes()), wanted, "{json}");
+        }
+    }
 
     #[tokio::test]
     async fn a_body_that_does_not_come_is_not_waited_for() {

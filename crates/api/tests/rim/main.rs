@@ -6,11 +6,14 @@
     reason = "a test fails by panicking, and its helpers with it"
 )]
 
+mod bad_input;
 mod control_plane;
 mod coverage;
 mod daemon;
 mod event_channel;
 mod http;
 mod log;
+mod raw;
 mod server;
+mod smuggling;
 mod toolbox;
