@@ -34,6 +34,10 @@ pub(crate) async fn list(
 ) -> Result<Json<wire::PaginatedSnapshots>, Refusal> {
     let (limit, page) =
         (query::limit(&query, DEFAULT_LIMIT, PageSnapshots::MAX_LIMIT)?, query::page(&query)?);
+    let order = SnapshotSort {
+        field: query.word("sort", &FIELDS)?.unwrap_or(SnapshotSort::DEFAULT.field),
+        direction: query.word("order", &DIRECTIONS)?.unwrap_or(SnapshotSort::DEFAULT.direction),
+    };
     if query.text("sourceSandboxId").is_some() {
         // Snapshots are not taken of sandboxes yet.
         let empty = wire::PaginatedSnapshots {
@@ -44,10 +48,6 @@ pub(crate) async fn list(
         };
         return Ok(Json(empty));
     }
-    let order = SnapshotSort {
-        field: query.word("sort", &FIELDS)?.unwrap_or(SnapshotSort::DEFAULT.field),
-        direction: query.word("order", &DIRECTIONS)?.unwrap_or(SnapshotSort::DEFAULT.direction),
-    };
     let filter = SnapshotFilter { name_part: query.text("name").map(str::to_owned) };
     let request = PageSnapshots { filter, order, limit, page };
     let slice = state.control().snapshots().list(caller.principal(), request).await?;

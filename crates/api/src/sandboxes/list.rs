@@ -38,11 +38,12 @@ pub(crate) async fn list(
     origin: Origin,
     query: Query,
 ) -> Result<Json<wire::SandboxPage>, Refusal> {
+    let cursor: Option<Cursor> = query.parsed("cursor")?;
+    let (order, limit) = (order(&query)?, limit(&query)?);
     let Some(filter) = filter(&query)? else {
         return Ok(Json(wire::SandboxPage { items: Vec::new(), next_cursor: None }));
     };
-    let cursor: Option<Cursor> = query.parsed("cursor")?;
-    let request = ListSandboxes { filter, order: order(&query)?, limit: limit(&query)?, cursor };
+    let request = ListSandboxes { filter, order, limit, cursor };
     let page = state.control().sandboxes().list(caller.principal(), request).await?;
     let items = page.items.iter().map(|item| convert::sandbox_core(item, &origin)).collect();
     Ok(Json(wire::SandboxPage { items, next_cursor: page.next.map(|next| next.to_string()) }))
@@ -56,6 +57,7 @@ pub(crate) async fn list_by_page(
     query: Query,
 ) -> Result<Json<wire::PaginatedSandboxes>, Refusal> {
     let (limit, page) = (limit(&query)?, crate::query::page(&query)?);
+    let order = order(&query)?;
     let Some(filter) = filter(&query)? else {
         let empty = wire::PaginatedSandboxes {
             items: Vec::new(),
@@ -65,7 +67,7 @@ pub(crate) async fn list_by_page(
         };
         return Ok(Json(empty));
     };
-    let request = PageSandboxes { filter, order: order(&query)?, limit, page };
+    let request = PageSandboxes { filter, order, limit, page };
     let slice = state.control().sandboxes().list_page(caller.principal(), request).await?;
     Ok(Json(wire::PaginatedSandboxes {
         items: slice.items.iter().map(|item| convert::sandbox(item, &origin)).collect(),
@@ -85,15 +87,15 @@ fn filter(query: &Query) -> Result<Option<SandboxFilter>, Refusal> {
     // Words such as `archived` are states of the reference that no sandbox is ever in here.
     let no_such_state = !asked.is_empty() && states.is_empty();
     // No sandbox here can be mended, is of another kind than a container, or has a graphics card.
-    let other_kind = query.parsed::<bool>("isRecoverable")? == Some(true)
-        || query.parsed::<u32>("minGpu")?.is_some_and(|count| count > 0)
+    let is_recoverable = query.parsed::<bool>("isRecoverable")? == Some(true);
+    let with_gpu = query.parsed::<u32>("minGpu")?.is_some_and(|count| count > 0);
+    let other_kind = is_recoverable
+        || with_gpu
         || query.texts("sandboxClasses").next().is_some()
             && !query.texts("sandboxClasses").any(|class| class == convert::SANDBOX_CLASS);
-    if no_such_state || other_kind {
-        return Ok(None);
-    }
     let texts = |name| query.texts(name).map(str::to_owned).collect();
-    Ok(Some(SandboxFilter {
+    // What is wrong is refused, also where the answer is certain.
+    let filter = SandboxFilter {
         id_prefix: query.text("id").map(str::to_owned),
         name_prefix: query.text("name").map(str::to_owned),
         labels: query.map("labels")?.unwrap_or_else(Labels::new),
@@ -112,7 +114,8 @@ fn filter(query: &Query) -> Result<Option<SandboxFilter>, Refusal> {
             at_least: query.date("lastEventAfter")?,
             at_most: query.date("lastEventBefore")?,
         },
-    }))
+    };
+    Ok((!no_such_state && !other_kind).then_some(filter))
 }
 
 fn bounds(query: &Query, least: &str, most: &str) -> Result<Bounds<u32>, Refusal> {

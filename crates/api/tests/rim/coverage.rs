@@ -1,6 +1,6 @@
 //! Every row of the coverage list, asked for without a key and with one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -67,4 +67,18 @@ async fn what_is_said_to_work_has_a_route_and_the_rest_says_that_it_has_none() {
     assert_eq!(server.get("/api/nowhere").await.refusal().0, 404);
     let brewed = request(Method::PUT, "/api/sandbox", Some(&server.key), "");
     assert_eq!(call(server.address, brewed).await.refusal().0, 405);
+}
+
+#[test]
+fn what_is_said_to_work_is_described_and_nothing_else_is() {
+    let text = include_str!("../../../../openapi/control.json");
+    let document: serde_json::Value = serde_json::from_str(text).unwrap();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let described = paths.flat_map(|(path, methods)| {
+        let methods = methods.as_object().unwrap().keys();
+        methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+    });
+    let is_served = |row: &Row| matches!(&*row.status, "implemented" | "partial");
+    let served = rows().into_iter().filter(|(_, row)| is_served(row)).map(|(key, _)| key);
+    assert_eq!(described.collect::<BTreeSet<_>>(), served.collect());
 }
