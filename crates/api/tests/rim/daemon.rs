@@ -39,6 +39,11 @@ impl Seen {
         self.requests.lock().unwrap().clone()
     }
 
+    /// Forgets what was heard so far.
+    pub(crate) fn forget(&self) {
+        self.requests.lock().unwrap().clear();
+    }
+
     /// Waits until a request was heard that `wanted` accepts.
     pub(crate) async fn heard(&self, wanted: impl Fn(&Heard) -> bool) -> Heard {
         let mut changes = self.changed.subscribe();

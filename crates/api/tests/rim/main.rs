@@ -7,13 +7,21 @@
 )]
 
 mod bad_input;
+mod connections;
 mod control_plane;
 mod coverage;
+mod crowd;
 mod daemon;
 mod event_channel;
+mod health;
 mod http;
+mod isolation;
 mod log;
+mod rate_limits;
+mod permissions;
 mod raw;
+mod revocation;
+mod routes;
 mod server;
 mod smuggling;
 mod toolbox;

@@ -70,6 +70,15 @@ impl Wire {
         Some(Told { status, body: String::from_utf8(body).unwrap() })
     }
 
+    /// Everything that is said until the server hangs up.
+    pub(crate) async fn rest(&mut self) -> String {
+        let mut said = Vec::new();
+        let read = self.0.read_to_end(&mut said);
+        // A server that resets the connection has said what it had to say.
+        let _ended = tokio::time::timeout(DEADLINE, read).await.expect("it stays open");
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
     /// Waits for the server to hang up, and says whether it did without another word.
     pub(crate) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];

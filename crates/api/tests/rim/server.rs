@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::Method;
 use pitlane_api::{Api, ApiSettings, Door, Probe, RateLimits};
 use pitlane_control::{AddSnapshot, Clock, Control, Parts, Policy, Random};
-use pitlane_driver::fake::{FakeDriver, Fault, Operation};
+use pitlane_driver::fake::{FakeDriver, Fault, Operation, Service};
 use pitlane_model::{
     ApiKey, ImageName, KeyHash, KeyId, Limits, Organization, OrganizationId, Permission, Timestamp,
 };
@@ -34,12 +34,16 @@ pub(crate) struct Server {
     driver: FakeDriver,
     stop: CancellationToken,
     serving: tokio::sync::Mutex<JoinSet<()>>,
+    early: tokio::sync::Mutex<JoinSet<Answer>>,
     _state: TempDir,
 }
 
 /// What makes one test's server unlike another's.
-#[derive(Debug)]
 pub(crate) struct Options {
+    /// Speaks for every daemon; the one of [`daemon`] if `None`.
+    pub(crate) service: Option<Service>,
+    /// What a client asks before the server has started.
+    pub(crate) early: Option<&'static str>,
     pub(crate) max_connections: usize,
     pub(crate) rate_limits: RateLimits,
     pub(crate) probes: Vec<Probe>,
@@ -47,7 +51,13 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_connections: 1000, rate_limits: RateLimits::default(), probes: Vec::new() }
+        Self {
+            service: None,
+            early: None,
+            max_connections: 1000,
+            rate_limits: RateLimits::default(),
+            probes: Vec::new(),
+        }
     }
 }
 
@@ -57,6 +67,14 @@ impl Server {
     }
 
     pub(crate) async fn start_with(options: Options) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let door = Door::open(listener, "api", options.max_connections, stop.clone());
+        let mut early = JoinSet::new();
+        if let Some(path) = options.early {
+            early.spawn(call(address, request(Method::GET, path, None, "")));
+        }
         let state = tempfile::tempdir().unwrap();
         let store = Store::open(&state.path().join("test.db")).unwrap();
         for (number, text) in [(1, KEY), (2, OTHER_KEY)] {
@@ -65,8 +83,8 @@ impl Server {
         }
         let seen = Seen::new();
         let heard = seen.clone();
-        let driver = FakeDriver::new(Arc::new(move |_inside, stream| {
-            Box::pin(daemon::serve(stream, heard.clone()))
+        let driver = FakeDriver::new(options.service.unwrap_or_else(|| {
+            Arc::new(move |_inside, stream| Box::pin(daemon::serve(stream, heard.clone())))
         }));
         let parts = Parts {
             store,
@@ -82,20 +100,23 @@ impl Server {
             limits: Limits::DEFAULT,
         };
         control.snapshots().add(snapshot, mpsc::channel(1).0).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let settings = ApiSettings {
             version: "0.0.0-test".to_owned(),
             public_url: None,
             rate_limits: options.rate_limits,
             probes: options.probes,
         };
-        let stop = CancellationToken::new();
         let mut serving = JoinSet::new();
-        let door = Door::open(listener, "api", options.max_connections, stop.clone());
         serving.spawn(door.serve(Api::new(control, settings)));
         let serving = tokio::sync::Mutex::new(serving);
-        Self { address, key: KEY.to_owned(), seen, driver, stop, serving, _state: state }
+        let early = tokio::sync::Mutex::new(early);
+        Self { address, key: KEY.to_owned(), seen, driver, stop, serving, early, _state: state }
+    }
+
+    /// What the client got that came before the server had started.
+    pub(crate) async fn early_answer(&self) -> Answer {
+        let mut early = self.early.lock().await;
+        tokio::time::timeout(DEADLINE, early.join_next()).await.unwrap().unwrap().unwrap()
     }
 
     /// The key of another organization.
@@ -113,6 +134,23 @@ impl Server {
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         call(self.address, request(Method::DELETE, path, Some(&self.key), "")).await
+    }
+
+    /// A key of the other organization that may do all but what an operator may.
+    pub(crate) async fn stranger(&self) -> String {
+        let words = Permission::ALL.map(Permission::as_str);
+        let permissions: Vec<_> =
+            words.into_iter().filter(|word| *word != "manage:organizations").collect();
+        let body = serde_json::json!({"name": "stranger", "permissions": permissions}).to_string();
+        let sent = request(Method::POST, "/api/api-keys", Some(OTHER_KEY), body);
+        call(self.address, sent).await.json()["value"].as_str().expect("a key").to_owned()
+    }
+
+    /// Makes a key of this name with these permissions and returns its text.
+    pub(crate) async fn key_for(&self, name: &str, permissions: &[&str]) -> String {
+        let body = serde_json::json!({"name": name, "permissions": permissions}).to_string();
+        let answer = self.post("/api/api-keys", &body).await;
+        answer.json()["value"].as_str().expect("a key").to_owned()
     }
 
     /// Makes a plain sandbox and returns its id.

@@ -1,0 +1,127 @@
+//! A key that works no more, on every door and in the middle of things.
+
+use http::{Method, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::http::{Client, DEADLINE, call, request};
+use crate::routes;
+use crate::server::Server;
+
+/// How a key comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Revoked,
+    Expired,
+}
+
+impl End {
+    const BOTH: [Self; 2] = [Self::Revoked, Self::Expired];
+
+    /// A key that will end so.
+    async fn key(self, server: &Server) -> String {
+        let soon = jiff::Timestamp::now() + std::time::Duration::from_secs(2);
+        let expires_at = (self == Self::Expired).then(|| soon.to_string());
+        let body = json!({
+            "name": "ending", "permissions": ["write:sandboxes"], "expiresAt": expires_at,
+        });
+        let made = server.post("/api/api-keys", &body.to_string()).await;
+        made.json()["value"].as_str().expect("a key").to_owned()
+    }
+
+    /// Ends it, or lets its time pass.
+    async fn come(self, server: &Server) {
+        if self == Self::Revoked {
+            let answer = server.delete("/api/api-keys/ending").await;
+            assert_eq!(answer.status, StatusCode::NO_CONTENT);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_ended_key_is_refused_on_every_route() {
+    let server = Server::start().await;
+    let id = server.create().await;
+    let key = server.key_for("ending", &["write:sandboxes", "manage:keys"]).await;
+    End::Revoked.come(&server).await;
+    let public = ["/api/health", "/api/health/ready", "/api/config"];
+    for route in routes::all().into_iter().filter(|route| !public.contains(&&*route.path)) {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            let path = route.filled(&[&id]);
+            let answer = call(server.address, request(method.clone(), &path, Some(&key), "{}"));
+            let wanted = (401, "the API key is not valid".to_owned());
+            assert_eq!(answer.await.refusal(), wanted, "{method} {path}");
+        }
+    }
+    assert_eq!(server.seen.all(), Vec::new());
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_its_answer_ends_with_its_key() {
+    for end in End::BOTH {
+        let server = Server::start().await;
+        let id = server.create().await;
+        let key = end.key(&server).await;
+        let sent = request(Method::POST, &format!("/toolbox/{id}/hang"), Some(&key), "code");
+        let (answer, _) = tokio::join!(call(server.address, sent), async {
+            server.seen.heard(|heard| heard.target == "/hang").await;
+            end.come(&server).await;
+        });
+        assert_eq!(answer.refusal(), (401, "the API key is not valid any more".to_owned()));
+        // The command ends with it, as if its client had gone.
+        server.seen.heard(|heard| heard.target.starts_with("/pitlane/cancel/")).await;
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_on_its_way_breaks_off_and_does_not_look_complete() {
+    for end in End::BOTH {
+        let server = Server::start().await;
+        let id = server.create().await;
+        let key = end.key(&server).await;
+        let mut client = Client::connect(server.address).await;
+        let sent = request(Method::GET, &format!("/toolbox/{id}/trickle"), Some(&key), "");
+        let mut body = client.send(sent).await.into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "first");
+        end.come(&server).await;
+        let next = tokio::time::timeout(DEADLINE, body.frame()).await.unwrap();
+        assert!(matches!(next, Some(Err(_))), "{end:?}: {next:?}");
+        server.seen.heard(|heard| heard.target.starts_with("/pitlane/cancel/")).await;
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_is_closed_with_its_key_and_others_are_not() {
+    for end in End::BOTH {
+        let server = Server::start().await;
+        let id = server.create().await;
+        let key = end.key(&server).await;
+        let mut streams = Vec::new();
+        for key in [&key, &server.key] {
+            let mut client = Client::connect(server.address).await;
+            let path = format!("/toolbox/{id}/switch");
+            let mut sent = request(Method::GET, &path, Some(key), "");
+            for (name, value) in [("connection", "Upgrade"), ("upgrade", "websocket")] {
+                sent.headers_mut().insert(name, value.parse().unwrap());
+            }
+            let answer = client.send(sent).await;
+            assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
+            let stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+            streams.push((stream, client));
+        }
+        end.come(&server).await;
+        let mut rest = Vec::new();
+        // Whether it is reset or just ends: nothing more comes.
+        let _ended =
+            tokio::time::timeout(DEADLINE, streams[0].0.read_to_end(&mut rest)).await.unwrap();
+        assert_eq!(rest, b"");
+        streams[1].0.write_all(b"still").await.unwrap();
+        let mut back = [0; 5];
+        streams[1].0.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"still");
+    }
+}
