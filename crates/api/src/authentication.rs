@@ -48,11 +48,19 @@ impl FromRequestParts<State> for Caller {
     }
 }
 
-/// Whoever has a valid key, whatever it is for: to be told what there is not.
+/// Whoever has a valid key, whatever it is for: to be counted, and to be told what there is not.
 #[derive(Debug)]
 pub(crate) struct KeyHolder(Principal);
 
 impl KeyHolder {
+    pub(crate) const fn principal(&self) -> &Principal {
+        &self.0
+    }
+
+    pub(crate) const fn organization(&self) -> OrganizationId {
+        self.0.organization
+    }
+
     fn of(headers: &HeaderMap, state: &State) -> Result<Self, Refusal> {
         let Some(token) = bearer(headers) else {
             return Err(Refusal::unauthorized("an API key is required: Authorization: Bearer KEY"));

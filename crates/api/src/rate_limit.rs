@@ -21,7 +21,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Method, StatusCode};
 use pitlane_model::{KeyId, OrganizationId};
 
-use crate::authentication::Caller;
+use crate::authentication::KeyHolder;
 use crate::refusal::Refusal;
 use crate::request::AskedBy;
 use crate::state::State;
@@ -259,7 +259,7 @@ impl Gate {
         })
     }
 
-    fn count(&self, class: Class, caller: &Caller) -> Option<Standing> {
+    fn count(&self, class: Class, caller: &KeyHolder) -> Option<Standing> {
         let counters = match class {
             Class::Create => &self.create,
             Class::Control => &self.control,
@@ -280,7 +280,7 @@ pub(crate) async fn limit(
         return next.run(request).await;
     };
     let (mut parts, body) = request.into_parts();
-    let caller = Caller::from_request_parts(&mut parts, &state).await;
+    let caller = KeyHolder::from_request_parts(&mut parts, &state).await;
     let request = Request::from_parts(parts, body);
     let Ok(caller) = caller else {
         // Whoever shows no key is answered by the route, which knows what else may open it.

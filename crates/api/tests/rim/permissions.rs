@@ -47,7 +47,7 @@ fn wanted(method: &Method, path: &str) -> Option<Vec<Permission>> {
         }
         ("GET", ["api", "sandbox", ..]) => sandboxes,
         ("DELETE", ["api", "sandbox", _]) => vec![P::DeleteSandboxes],
-        (_, ["api", "sandbox", ..]) | (_, ["toolbox", ..]) => vec![P::WriteSandboxes],
+        (_, ["api", "sandbox", ..] | ["toolbox", ..]) => vec![P::WriteSandboxes],
         other => panic!("no permission is thought of for {other:?}"),
     })
 }
