@@ -290,6 +290,25 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_has_a_row_for_every_figure() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let row = |metric: &Metric| {
+            let labels: Vec<String> =
+                metric.labels.iter().map(|label| format!("`{label}`")).collect();
+            let labels = if labels.is_empty() { "–".to_owned() } else { labels.join(", ") };
+            let kind = match metric.kind {
+                MetricKind::Counter => "counter",
+                MetricKind::Gauge => "gauge",
+                MetricKind::Histogram => "histogram",
+            };
+            format!("| `{}` | {kind} | {labels} | {} |\n", metric.name, metric.help)
+        };
+        let table: String = METRICS.iter().map(row).collect();
+        assert!(text.contains(&table), "docs/metrics.md lacks these rows:\n{table}");
+    }
+
+    #[test]
     fn every_figure_is_named_once_and_says_what_it_counts() {
         let mut names: Vec<&str> = METRICS.iter().map(|metric| metric.name).collect();
         names.sort_unstable();

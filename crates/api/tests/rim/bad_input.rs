@@ -181,8 +181,8 @@ async fn paths_and_queries_that_name_nothing_find_nothing() {
 async fn heads_that_are_too_large_or_no_heads_are_refused() {
     let server = Server::start().await;
     let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();
-    let large = format!("x: {}\r\n", "x".repeat(256 * 1024));
-    let path = format!("GET /api/{} HTTP/1.1", "x".repeat(256 * 1024));
+    let large = format!("x: {}\r\n", "x".repeat(1024 * 1024));
+    let path = format!("GET /api/{} HTTP/1.1", "x".repeat(1024 * 1024));
     for (first, rest, statuses) in [
         ("GET /api/health HTTP/1.1", many.as_str(), &[431][..]),
         ("GET /api/health HTTP/1.1", large.as_str(), &[431]),

@@ -22,12 +22,23 @@ pub(crate) struct Server {
     folder: tempfile::TempDir,
     arguments: Vec<String>,
     process: Option<Child>,
+    ready_line: String,
 }
 
 impl Server {
     /// A server whose sandboxes are made up.
     pub(crate) fn fake() -> Self {
         Self::start(&["--driver", "fake"])
+    }
+
+    /// The same with more settings.
+    pub(crate) fn fake_with(more: &[&str]) -> Self {
+        Self::start(&[&["--driver", "fake"], more].concat())
+    }
+
+    /// What the server said when it was ready.
+    pub(crate) fn ready_line(&self) -> &str {
+        &self.ready_line
     }
 
     /// A server that makes real sandboxes of the small image.
@@ -58,7 +69,7 @@ impl Server {
     fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut server = Self { folder, arguments, process: None };
+        let mut server = Self { folder, arguments, process: None, ready_line: String::new() };
         server.start_again();
         server
     }
@@ -89,6 +100,7 @@ impl Server {
             line.starts_with("{\"url\":\"http://127.0.0.1:"),
             "the server is not ready: {line:?}"
         );
+        self.ready_line = line;
     }
 
     /// Sends a signal and waits for the server's end.
