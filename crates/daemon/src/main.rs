@@ -43,28 +43,30 @@ fn run() -> Result<(), StartError> {
     let options = Options::parse(std::env::args_os().skip(1))?;
     // First of all: what this process has in memory and open is nobody's to read, not even its own user's.
     boot::protect()?;
-    let mut inheritance = match &options {
-        Options::Inherited => Inheritance::claim()?,
-        Options::Ordinary(ordinary) => Inheritance::open(ordinary)?,
-    };
-    let begun = begin(&mut inheritance);
-    if let Err(error) = &begun {
-        inheritance.report_failure(error);
-    }
-    begun
-}
-
-fn begin(inheritance: &mut Inheritance) -> Result<(), StartError> {
     // While there is one thread.
     let requests = TerminationRequests::take().map_err(StartError::Signals)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
-    runtime.block_on(async {
-        let toolbox = Toolbox::new(inheritance.take_parts()?)?;
-        server::serve(toolbox, inheritance, requests).await
-    })
+    // Waits for the boot configuration, so whatever does not need it comes before.
+    let mut inheritance = match &options {
+        Options::Inherited => Inheritance::claim()?,
+        Options::Ordinary(ordinary) => Inheritance::open(ordinary)?,
+    };
+    let served = runtime.block_on(serve(&mut inheritance, requests));
+    if let Err(error) = &served {
+        inheritance.report_failure(error);
+    }
+    served
+}
+
+async fn serve(
+    inheritance: &mut Inheritance,
+    requests: TerminationRequests,
+) -> Result<(), StartError> {
+    let toolbox = Toolbox::new(inheritance.take_parts()?)?;
+    server::serve(toolbox, inheritance, requests).await
 }
 
 /// In a sandbox nobody reads this: there the hello pipe told it already.

@@ -5,7 +5,6 @@ mod driver;
 mod recovery;
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,9 +37,7 @@ pub struct Engine {
 #[derive(Debug)]
 struct Inner {
     state: PathBuf,
-    sockets: PathBuf,
     launcher: Launcher,
-    daemon: OwnedFd,
     images: Images,
     slots: Slots,
     preparer: Arc<Preparer>,
@@ -189,8 +186,9 @@ impl Inner {
             .map_err(|cause| StartEngineError::Launcher(Box::new(cause)))?;
         let router = Arc::new(handle.block_on(open_router(&launcher, network))?);
         let slots = Slots::new(SLOT_COUNT, first_id);
-        let daemon = sealed_memory_file("pitlane-daemon", &daemon)?;
         let preparer = Arc::new(Preparer {
+            daemon: sealed_memory_file("pitlane-daemon", &daemon)?,
+            sockets,
             launcher: launcher.clone(),
             disks,
             router,
@@ -201,9 +199,7 @@ impl Inner {
             .map_err(folder_error(&state))?;
         let inner = Self {
             state,
-            sockets,
             launcher,
-            daemon,
             images,
             slots,
             preparer,
@@ -222,13 +218,13 @@ impl Inner {
         if let Err(failure) = self.preparer.groups.remove_with_empty_parents() {
             tracing::warn!(%failure, "the control group stays until the next start");
         }
-        let Some(run) = self.sockets.parent() else { return };
+        let Some(run) = self.preparer.sockets.parent() else { return };
         for file in [socket_path(run), log_path(run)] {
             if let Err(failure) = disk::remove(&file) {
                 tracing::debug!(%failure, "the launcher's file stays");
             }
         }
-        for folder in [self.sockets.as_path(), run] {
+        for folder in [self.preparer.sockets.as_path(), run] {
             if let Err(cause) = std::fs::remove_dir(folder) {
                 tracing::debug!(folder = %folder.display(), %cause, "the folder stays");
             }
@@ -270,8 +266,9 @@ impl Inner {
             let Some(running) = running else { return };
             let task = Arc::clone(&inner);
             let exit = tokio::task::spawn_blocking(move || {
+                let exit = task.collect(id, &running.name);
                 drop(running);
-                task.collect(id)
+                exit
             })
             .await
             .unwrap_or(Exit::Unknown);
@@ -283,8 +280,9 @@ impl Inner {
         });
     }
 
-    fn collect(&self, id: SandboxId) -> Exit {
-        match self.launcher.collect(&id.to_string()) {
+    /// How process 1 of a sandbox ended; at the latest when its slot is given back, or its name is taken.
+    fn collect(&self, id: SandboxId, name: &str) -> Exit {
+        match self.launcher.collect(name) {
             Ok(Some(EndedAs::Code(code))) => Exit::Code(code),
             Ok(Some(EndedAs::Signal(signal))) => Exit::Signal(signal),
             Ok(None) => Exit::Unknown,

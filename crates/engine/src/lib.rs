@@ -15,6 +15,7 @@ mod pool;
 mod prepared;
 mod running;
 mod slot;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 

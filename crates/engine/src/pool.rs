@@ -1,14 +1,17 @@
-//! Preparations kept ready, so that a create finds its disk, link and file systems made.
+//! Sandboxes kept waiting, so that a create finds disk, link, file systems and process 1 made.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::prepared::{Prepared, Preparer, Recipe};
-use crate::slot::Slots;
+use pitlane_model::Limits;
 
-/// Ready preparations of one recipe, filled up by a thread of its own.
+use crate::prepared::{Preparer, Recipe};
+use crate::slot::Slots;
+use crate::waiting::Waiting;
+
+/// Waiting sandboxes of one recipe, filled up by a thread of its own.
 #[derive(Debug)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
@@ -27,7 +30,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     recipe: Option<Recipe>,
-    ready: VecDeque<Prepared>,
+    ready: VecDeque<Waiting>,
     is_closed: bool,
 }
 
@@ -70,8 +73,8 @@ impl Pool {
         self.shared.changed.notify_all();
     }
 
-    /// Takes a preparation of `recipe`, if one is ready.
-    pub(crate) fn claim(&self, recipe: &Recipe) -> Option<Prepared> {
+    /// Takes a sandbox of `recipe`, if one waits.
+    pub(crate) fn claim(&self, recipe: &Recipe) -> Option<Waiting> {
         let mut state = self.shared.lock();
         let prepared =
             (state.recipe.as_ref() == Some(recipe)).then(|| state.ready.pop_front()).flatten();
@@ -131,7 +134,9 @@ impl Shared {
             };
             drop(state);
             // With every slot in use there is nothing to prepare until one is free.
-            let prepared = self.slots.take().map(|slot| self.preparer.fresh(slot, &recipe));
+            let prepared = self.slots.take();
+            // Whoever takes it for other limits sets them.
+            let prepared = prepared.map(|slot| self.preparer.fresh(slot, &recipe, Limits::DEFAULT));
             let mut state = self.lock();
             match prepared {
                 Some(Ok(prepared))

@@ -17,6 +17,7 @@ use crate::disk::{self, DiskError, Disks};
 use crate::launcher::{FirstProcess, Launcher, LauncherError};
 use crate::layer::{self, Devices, Fresh, Layers};
 use crate::slot::Slot;
+use crate::waiting::{LaunchError, Waiting};
 
 /// What decides whether two preparations are alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,11 +80,18 @@ pub(crate) enum PrepareError {
     /// The sandbox's view of them.
     #[error("cannot make a cgroup namespace")]
     GroupView(#[source] LauncherError),
+    /// Process 1.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
 }
 
-/// Makes preparations.
+/// Makes preparations, up to a process 1 that waits.
 #[derive(Debug)]
 pub(crate) struct Preparer {
+    /// The daemon, in a memory file.
+    pub(crate) daemon: OwnedFd,
+    /// Where sandboxes' sockets are.
+    pub(crate) sockets: PathBuf,
     pub(crate) launcher: Launcher,
     pub(crate) disks: Disks,
     pub(crate) router: Arc<Router>,
@@ -94,9 +102,14 @@ pub(crate) struct Preparer {
 
 impl Preparer {
     /// Prepares a sandbox with a fresh disk. Takes milliseconds and blocks.
-    pub(crate) fn fresh(&self, slot: Slot, recipe: &Recipe) -> Result<Prepared, PrepareError> {
+    pub(crate) fn fresh(
+        &self,
+        slot: Slot,
+        recipe: &Recipe,
+        limits: Limits,
+    ) -> Result<Waiting, PrepareError> {
         let path = self.disks.prepare(slot.number(), recipe.disk_gib)?;
-        self.assemble(slot, recipe, DiskFile { path, is_owned: false })
+        self.start(self.assemble(slot, recipe, DiskFile { path, is_owned: false })?, limits)
     }
 
     /// Prepares a sandbox on the disk it had.
@@ -104,9 +117,14 @@ impl Preparer {
         &self,
         slot: Slot,
         recipe: &Recipe,
+        limits: Limits,
         disk: &Path,
-    ) -> Result<Prepared, PrepareError> {
-        self.assemble(slot, recipe, DiskFile::owned(disk.to_owned()))
+    ) -> Result<Waiting, PrepareError> {
+        self.start(self.assemble(slot, recipe, DiskFile::owned(disk.to_owned()))?, limits)
+    }
+
+    fn start(&self, prepared: Prepared, limits: Limits) -> Result<Waiting, PrepareError> {
+        Ok(Waiting::start(prepared, limits, &self.launcher, &self.daemon, &self.sockets)?)
     }
 
     fn assemble(
@@ -234,7 +252,7 @@ impl Groups {
 
     /// The groups of a slot whose sandbox runs already.
     pub(crate) fn adopt(parent: &Group, slot: &Slot) -> Self {
-        let outer = parent.child(&format!("slot-{}", slot.number()));
+        let outer = parent.child(&slot.name());
         Self { workload: outer.child("workload"), outer }
     }
 
@@ -278,8 +296,7 @@ impl Drop for Groups {
 /// Removes the groups of slots that are not in use, and ends what is in them: it belongs to a sandbox without a disk.
 pub(crate) fn remove_unused_groups(parent: &Group, is_used: impl Fn(u32) -> bool) {
     for name in parent.children() {
-        let slot = name.strip_prefix("slot-").and_then(|number| number.parse().ok());
-        if slot.is_some_and(&is_used) {
+        if Slot::number_in(&name).is_some_and(&is_used) {
             continue;
         }
         let outer = parent.child(&name);

@@ -25,6 +25,8 @@ struct Taken {
     slots: Slots,
 }
 
+const NAME_PREFIX: &str = "slot-";
+
 /// User and group ids of one sandbox.
 pub(crate) const IDS_PER_SANDBOX: u32 = 65_536;
 
@@ -66,6 +68,16 @@ impl Slot {
     /// Its number.
     pub(crate) fn number(&self) -> u32 {
         self.0.number
+    }
+
+    /// What belongs to it is called after it.
+    pub(crate) fn name(&self) -> String {
+        format!("{NAME_PREFIX}{}", self.0.number)
+    }
+
+    /// The number of the slot with this name.
+    pub(crate) fn number_in(name: &str) -> Option<u32> {
+        name.strip_prefix(NAME_PREFIX)?.parse().ok()
     }
 
     /// The host's id of the sandbox's id 0.

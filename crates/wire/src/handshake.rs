@@ -1,7 +1,7 @@
 //! What server and daemon say to each other while a sandbox starts.
 //!
-//! The daemon inherits its boot configuration ([`Boot`]) as a file and answers with one line of JSON ([`Hello`]) on an
-//! inherited pipe once it can be reached. Either side may be older than the other: unknown fields are ignored, absent
+//! The daemon inherits a file or pipe, reads its boot configuration ([`Boot`]) from it up to the end, however long that
+//! takes, and answers with one line of JSON ([`Hello`]) on another inherited pipe once it can be reached. Either side may be older than the other: unknown fields are ignored, absent
 //! ones have their defaults, and what a daemon can do is a list of words, not a version to be compared.
 
 use std::collections::BTreeMap;

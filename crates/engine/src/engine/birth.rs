@@ -7,8 +7,8 @@ use pitlane_model::SandboxId;
 
 use super::{Inner, Parts, Sandbox, hello_of, lock};
 use crate::disk::{self, DiskError};
-use crate::prepared::{Prepared, Recipe};
-use crate::running::{self, LaunchError, Launched};
+use crate::prepared::Recipe;
+use crate::waiting::{Waiting, Woken};
 
 /// What must be free on the state folder's file system for another sandbox to be made.
 const DISK_RESERVE_BYTES: u64 = 1 << 30;
@@ -49,35 +49,41 @@ impl Inner {
     ) -> Result<Hello, CreateError> {
         let id = spec.id;
         let host = |cause: Cause| CreateError::Host { id, cause };
-        let mut prepared = match self.pool.claim(recipe) {
-            Some(prepared) => prepared,
-            None => {
-                let slot = self.slots.take().ok_or(CreateError::Full)?;
-                self.preparer.fresh(slot, recipe).map_err(|cause| host(Box::new(cause)))?
+        if let Some(waiting) = self.pool.claim(recipe) {
+            match self.wake(waiting, spec, recipe) {
+                Ok(woken) => return Ok(self.settle(id, sandbox, woken)),
+                Err(cause) => tracing::warn!(
+                    sandbox = %id,
+                    cause = &*cause as &dyn std::error::Error,
+                    "a sandbox that waited did not wake; making another"
+                ),
             }
-        };
-        let owned = self
+        }
+        let slot = self.slots.take().ok_or(CreateError::Full)?;
+        let woken = self
             .preparer
-            .disks
-            .own(prepared.disk.path(), id, prepared.slot.number(), &recipe.fingerprint)
-            .map_err(|cause| host(Box::new(cause)))?;
+            .fresh(slot, recipe, spec.limits)
+            .map_err(|cause| -> Cause { Box::new(cause) })
+            .and_then(|waiting| self.wake(waiting, spec, recipe));
+        Ok(self.settle(id, sandbox, woken.map_err(host)?))
+    }
+
+    /// Gives a fresh sandbox its owner.
+    fn wake(
+        &self,
+        mut waiting: Waiting,
+        spec: &LaunchSpec,
+        recipe: &Recipe,
+    ) -> Result<Woken, Cause> {
+        let (disks, slot) = (&self.preparer.disks, waiting.slot());
+        let owned = disks.own(waiting.disk().path(), spec.id, slot, &recipe.fingerprint)?;
         // Not yet the sandbox's own: a failed launch removes it.
-        prepared.disk.set_path(owned);
-        let launched = self.launch(prepared, spec).map_err(|cause| host(Box::new(cause)))?;
-        Ok(self.settle(id, sandbox, launched))
+        waiting.disk().set_path(owned);
+        Ok(waiting.wake(spec, &self.preparer.sockets)?)
     }
 
-    fn launch(&self, prepared: Prepared, spec: &LaunchSpec) -> Result<Launched, LaunchError> {
-        running::launch(prepared, spec, &self.launcher, &self.daemon, &self.sockets)
-    }
-
-    fn settle(
-        self: &Arc<Self>,
-        id: SandboxId,
-        sandbox: &Arc<Sandbox>,
-        launched: Launched,
-    ) -> Hello {
-        let Launched { running, slot, mut disk } = launched;
+    fn settle(self: &Arc<Self>, id: SandboxId, sandbox: &Arc<Sandbox>, woken: Woken) -> Hello {
+        let Woken { running, slot, mut disk } = woken;
         disk.keep();
         let hello = hello_of(&running);
         let process = Arc::clone(&running.process);
@@ -111,20 +117,20 @@ impl Inner {
             .find_build(&spec.image, fingerprint)
             .ok_or_else(|| host(Box::new(CreateError::NoImage { image: spec.image.clone() })))?;
         let recipe = Self::recipe(image, spec.limits, spec.network);
-        let launched = self
+        let waiting = self
             .preparer
-            .again(slot, &recipe, &path)
-            .map_err(|cause| -> Cause { Box::new(cause) })
-            .and_then(|prepared| {
-                self.launch(prepared, spec).map_err(|cause| -> Cause { Box::new(cause) })
-            });
-        launched.map(|launched| self.settle(id, sandbox, launched)).map_err(host)
+            .again(slot, &recipe, spec.limits, &path)
+            .map_err(|cause| host(Box::new(cause)))?;
+        let woken = waiting.wake(spec, &self.preparer.sockets);
+        Ok(self.settle(id, sandbox, woken.map_err(|cause| host(Box::new(cause)))?))
     }
 
     /// Frees a sandbox whose processes have ended.
     pub(super) fn free(&self, id: SandboxId, sandbox: &Sandbox) -> Result<(), DiskError> {
         let mut parts = lock(&sandbox.parts);
-        drop(parts.running.take());
+        if let Some(running) = parts.running.take() {
+            self.collect(id, &running.name);
+        }
         if let Some(disk) = &parts.disk {
             disk::remove(disk.path())?;
         }

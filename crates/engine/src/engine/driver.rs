@@ -80,9 +80,10 @@ impl Driver for Engine {
             }
             let running = lock(&sandbox.parts).running.take();
             tokio::task::spawn_blocking(move || {
-                drop(running);
-                let exit = inner.collect(id);
-                tracing::debug!(sandbox = %id, ?exit, "stopped");
+                if let Some(running) = running {
+                    let exit = inner.collect(id, &running.name);
+                    tracing::debug!(sandbox = %id, ?exit, "stopped");
+                }
                 drop(turn);
             })
             .await
@@ -105,11 +106,7 @@ impl Driver for Engine {
                 return Err(Cause::from("its processes did not end after SIGKILL"));
             }
             tokio::task::spawn_blocking(move || {
-                let had_processes = process.is_some();
                 inner.free(id, &sandbox)?;
-                if had_processes {
-                    inner.collect(id);
-                }
                 drop(turn);
                 Ok(())
             })

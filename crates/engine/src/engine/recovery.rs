@@ -1,5 +1,6 @@
 //! What an earlier server left: found by what is really there, taken over or removed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pitlane_model::SandboxId;
@@ -22,29 +23,25 @@ impl Inner {
                 continue;
             };
             let groups = Groups::adopt(&self.preparer.groups, &slot);
-            let process = self.find_process(id, &groups);
-            let running = process.map(|process| Running {
+            let process = self.find_process(id, &slot, &groups);
+            let running = process.map(|(process, name)| Running {
                 process: Arc::new(process),
-                socket: SocketFile::of(&self.sockets, &id.to_string()),
+                name,
+                socket: SocketFile::of(&self.preparer.sockets, &id.to_string()),
                 groups,
                 hello: None,
             });
             let parts = Parts { slot: Some(slot), disk: Some(DiskFile::owned(path)), running };
             sandboxes.insert(id, Arc::new(Sandbox::new(parts)));
         }
-        for id in running {
-            if id.parse().is_ok_and(|id| sandboxes.contains_key(&id)) {
-                continue;
-            }
-            tracing::warn!(sandbox = id, "ending a process whose sandbox has no disk");
-            if let Ok(Some(process)) = self.launcher.open(&id)
-                && process.kill().is_ok()
-            {
-                process.wait(KILL_DEADLINE);
-            }
-            if let Err(failure) = self.launcher.collect(&id) {
-                tracing::warn!(sandbox = id, %failure, "the launcher keeps an exit");
-            }
+        let names: BTreeSet<String> = sandboxes
+            .values()
+            .filter_map(|sandbox| {
+                lock(&sandbox.parts).running.as_ref().map(|running| running.name.clone())
+            })
+            .collect();
+        for name in running.into_iter().filter(|name| !names.contains(name)) {
+            self.end_unowned(&name);
         }
         let used: Vec<u32> = sandboxes
             .values()
@@ -59,10 +56,30 @@ impl Inner {
         Ok(())
     }
 
-    /// Process 1 of a sandbox, by the launcher or, when that has died, by what is in the sandbox's group.
-    fn find_process(&self, id: SandboxId, groups: &Groups) -> Option<FirstProcess> {
-        match self.launcher.open(&id.to_string()) {
-            Ok(Some(process)) => return Some(process),
+    /// Ends a process that belongs to no sandbox, if it still runs: one that waited for a sandbox, or one whose disk is
+    /// gone.
+    fn end_unowned(&self, name: &str) {
+        if let Ok(Some(process)) = self.launcher.open(name)
+            && process.kill().is_ok()
+        {
+            tracing::warn!(name, "ended a process that belongs to no sandbox");
+            process.wait(KILL_DEADLINE);
+        }
+        if let Err(failure) = self.launcher.collect(name) {
+            tracing::warn!(name, %failure, "the launcher keeps an exit");
+        }
+    }
+
+    /// Process 1 of a sandbox and its name, by the launcher or, when that has died, by what is in the sandbox's group.
+    fn find_process(
+        &self,
+        id: SandboxId,
+        slot: &Slot,
+        groups: &Groups,
+    ) -> Option<(FirstProcess, String)> {
+        let name = slot.name();
+        match self.launcher.open(&name) {
+            Ok(Some(process)) => return Some((process, name)),
             Ok(None) => {}
             Err(failure) => {
                 tracing::error!(sandbox = %id, %failure, "cannot ask the launcher for a sandbox");
@@ -70,11 +87,11 @@ impl Inner {
         }
         let process = groups.orphan()?;
         tracing::warn!(sandbox = %id, "adopted a sandbox whose launcher has died; how it ends will be unknown");
-        Some(process)
+        Some((process, name))
     }
 
     fn remove_unused_sockets(&self) {
-        let Ok(entries) = std::fs::read_dir(&self.sockets) else { return };
+        let Ok(entries) = std::fs::read_dir(&self.preparer.sockets) else { return };
         for path in entries.flatten().map(|entry| entry.path()) {
             let id =
                 path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());

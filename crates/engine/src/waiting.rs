@@ -1,0 +1,265 @@
+//! A sandbox whose process 1 runs and waits to be told which sandbox it is.
+//!
+//! Nothing of the sandbox's owner is in it yet: identity, variables and user come when it is woken. The pipe on which
+//! they come has one writer, so a server that dies takes everything that waits with it.
+
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pitlane_driver::LaunchSpec;
+use pitlane_model::Limits;
+use pitlane_sys::{Context as _, DetachedMount, SyscallError};
+use pitlane_wire::handshake::{Boot, CommandGroup, Hello};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::launcher::{FirstProcess, LaunchDescriptors, Launcher, LauncherError};
+use crate::prepared::{DiskFile, Groups, Prepared};
+use crate::running::{Running, SocketFile};
+use crate::slot::Slot;
+
+/// A process 1 that waits, and everything it holds on the host. Dropping it ends the process and frees the rest, but
+/// for a disk that is owned.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// Dropped first: what follows is in use until it has ended.
+    process: Unclaimed,
+    socket: SocketFile,
+    groups: Groups,
+    disk: DiskFile,
+    slot: Slot,
+    limits: Limits,
+    hello: OwnedFd,
+    boot: Option<OwnedFd>,
+    other_tasks: usize,
+}
+
+/// A process that ends with its value.
+#[derive(Debug)]
+struct Unclaimed {
+    process: Arc<FirstProcess>,
+    name: String,
+    launcher: Launcher,
+    is_claimed: bool,
+}
+
+/// What a woken sandbox consists of.
+#[derive(Debug)]
+pub(crate) struct Woken {
+    pub(crate) running: Running,
+    pub(crate) slot: Slot,
+    pub(crate) disk: DiskFile,
+}
+
+/// Why a prepared sandbox did not come to life.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    /// The limits could not be set.
+    #[error("cannot set the limits")]
+    Limits(#[source] SyscallError),
+    /// The socket, a pipe or a memory file could not be made.
+    #[error("cannot make the daemon's descriptors")]
+    Descriptors(#[source] SyscallError),
+    /// The launcher could not start it.
+    #[error("cannot launch process 1")]
+    Launcher(#[from] LauncherError),
+    /// It ended before it said hello.
+    #[error("process 1 failed before it was ready: {reason}")]
+    Failed {
+        /// What it reported.
+        reason: String,
+    },
+    /// It did not say hello in time.
+    #[error("process 1 was not ready after {}s", HELLO_DEADLINE.as_secs())]
+    Silent,
+}
+
+/// Loaded machines take longer than the usual two milliseconds, but not this long.
+const HELLO_DEADLINE: Duration = Duration::from_secs(20);
+/// SIGKILL takes milliseconds.
+const KILL_DEADLINE: Duration = Duration::from_secs(20);
+/// Longer than any hello.
+const MAX_HELLO: u64 = 64 * 1024;
+
+impl Waiting {
+    /// Starts process 1 of a prepared sandbox. Blocks for about a millisecond, and does not wait until it is ready.
+    pub(crate) fn start(
+        prepared: Prepared,
+        limits: Limits,
+        launcher: &Launcher,
+        daemon: &OwnedFd,
+        sockets: &Path,
+    ) -> Result<Self, LaunchError> {
+        let Prepared { slot, disk, root, devices, users, network, groups, group_view } = prepared;
+        groups.limit(limits).map_err(LaunchError::Limits)?;
+        let descriptors = LaunchError::Descriptors;
+        let pipe = || pipe_with(PipeFlags::CLOEXEC).context("pipe2");
+        let (hello, hello_write) = pipe().map_err(descriptors)?;
+        let (boot_read, boot) = pipe().map_err(descriptors)?;
+        rustix::fs::fcntl_setfl(&boot, OFlags::NONBLOCK).context("fcntl").map_err(descriptors)?;
+        let name = slot.name();
+        let (socket, listener) = SocketFile::bind(sockets, &name).map_err(descriptors)?;
+        let commands = DetachedMount::of_path(&groups.workload().processes_folder());
+        let mut command_files = groups.workload().other_tasks().map_err(descriptors)?;
+        let other_tasks = command_files.len();
+        command_files.push(groups.workload().memory_events().map_err(descriptors)?);
+        let parts = LaunchDescriptors {
+            root: root.into(),
+            devices: devices.devices.into(),
+            terminals: devices.terminals.into(),
+            shared_memory: devices.shared_memory.into(),
+            users,
+            network,
+            listener: listener.into(),
+            hello: hello_write,
+            boot: boot_read,
+            daemon: daemon.try_clone().context("dup(daemon)").map_err(descriptors)?,
+            commands: commands.map_err(descriptors)?.into(),
+            command_files,
+            entrance: groups.daemon().entrance().map_err(descriptors)?,
+            group_view,
+        };
+        let process = Unclaimed {
+            process: Arc::new(launcher.launch(&name, &parts)?),
+            name,
+            launcher: launcher.clone(),
+            is_claimed: false,
+        };
+        // From here on the sandbox alone holds its mounts and namespaces, so they end with it.
+        drop(parts);
+        let boot = Some(boot);
+        Ok(Self { process, socket, groups, disk, slot, limits, hello, boot, other_tasks })
+    }
+
+    /// The number of its slot.
+    pub(crate) fn slot(&self) -> u32 {
+        self.slot.number()
+    }
+
+    /// Its disk.
+    pub(crate) const fn disk(&mut self) -> &mut DiskFile {
+        &mut self.disk
+    }
+
+    /// Tells the daemon which sandbox it is and waits for its hello.
+    ///
+    /// # Errors
+    ///
+    /// The process has ended, and what it held is freed.
+    pub(crate) fn wake(mut self, spec: &LaunchSpec, sockets: &Path) -> Result<Woken, LaunchError> {
+        let hello = self.introduce(spec, sockets)?;
+        let Self { mut process, socket, groups, disk, slot, .. } = self;
+        process.is_claimed = true;
+        let running = Running {
+            process: Arc::clone(&process.process),
+            name: std::mem::take(&mut process.name),
+            socket,
+            groups,
+            hello: Some(hello),
+        };
+        Ok(Woken { running, slot, disk })
+    }
+
+    fn introduce(&mut self, spec: &LaunchSpec, sockets: &Path) -> Result<Hello, LaunchError> {
+        if spec.limits != self.limits {
+            self.groups.limit(spec.limits).map_err(LaunchError::Limits)?;
+        }
+        self.socket.rename(sockets, &spec.id.to_string()).map_err(LaunchError::Descriptors)?;
+        let boot = serde_json::to_vec(&boot(spec, self.other_tasks)).unwrap_or_default();
+        let deadline = Instant::now() + HELLO_DEADLINE;
+        if let Some(pipe) = self.boot.take() {
+            // The end of what is written tells the daemon that it is complete.
+            write(&pipe, &boot, deadline)?;
+        }
+        wait_for_hello(&self.hello, deadline)
+    }
+}
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if self.is_claimed {
+            return;
+        }
+        if let Err(failure) = self.process.kill() {
+            tracing::warn!(name = self.name, %failure, "cannot end a sandbox that waits");
+        }
+        self.process.wait(KILL_DEADLINE);
+        if let Err(failure) = self.launcher.collect(&self.name) {
+            tracing::warn!(name = self.name, %failure, "the launcher keeps an exit");
+        }
+    }
+}
+
+fn boot(spec: &LaunchSpec, other_tasks: usize) -> Boot {
+    Boot {
+        sandbox_id: spec.id.to_string(),
+        snapshot: spec.image.to_string(),
+        user: spec.user.clone(),
+        env: spec.environment.clone(),
+        command_group: Some(CommandGroup {
+            other_tasks: u32::try_from(other_tasks).unwrap_or(0),
+            memory_events: true,
+        }),
+        ..Boot::default()
+    }
+}
+
+/// Writes all of `bytes`. A pipe without a reader is no error here: its reader said why, or nothing.
+fn write(pipe: &OwnedFd, bytes: &[u8], deadline: Instant) -> Result<(), LaunchError> {
+    let mut left = bytes;
+    while !left.is_empty() {
+        match rustix::io::write(pipe, left) {
+            Ok(count) => left = left.get(count..).unwrap_or_default(),
+            Err(Errno::PIPE) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => wait(pipe, PollFlags::OUT, deadline)?,
+            Err(errno) => {
+                return Err(LaunchError::Descriptors(SyscallError { call: "write(boot)", errno }));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn wait(pipe: &OwnedFd, flags: PollFlags, deadline: Instant) -> Result<(), LaunchError> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        match poll(&mut [PollFd::from_borrowed_fd(pipe.as_fd(), flags)], Some(&timeout)) {
+            Ok(0) => return Err(LaunchError::Silent),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => {
+                return Err(LaunchError::Descriptors(SyscallError { call: "poll", errno }));
+            }
+        }
+    }
+}
+
+/// Reads the one line that process 1 writes: a hello, or what failed.
+fn wait_for_hello(pipe: &OwnedFd, deadline: Instant) -> Result<Hello, LaunchError> {
+    let mut file =
+        std::fs::File::from(pipe.try_clone().context("dup").map_err(LaunchError::Descriptors)?)
+            .take(MAX_HELLO);
+    let mut text = Vec::new();
+    loop {
+        wait(pipe, PollFlags::IN, deadline)?;
+        let mut part = [0u8; 4096];
+        let read = file.read(&mut part).context("read(hello)").map_err(LaunchError::Descriptors)?;
+        text.extend_from_slice(part.get(..read).unwrap_or_default());
+        if read == 0 || text.ends_with(b"\n") {
+            break;
+        }
+    }
+    serde_json::from_slice(&text).map_err(|_not_a_hello| {
+        let said = String::from_utf8_lossy(&text).trim().to_owned();
+        LaunchError::Failed {
+            reason: if said.is_empty() { String::from("it said nothing") } else { said },
+        }
+    })
+}
