@@ -10,6 +10,7 @@ mod error;
 mod keys;
 mod list;
 mod migrations;
+mod previews;
 mod probe;
 mod row;
 mod sandboxes;
@@ -22,5 +23,6 @@ pub use list::{
     Bounds, Cursor, ParseCursorError, SandboxFilter, SandboxOrder, SandboxPage, SandboxSlice,
     SnapshotFilter, SnapshotSlice, SnapshotSort, SnapshotSortField, SortDirection, SortField,
 };
+pub use previews::{PreviewSecret, PreviewToken};
 pub use sandboxes::StoredSandbox;
 pub use store::Store;
