@@ -15,7 +15,7 @@ crate::trials![
 ];
 
 /// An engine in a process of its own, with a running and a stopped sandbox.
-struct Held {
+pub(crate) struct Held {
     process: Child,
     folder: Folder,
     running: LaunchSpec,
@@ -41,7 +41,7 @@ pub(crate) fn hold(root: &str, name: &str, running: &str, stopped: &str) -> Exit
 }
 
 impl Held {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let (folder, running, stopped) = (Folder::new(), spec(), spec());
         #[expect(clippy::disallowed_methods, reason = "the process that will be killed")]
         let mut process = Command::new(std::env::current_exe().expect("a path"))
@@ -57,8 +57,12 @@ impl Held {
         Self { process, folder, running, stopped }
     }
 
+    pub(crate) const fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
     /// Ends the process as a crash does: nothing is closed, nobody is told.
-    fn crash(mut self) -> (Folder, LaunchSpec, LaunchSpec) {
+    pub(crate) fn crash(mut self) -> (Folder, LaunchSpec, LaunchSpec) {
         self.process.kill().expect("it can be killed");
         self.process.wait().expect("it ends");
         (self.folder, self.running, self.stopped)

@@ -11,6 +11,7 @@ mod limits;
 mod neighbours;
 mod network;
 mod support;
+mod waiting;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         limits::tests(),
         neighbours::tests(),
         network::tests(),
+        waiting::tests(),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
 }
