@@ -118,8 +118,13 @@ async fn a_file_damaged_in_the_middle_is_named_so() {
     let store = folder.open().unwrap();
     store.insert_organization(organization(), key(1)).await.unwrap();
     store.close().await;
+    let page: usize = {
+        let connection = Connection::open(folder.path()).unwrap();
+        let select = "SELECT rootpage FROM sqlite_schema WHERE name = 'api_keys'";
+        connection.query_row(select, [], |row| row.get(0)).unwrap()
+    };
     let mut bytes = fs::read(folder.path()).unwrap();
-    bytes.iter_mut().skip(4096).for_each(|byte| *byte = 0xa5);
+    bytes[(page - 1) * 4096..page * 4096].fill(0xa5);
     fs::write(folder.path(), bytes).unwrap();
 
     let store = folder.open().unwrap();
