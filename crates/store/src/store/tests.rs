@@ -118,10 +118,11 @@ async fn a_file_damaged_in_the_middle_is_named_so() {
     let store = folder.open().unwrap();
     store.insert_organization(organization(), key(1)).await.unwrap();
     store.close().await;
-    let page: usize = {
+    let page = {
         let connection = Connection::open(folder.path()).unwrap();
         let select = "SELECT rootpage FROM sqlite_schema WHERE name = 'api_keys'";
-        connection.query_row(select, [], |row| row.get(0)).unwrap()
+        let page: u32 = connection.query_row(select, [], |row| row.get(0)).unwrap();
+        usize::try_from(page).unwrap()
     };
     let mut bytes = fs::read(folder.path()).unwrap();
     bytes[(page - 1) * 4096..page * 4096].fill(0xa5);
