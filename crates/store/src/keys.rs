@@ -1,9 +1,9 @@
 //! Organizations and their API keys.
 
 use pitlane_model::{ApiKey, KeyHash, KeyId, Organization, OrganizationId, Timestamp};
-use rusqlite::{Row, Transaction, named_params};
+use rusqlite::{Transaction, named_params};
 
-use crate::row::{id, optional_time, permission_words, permissions, rows, text, time};
+use crate::row::{Fields, id, optional_time, permission_words, permissions, rows, text, time};
 use crate::store::Survives;
 use crate::{ReadError, Store, WriteError};
 
@@ -143,7 +143,7 @@ fn insert_key(transaction: &Transaction<'_>, key: &ApiKey) -> Result<(), WriteEr
     Ok(())
 }
 
-fn organization(row: &Row<'_>) -> Result<Organization, ReadError> {
+fn organization(row: &Fields<'_>) -> Result<Organization, ReadError> {
     Ok(Organization {
         id: OrganizationId::from_bytes(id(row, "id")?),
         name: text(row, "name")?,
@@ -151,7 +151,7 @@ fn organization(row: &Row<'_>) -> Result<Organization, ReadError> {
     })
 }
 
-fn key(row: &Row<'_>) -> Result<ApiKey, ReadError> {
+fn key(row: &Fields<'_>) -> Result<ApiKey, ReadError> {
     Ok(ApiKey {
         id: KeyId::from_bytes(id(row, "id")?),
         organization: OrganizationId::from_bytes(id(row, "organization")?),

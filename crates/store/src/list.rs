@@ -25,7 +25,7 @@ impl<T> Default for Bounds<T> {
 /// Which sandboxes a list shows: those that pass every part. The default passes all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SandboxFilter {
-    /// How the id begins, whatever the case.
+    /// How the text of the id begins, dashes and all, whatever the case.
     pub id_prefix: Option<String>,
     /// How the name begins, whatever the case of ASCII letters.
     pub name_prefix: Option<String>,
@@ -49,6 +49,10 @@ pub struct SandboxFilter {
     pub created_at: Bounds<Timestamp>,
     /// When a caller last used it.
     pub last_activity_at: Bounds<Timestamp>,
+    /// When it goes by itself; only those that do pass a bound.
+    pub auto_destroy_at: Bounds<Timestamp>,
+    /// Whether those are shown as well that failed on their way out.
+    pub shows_failed_deletions: bool,
 }
 
 /// Which way a list runs.

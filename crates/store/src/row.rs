@@ -1,35 +1,52 @@
 //! Values as columns hold them. Every conversion of more than one table is here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pitlane_model::{
     DesiredState, ImageName, Limits, NetworkPolicy, Permission, SandboxState, SnapshotState,
     Timestamp,
 };
-use rusqlite::Row;
+use rusqlite::types::FromSql;
+use rusqlite::{Row, Statement};
 
 use crate::ReadError;
 
-pub(crate) fn text(row: &Row<'_>, column: &'static str) -> Result<String, ReadError> {
+/// A row, and at which place each of its columns is: looked up once a statement, not once a row.
+#[derive(Debug)]
+pub(crate) struct Fields<'a> {
+    row: &'a Row<'a>,
+    places: &'a HashMap<String, usize>,
+}
+
+impl Fields<'_> {
+    pub(crate) fn get<T: FromSql>(&self, column: &str) -> rusqlite::Result<T> {
+        match self.places.get(column) {
+            Some(place) => self.row.get(*place),
+            None => Err(rusqlite::Error::InvalidColumnName(column.to_owned())),
+        }
+    }
+}
+
+pub(crate) fn text(row: &Fields<'_>, column: &'static str) -> Result<String, ReadError> {
     Ok(row.get(column)?)
 }
 
-pub(crate) fn id(row: &Row<'_>, column: &'static str) -> Result<[u8; 16], ReadError> {
+pub(crate) fn id(row: &Fields<'_>, column: &'static str) -> Result<[u8; 16], ReadError> {
     Ok(row.get(column)?)
 }
 
-pub(crate) fn time(row: &Row<'_>, column: &'static str) -> Result<Timestamp, ReadError> {
+pub(crate) fn time(row: &Fields<'_>, column: &'static str) -> Result<Timestamp, ReadError> {
     Ok(Timestamp::from_micros(row.get(column)?))
 }
 
 pub(crate) fn optional_time(
-    row: &Row<'_>,
+    row: &Fields<'_>,
     column: &'static str,
 ) -> Result<Option<Timestamp>, ReadError> {
-    Ok(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_micros))
+    Ok(row.get::<Option<i64>>(column)?.map(Timestamp::from_micros))
 }
 
-pub(crate) fn limits(row: &Row<'_>) -> Result<Limits, ReadError> {
+pub(crate) fn limits(row: &Fields<'_>) -> Result<Limits, ReadError> {
     Limits::new(
         row.get("cpu_count")?,
         row.get("memory_gib")?,
@@ -39,12 +56,12 @@ pub(crate) fn limits(row: &Row<'_>) -> Result<Limits, ReadError> {
     .map_err(ReadError::value("cpu_count, memory_gib, disk_gib, process_count"))
 }
 
-pub(crate) fn image(row: &Row<'_>) -> Result<ImageName, ReadError> {
+pub(crate) fn image(row: &Fields<'_>) -> Result<ImageName, ReadError> {
     ImageName::new(text(row, "image")?).map_err(ReadError::value("image"))
 }
 
 pub(crate) fn texts(
-    row: &Row<'_>,
+    row: &Fields<'_>,
     column: &'static str,
 ) -> Result<BTreeMap<String, String>, ReadError> {
     serde_json::from_str(&text(row, column)?).map_err(ReadError::value(column))
@@ -58,7 +75,7 @@ pub(crate) fn json(texts: &BTreeMap<String, String>) -> String {
 
 /// The value of `all` whose word is in `column`.
 pub(crate) fn word<T: Copy>(
-    row: &Row<'_>,
+    row: &Fields<'_>,
     column: &'static str,
     all: &[T],
     word_of: impl Fn(T) -> &'static str,
@@ -87,7 +104,7 @@ pub(crate) const SNAPSHOT_STATES: [SnapshotState; 3] =
 
 pub(crate) const SANDBOX_STATES: [SandboxState; 8] = SandboxState::ALL;
 
-pub(crate) fn permissions(row: &Row<'_>) -> Result<Vec<Permission>, ReadError> {
+pub(crate) fn permissions(row: &Fields<'_>) -> Result<Vec<Permission>, ReadError> {
     let words = text(row, "permissions")?;
     words
         .split_ascii_whitespace()
@@ -105,14 +122,17 @@ pub(crate) fn permission_words(permissions: &[Permission]) -> String {
 
 /// All rows of a statement.
 pub(crate) fn rows<T>(
-    statement: &mut rusqlite::Statement<'_>,
+    statement: &mut Statement<'_>,
     parameters: impl rusqlite::Params,
-    convert: impl Fn(&Row<'_>) -> Result<T, ReadError>,
+    convert: impl Fn(&Fields<'_>) -> Result<T, ReadError>,
 ) -> Result<Vec<T>, ReadError> {
+    let names = statement.column_names();
+    let places = names.into_iter().enumerate().map(|(place, name)| (name.to_owned(), place));
+    let places: HashMap<String, usize> = places.collect();
     let mut rows = statement.query(parameters)?;
     let mut converted = Vec::new();
     while let Some(row) = rows.next()? {
-        converted.push(convert(row)?);
+        converted.push(convert(&Fields { row, places: &places })?);
     }
     Ok(converted)
 }

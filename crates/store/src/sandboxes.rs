@@ -6,11 +6,11 @@ use pitlane_model::{
     DesiredState, Environment, ImageName, Lifecycle, OrganizationId, Sandbox, SandboxId,
     SandboxName, SandboxSpec, SandboxState, Timestamp,
 };
-use rusqlite::{Row, Transaction, named_params};
+use rusqlite::{Transaction, named_params};
 
 use crate::row::{
-    DESIRED, NETWORKS, SANDBOX_STATES, id, image, json, limits, network_word, rows, text, texts,
-    time, word,
+    DESIRED, Fields, NETWORKS, SANDBOX_STATES, id, image, json, limits, network_word, rows, text,
+    texts, time, word,
 };
 use crate::store::Survives;
 use crate::{ReadError, Store, WriteError};
@@ -189,7 +189,7 @@ fn update(transaction: &Transaction<'_>, row: &StoredSandbox) -> Result<(), Writ
     Ok(())
 }
 
-fn sandbox(row: &Row<'_>) -> Result<Sandbox, ReadError> {
+fn sandbox(row: &Fields<'_>) -> Result<Sandbox, ReadError> {
     let spec = SandboxSpec {
         id: SandboxId::from_bytes(id(row, "id")?),
         organization: OrganizationId::from_bytes(id(row, "organization")?),

@@ -1,9 +1,11 @@
 //! Snapshots.
 
 use pitlane_model::{OrganizationId, Snapshot, SnapshotId, SnapshotState, Timestamp};
-use rusqlite::{Row, named_params};
+use rusqlite::named_params;
 
-use crate::row::{SNAPSHOT_STATES, id, image, limits, optional_time, rows, text, time, word};
+use crate::row::{
+    Fields, SNAPSHOT_STATES, id, image, limits, optional_time, rows, text, time, word,
+};
 use crate::store::Survives;
 use crate::{
     ReadError, SnapshotFilter, SnapshotSlice, SnapshotSort, SnapshotSortField, SortDirection,
@@ -138,17 +140,15 @@ impl Store {
     }
 }
 
-fn snapshot(row: &Row<'_>) -> Result<Snapshot, ReadError> {
+fn snapshot(row: &Fields<'_>) -> Result<Snapshot, ReadError> {
     Ok(Snapshot {
         id: SnapshotId::from_bytes(id(row, "id")?),
-        organization: row
-            .get::<_, Option<[u8; 16]>>("organization")?
-            .map(OrganizationId::from_bytes),
+        organization: row.get::<Option<[u8; 16]>>("organization")?.map(OrganizationId::from_bytes),
         name: text(row, "name")?,
         image: image(row)?,
         state: word(row, "state", &SNAPSHOT_STATES, SnapshotState::as_str)?,
         limits: limits(row)?,
-        size_bytes: row.get::<_, Option<i64>>("size_bytes")?.map(i64::unsigned_abs),
+        size_bytes: row.get::<Option<i64>>("size_bytes")?.map(i64::unsigned_abs),
         error_reason: row.get("error_reason")?,
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,

@@ -1,11 +1,12 @@
 //! `GET /sandbox` and `GET /sandbox/paginated`.
 
+mod cursor;
+mod wish;
+
 use axum::extract::State as FromState;
-use pitlane_control::{
-    Bounds, Cursor, ListSandboxes, PageSandboxes, SandboxFilter, SandboxOrder, SortDirection,
-    SortField,
-};
-use pitlane_model::{Labels, SandboxState};
+use axum::response::{IntoResponse as _, Response};
+use http::HeaderMap;
+use pitlane_control::{ListSandboxes, PageSandboxes};
 use pitlane_wire::control as wire;
 
 use crate::address::Origin;
@@ -16,37 +17,69 @@ use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::state::State;
 
-/// Items of a page for which the caller names no number.
-const DEFAULT_LIMIT: u32 = 100;
+use self::wish::Wish;
 
-const FIELDS: [(&str, SortField); 6] = [
-    ("name", SortField::Name),
-    ("cpu", SortField::CpuCount),
-    ("memoryGib", SortField::MemoryGib),
-    ("diskGib", SortField::DiskGib),
-    ("lastActivityAt", SortField::LastActivityAt),
-    ("createdAt", SortField::CreatedAt),
-];
+/// The version from which on clients know cursors. Those before it read a bare list.
+const CURSORS_SINCE: (u32, u32) = (0, 180);
 
-const DIRECTIONS: [(&str, SortDirection); 2] =
-    [("asc", SortDirection::Ascending), ("desc", SortDirection::Descending)];
-
-/// `GET /sandbox`: a page, and where the next one begins.
+/// `GET /sandbox`: a page, and where the next one begins. Clients before 0.180 get a list of all.
 pub(crate) async fn list(
     FromState(state): FromState<State>,
     caller: Caller,
     origin: Origin,
+    headers: HeaderMap,
     query: Query,
-) -> Result<Json<wire::SandboxPage>, Refusal> {
-    let cursor: Option<Cursor> = query.parsed("cursor")?;
-    let (order, limit) = (order(&query)?, limit(&query)?);
-    let Some(filter) = filter(&query)? else {
-        return Ok(Json(wire::SandboxPage { items: Vec::new(), next_cursor: None }));
+) -> Result<Response, Refusal> {
+    let Wish { filter, order, limit } = Wish::of(&query)?;
+    let cursor = match query.text("cursor") {
+        Some(text) => Some(cursor::open(caller.organization(), &query, text)?),
+        None => None,
+    };
+    if is_before_cursors(&headers) {
+        return Ok(Json(all(&state, &caller, &origin, &query).await?).into_response());
+    }
+    let Some(filter) = filter else {
+        let nothing = wire::SandboxPage { items: Vec::new(), next_cursor: None };
+        return Ok(Json(nothing).into_response());
     };
     let request = ListSandboxes { filter, order, limit, cursor };
     let page = state.control().sandboxes().list(caller.principal(), request).await?;
     let items = page.items.iter().map(|item| convert::sandbox_core(item, &origin)).collect();
-    Ok(Json(wire::SandboxPage { items, next_cursor: page.next.map(|next| next.to_string()) }))
+    let next = page.next.map(|next| cursor::seal(caller.organization(), &query, &next));
+    Ok(Json(wire::SandboxPage { items, next_cursor: next }).into_response())
+}
+
+/// Every sandbox that is asked for, page by page.
+async fn all(
+    state: &State,
+    caller: &Caller,
+    origin: &Origin,
+    query: &Query,
+) -> Result<Vec<wire::Sandbox>, Refusal> {
+    let Wish { filter, order, limit: _ } = Wish::of(query)?;
+    let Some(filter) = filter else { return Ok(Vec::new()) };
+    let mut listed = Vec::new();
+    let mut cursor = None;
+    loop {
+        let limit = ListSandboxes::MAX_LIMIT;
+        let request = ListSandboxes { filter: filter.clone(), order, limit, cursor };
+        let page = state.control().sandboxes().list(caller.principal(), request).await?;
+        listed.extend(page.items.iter().map(|item| convert::sandbox(item, origin)));
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(listed);
+        }
+    }
+}
+
+/// Whether a client says that it is one of before cursors.
+fn is_before_cursors(headers: &HeaderMap) -> bool {
+    let version = headers.get("x-daytona-sdk-version").and_then(|value| value.to_str().ok());
+    let mut numbers = version.unwrap_or_default().split('.').map_while(|part| part.parse().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), Some(minor)) => (major, minor) < CURSORS_SINCE,
+        _ => false,
+    }
 }
 
 /// `GET /sandbox/paginated`: numbered pages, for clients before 0.180.
@@ -56,9 +89,9 @@ pub(crate) async fn list_by_page(
     origin: Origin,
     query: Query,
 ) -> Result<Json<wire::PaginatedSandboxes>, Refusal> {
-    let (limit, page) = (limit(&query)?, crate::query::page(&query)?);
-    let order = order(&query)?;
-    let Some(filter) = filter(&query)? else {
+    let Wish { filter, order, limit } = Wish::of(&query)?;
+    let page = crate::query::page(&query)?;
+    let Some(filter) = filter else {
         let empty = wire::PaginatedSandboxes {
             items: Vec::new(),
             total: 0,
@@ -77,59 +110,28 @@ pub(crate) async fn list_by_page(
     }))
 }
 
-/// Which sandboxes are asked for; `None` when it is certain that there are none.
-fn filter(query: &Query) -> Result<Option<SandboxFilter>, Refusal> {
-    let asked: Vec<&str> = query.texts("states").collect();
-    let states: Vec<SandboxState> = asked
-        .iter()
-        .filter_map(|word| SandboxState::ALL.into_iter().find(|state| state.as_str() == *word))
-        .collect();
-    // Words such as `archived` are states of the reference that no sandbox is ever in here.
-    let no_such_state = !asked.is_empty() && states.is_empty();
-    // No sandbox here can be mended, is of another kind than a container, or has a graphics card.
-    let is_recoverable = query.parsed::<bool>("isRecoverable")? == Some(true);
-    let with_gpu = query.parsed::<u32>("minGpu")?.is_some_and(|count| count > 0);
-    let other_kind = is_recoverable
-        || with_gpu
-        || query.texts("sandboxClasses").next().is_some()
-            && !query.texts("sandboxClasses").any(|class| class == convert::SANDBOX_CLASS);
-    let texts = |name| query.texts(name).map(str::to_owned).collect();
-    // What is wrong is refused, also where the answer is certain.
-    let filter = SandboxFilter {
-        id_prefix: query.text("id").map(str::to_owned),
-        name_prefix: query.text("name").map(str::to_owned),
-        labels: query.map("labels")?.unwrap_or_else(Labels::new),
-        states,
-        snapshots: texts("snapshots"),
-        targets: texts("regionIds"),
-        cpu_count: bounds(query, "minCpu", "maxCpu")?,
-        memory_gib: bounds(query, "minMemoryGiB", "maxMemoryGiB")?,
-        disk_gib: bounds(query, "minDiskGiB", "maxDiskGiB")?,
-        is_public: query.parsed("isPublic")?,
-        created_at: Bounds {
-            at_least: query.date("createdAtAfter")?,
-            at_most: query.date("createdAtBefore")?,
-        },
-        last_activity_at: Bounds {
-            at_least: query.date("lastEventAfter")?,
-            at_most: query.date("lastEventBefore")?,
-        },
-    };
-    Ok((!no_such_state && !other_kind).then_some(filter))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn bounds(query: &Query, least: &str, most: &str) -> Result<Bounds<u32>, Refusal> {
-    Ok(Bounds { at_least: query.parsed(least)?, at_most: query.parsed(most)? })
-}
-
-fn order(query: &Query) -> Result<SandboxOrder, Refusal> {
-    let default = SandboxOrder::DEFAULT;
-    Ok(SandboxOrder {
-        field: query.word("sort", &FIELDS)?.unwrap_or(default.field),
-        direction: query.word("order", &DIRECTIONS)?.unwrap_or(default.direction),
-    })
-}
-
-fn limit(query: &Query) -> Result<u32, Refusal> {
-    crate::query::limit(query, DEFAULT_LIMIT, ListSandboxes::MAX_LIMIT)
+    #[test]
+    fn clients_of_before_cursors_are_known_by_their_version() {
+        for (version, wanted) in [
+            ("0.179.3", true),
+            ("0.20.0-alpha.1", true),
+            ("0.180.0", false),
+            ("0.226.1", false),
+            ("1.0", false),
+            ("", false),
+            ("x.1", false),
+            ("0", false),
+        ] {
+            let headers = HeaderMap::from_iter([(
+                "x-daytona-sdk-version".parse().unwrap(),
+                version.parse().unwrap(),
+            )]);
+            assert_eq!(is_before_cursors(&headers), wanted, "{version}");
+        }
+        assert!(!is_before_cursors(&HeaderMap::new()));
+    }
 }

@@ -1,6 +1,6 @@
 //! Lists of sandboxes: the filters and orders as SQL.
 
-use pitlane_model::{OrganizationId, Sandbox, SandboxState, Timestamp};
+use pitlane_model::{DesiredState, OrganizationId, Sandbox, SandboxState, Timestamp};
 use rusqlite::{Transaction, params_from_iter, types::Value};
 
 use super::sandbox;
@@ -90,6 +90,32 @@ fn cursor_at(order: SandboxOrder, last: &Sandbox) -> Cursor {
     Cursor { order, value, id: last.spec.id }
 }
 
+/// When a sandbox goes by itself; nothing for one that does not.
+const AUTO_DESTROY_AT: &str = "CASE WHEN ttl > 0 THEN created_at + ttl * 60000000 END";
+
+/// The first and the last id whose text begins so; `None` where no id's does.
+fn ids_from(prefix: &str) -> Option<([u8; 16], [u8; 16])> {
+    const DASHES: [usize; 4] = [8, 13, 18, 23];
+    let mut digits = Vec::new();
+    for (place, character) in prefix.chars().enumerate() {
+        match character.to_digit(16) {
+            _ if place >= 36 => return None,
+            None if character == '-' && DASHES.contains(&place) => {}
+            Some(digit) if !DASHES.contains(&place) => digits.push(u8::try_from(digit).ok()?),
+            _ => return None,
+        }
+    }
+    let filled = |filling: u8| {
+        let mut id = [0; 16];
+        for (place, byte) in id.iter_mut().enumerate() {
+            let digit = |place: usize| digits.get(place).copied().unwrap_or(filling);
+            *byte = digit(2 * place) << 4 | digit(2 * place + 1);
+        }
+        id
+    };
+    Some((filled(0), filled(0xf)))
+}
+
 /// Conditions and the values for their question marks, in step.
 struct Query {
     conditions: Vec<String>,
@@ -101,10 +127,10 @@ impl Query {
         let mut query = Self { conditions: Vec::new(), values: Vec::new() };
         query.add("organization = ?", [blob(organization.to_bytes())]);
         if let Some(prefix) = &filter.id_prefix {
-            // The text form of an id is its 32 digits with dashes at fixed places.
-            let digits = prefix.replace('-', "").to_ascii_uppercase();
-            let length = Value::Integer(i64::try_from(digits.chars().count()).unwrap_or(i64::MAX));
-            query.add("substr(hex(id), 1, ?) = ?", [length, Value::Text(digits)]);
+            match ids_from(prefix) {
+                Some((first, last)) => query.add("id BETWEEN ? AND ?", [blob(first), blob(last)]),
+                None => query.add("FALSE", []),
+            }
         }
         if let Some(prefix) = &filter.name_prefix {
             let length = Value::Integer(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX));
@@ -127,6 +153,14 @@ impl Query {
         query.within("disk_gib", filter.disk_gib, i64::from);
         query.within("created_at", filter.created_at, Timestamp::as_micros);
         query.within("last_activity_at", filter.last_activity_at, Timestamp::as_micros);
+        query.within(AUTO_DESTROY_AT, filter.auto_destroy_at, Timestamp::as_micros);
+        if !filter.shows_failed_deletions {
+            let words = [SandboxState::Error.as_str(), DesiredState::Destroyed.as_str()];
+            query.add(
+                "NOT (state = ? AND desired = ?)",
+                words.map(|word| Value::Text(word.to_owned())),
+            );
+        }
         if let Some(is_public) = filter.is_public {
             query.add("is_public = ?", [Value::Integer(is_public.into())]);
         }
@@ -184,18 +218,23 @@ impl Query {
         limit: u64,
         skip: u64,
     ) -> Result<Vec<Sandbox>, ReadError> {
+        let mut select = transaction.prepare_cached(&self.text(order))?;
+        let number = |count: u64| Value::Integer(i64::try_from(count).unwrap_or(i64::MAX));
+        let values = self.values.iter().cloned().chain([number(limit), number(skip)]);
+        rows(&mut select, params_from_iter(values), sandbox)
+    }
+
+    fn text(&self, order: SandboxOrder) -> String {
         let column = column(order.field);
         let direction = match order.direction {
             SortDirection::Ascending => "ASC",
             SortDirection::Descending => "DESC",
         };
-        let mut select = transaction.prepare_cached(&format!(
+        format!(
             "SELECT * FROM sandboxes WHERE {}
-             ORDER BY {column} {direction}, id {direction} LIMIT {limit} OFFSET {}",
+             ORDER BY {column} {direction}, id {direction} LIMIT ? OFFSET ?",
             self.condition(),
-            i64::try_from(skip).unwrap_or(i64::MAX),
-        ))?;
-        rows(&mut select, params_from_iter(&self.values), sandbox)
+        )
     }
 
     fn condition(&self) -> String {
@@ -206,3 +245,6 @@ impl Query {
 fn blob(bytes: [u8; 16]) -> Value {
     Value::Blob(bytes.to_vec())
 }
+
+#[cfg(test)]
+mod tests;

@@ -238,12 +238,12 @@ fn small_row() -> impl Strategy<Value = StoredSandbox> {
         state,
         snapshot,
         (1..4u32, 1..4u32, 1..4u32),
-        any::<bool>(),
-        0..4i64,
+        (any::<bool>(), any::<bool>()),
+        (0..4i64, 0..8u32),
         0..4i64,
     )
         .prop_map(
-            |(id, owner, name, labels, state, snapshot, limits, is_public, created, used)| {
+            |(id, owner, name, labels, state, snapshot, limits, flags, (created, ttl), used)| {
                 let mut row = row(0);
                 let spec = &mut row.sandbox.spec;
                 spec.id = SandboxId::from_random(id);
@@ -253,7 +253,11 @@ fn small_row() -> impl Strategy<Value = StoredSandbox> {
                 spec.labels = labels;
                 spec.snapshot = snapshot.to_owned();
                 spec.limits = Limits::new(limits.0, limits.1, limits.2, 9).unwrap();
-                spec.is_public = is_public;
+                spec.is_public = flags.0;
+                spec.lifecycle.ttl = ttl;
+                if flags.1 {
+                    row.sandbox.desired = DesiredState::Destroyed;
+                }
                 row.sandbox.state = state;
                 row.sandbox.created_at = at(created);
                 row.sandbox.last_activity_at = at(used);
@@ -278,32 +282,32 @@ fn filter() -> impl Strategy<Value = SandboxFilter> {
     (
         some("[0-9a-fA-F]{1,2}"),
         some("[aAbBé_%]{1,2}"),
-        (labels, states, snapshots),
+        (labels, states, snapshots, any::<bool>()),
         (bounds(1..4u32), bounds(1..4u32), bounds(1..4u32)),
         prop::option::weighted(0.3, any::<bool>()),
-        time(),
-        time(),
+        (time(), time(), bounds((0..9i64).prop_map(|minutes| at(minutes * 60_000_000)))),
     )
-        .prop_map(
-            |(id_prefix, name_prefix, lists, limits, is_public, created_at, last_activity_at)| {
-                let (labels, states, snapshots) = lists;
-                let (cpu_count, memory_gib, disk_gib) = limits;
-                SandboxFilter {
-                    id_prefix,
-                    name_prefix,
-                    labels,
-                    states,
-                    snapshots,
-                    targets: Vec::new(),
-                    cpu_count,
-                    memory_gib,
-                    disk_gib,
-                    is_public,
-                    created_at,
-                    last_activity_at,
-                }
-            },
-        )
+        .prop_map(|(id_prefix, name_prefix, lists, limits, is_public, times)| {
+            let (labels, states, snapshots, shows_failed_deletions) = lists;
+            let (created_at, last_activity_at, auto_destroy_at) = times;
+            let (cpu_count, memory_gib, disk_gib) = limits;
+            SandboxFilter {
+                id_prefix,
+                name_prefix,
+                labels,
+                states,
+                snapshots,
+                targets: Vec::new(),
+                cpu_count,
+                memory_gib,
+                disk_gib,
+                is_public,
+                created_at,
+                last_activity_at,
+                auto_destroy_at,
+                shows_failed_deletions,
+            }
+        })
 }
 
 fn order() -> impl Strategy<Value = SandboxOrder> {
@@ -343,6 +347,16 @@ fn passes(filter: &SandboxFilter, sandbox: &Sandbox) -> bool {
         && filter.is_public.is_none_or(|wanted| wanted == spec.is_public)
         && within(&filter.created_at, sandbox.created_at)
         && within(&filter.last_activity_at, sandbox.last_activity_at)
+        && (filter.auto_destroy_at == Bounds::default()
+            || spec.lifecycle.ttl > 0
+                && within(&filter.auto_destroy_at, after(sandbox.created_at, spec.lifecycle.ttl)))
+        && (filter.shows_failed_deletions
+            || sandbox.state != SandboxState::Error
+            || sandbox.desired != DesiredState::Destroyed)
+}
+
+fn after(begin: Timestamp, minutes: u32) -> Timestamp {
+    begin.after(std::time::Duration::from_secs(u64::from(minutes) * 60))
 }
 
 fn compare(order: SandboxOrder, a: &Sandbox, b: &Sandbox) -> Ordering {
