@@ -3,7 +3,7 @@
 use pitlane_wire::control::{
     CreateSandbox, PaginatedSandboxes, Sandbox, SandboxPage, ToolboxProxyUrl,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::openapi::operation::{
     Operation, boolean, date, integer, json_object, list, one_of, text,
@@ -62,7 +62,8 @@ fn one(key: &'static str, summary: &'static str, about: &'static str) -> Operati
 
 /// What narrows and orders both lists.
 fn filters() -> Vec<(&'static str, Value, &'static str)> {
-    let number = || integer(0, MOST);
+    // Sizes are whole; what is asked for need not be.
+    let number = || json!({ "type": "number" });
     vec![
         ("limit", integer(1, MOST), "How many at most; the server has a limit of its own."),
         ("id", text(), "The beginning of ids."),
@@ -79,12 +80,21 @@ fn filters() -> Vec<(&'static str, Value, &'static str)> {
         ("minDiskGiB", number(), "The smallest disk, in GiB."),
         ("maxDiskGiB", number(), "The largest disk, in GiB."),
         ("minGpu", number(), "The fewest graphics cards."),
+        ("maxGpu", number(), "The most graphics cards."),
+        (
+            "includeErroredDeleted",
+            boolean(),
+            "Whether those are shown as well that failed on their way out.",
+        ),
+        ("includeWarm", boolean(), "Whether those are shown as well that nobody claimed: none."),
         ("isPublic", boolean(), "Whether previews are open to anyone."),
         ("isRecoverable", boolean(), "Whether they failed and can be mended."),
         ("createdAtAfter", date(), "Made then or later."),
         ("createdAtBefore", date(), "Made then or earlier."),
         ("lastEventAfter", date(), "Used then or later."),
         ("lastEventBefore", date(), "Used then or earlier."),
+        ("autoDestroyAtAfter", date(), "Going by themselves then or later."),
+        ("autoDestroyAtBefore", date(), "Going by themselves then or earlier."),
         (
             "sort",
             one_of(&["name", "cpu", "memoryGib", "diskGib", "lastActivityAt", "createdAt"]),
