@@ -48,6 +48,7 @@ pub(crate) async fn serve(
         pipe::Receiver::from_owned_fd_unchecked(requests.into()).map_err(StartError::Runtime)?;
     let listener = Listener::open(inheritance.take_listen()?)?;
     inheritance.say_hello();
+    toolbox.processes().tidy();
     loop {
         tokio::select! {
             // A process that ended is handed on before anything new is begun.

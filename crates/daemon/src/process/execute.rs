@@ -6,6 +6,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use pitlane_wire::toolbox::{ExecuteResponse, UpdateEnvironment};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 use super::capture::{Capture, Captured};
 use super::job::{Job, Prepared, exit_code, memory_note, not_run, not_started, refuse};
@@ -49,6 +50,9 @@ async fn run(toolbox: &Arc<Toolbox>, job: Job, control: Control) -> Answer {
         let result = perform(&shared, &job, &control).await;
         // With the connection gone, the answer is dropped.
         answer.send(result).ok();
+        // The answer goes first.
+        yield_now().await;
+        shared.processes().tidy();
     });
     answered.await.unwrap_or_else(|_gone| Err(Refusal::internal("the command's outcome was lost")))
 }

@@ -87,7 +87,7 @@ impl Processes {
     ) -> Result<Started, StartError> {
         let group = match &self.groups {
             Some(groups) => Some(GroupGuard {
-                group: Some(groups.create().map_err(StartError::Group)?),
+                group: Some(groups.take().map_err(StartError::Group)?),
                 groups: Arc::clone(groups),
             }),
             None => None,
@@ -111,6 +111,13 @@ impl Processes {
         })?;
         drop(joins);
         Ok(Started { leader, group, kills_before, exit })
+    }
+
+    /// Does what no command has to wait for: call it when an answer is out.
+    pub(crate) fn tidy(&self) {
+        if let Some(groups) = &self.groups {
+            groups.tidy();
+        }
     }
 
     /// Waits for all that have ended; answers whether any are left.

@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use pitlane_wire::toolbox::frames::{Frame, MEDIA_TYPE};
 use pitlane_wire::toolbox::{ExecuteResponse, StreamRequest};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 use super::job::{Job, Prepared, exit_code, memory_note, not_started, refuse};
 use super::launch::Launch;
@@ -73,6 +74,8 @@ pub(crate) async fn stream(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -
                 let response = with_body(StatusCode::OK, MEDIA_TYPE, body);
                 answer.send(Ok(response)).ok();
                 follow(&shared, begun, frames, &control).await;
+                yield_now().await;
+                shared.processes().tidy();
             }
             Err(refusal) => {
                 answer.send(Err(refusal)).ok();

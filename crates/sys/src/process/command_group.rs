@@ -22,6 +22,8 @@ pub struct CommandGroups {
     others: Vec<OwnedFd>,
     memory_events: Option<OwnedFd>,
     next: AtomicU64,
+    /// Made ahead, for the next command.
+    spare: Mutex<Option<CommandGroup>>,
     /// Groups that still had processes in them when their command was over.
     populated: Mutex<Vec<CString>>,
 }
@@ -44,8 +46,8 @@ impl CommandGroups {
         // What is inherited may only name the folder.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = openat(folder, c".", flags, Mode::empty()).context("open(command group)")?;
-        let (next, populated) = (AtomicU64::new(1), Mutex::default());
-        Ok(Self { folder, others, memory_events: None, next, populated })
+        let (next, spare, populated) = (AtomicU64::new(1), Mutex::default(), Mutex::default());
+        Ok(Self { folder, others, memory_events: None, next, spare, populated })
     }
 
     /// Also counts what the kernel killed for want of memory, by `memory.oom_control` (version 1) or `memory.events`
@@ -68,13 +70,27 @@ impl CommandGroups {
         count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
     }
 
-    /// Makes the group of a command.
+    /// A group for a command: the one made ahead, or a new one.
     ///
     /// # Errors
     ///
     /// The kernel has no room for it.
-    pub fn create(&self) -> Result<CommandGroup, SyscallError> {
+    pub fn take(&self) -> Result<CommandGroup, SyscallError> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
+        spare.map_or_else(|| self.create(), Ok)
+    }
+
+    /// Removes the groups of commands that are over and makes one ahead: what a command need not wait for.
+    pub fn tidy(&self) {
         self.remove_emptied();
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.is_none() {
+            // Whoever needs one tries again and reports the failure.
+            *spare = self.create().ok();
+        }
+    }
+
+    fn create(&self) -> Result<CommandGroup, SyscallError> {
         let (name, folder) = loop {
             let name = format!("command-{}", self.next.fetch_add(1, Ordering::Relaxed));
             let name = CString::new(name).unwrap_or_default();
@@ -106,10 +122,10 @@ impl CommandGroups {
         others.chain([group.entrance.as_fd()]).collect()
     }
 
-    /// Removes the group of a command that is over: now, or once what it left running has ended.
+    /// Gives back the group of a command that is over. It is removed by [`CommandGroups::tidy`] once what the command
+    /// left running has ended.
     pub fn retire(&self, group: CommandGroup) {
         self.populated.lock().unwrap_or_else(PoisonError::into_inner).push(group.name);
-        self.remove_emptied();
     }
 
     fn remove_emptied(&self) {
