@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::keys::ring::Ring;
 use crate::sandboxes::Platform;
-use crate::{Clock, Event, Keys, Organizations, Policy, Random, Sandboxes, Snapshots};
+use crate::{Clock, Event, Keys, Organizations, Policy, Previews, Random, Sandboxes, Snapshots};
 
 /// How many events a slow listener may be behind before it misses some.
 const EVENT_BACKLOG: usize = 4096;
@@ -44,7 +44,8 @@ struct Inner {
     keys: Keys,
     organizations: Organizations,
     snapshots: Arc<Snapshots>,
-    sandboxes: Sandboxes,
+    sandboxes: Arc<Sandboxes>,
+    previews: Previews,
     policy: Policy,
     events: broadcast::Sender<Event>,
     tasks: TaskTracker,
@@ -96,6 +97,9 @@ impl Control {
         let existing = tokio::time::timeout(INVENTORY_DEADLINE, driver.inventory())
             .await
             .map_err(|_elapsed| ControlError::InventoryDeadline)??;
+        // Listens before anything can happen.
+        let happening = events.subscribe();
+        let sources = (clock.clone(), random.clone());
         let platform = Platform {
             store: store.clone(),
             driver,
@@ -107,13 +111,23 @@ impl Control {
             tasks: tasks.clone(),
             ending: ending.clone(),
         };
-        let sandboxes = Sandboxes::take_over(platform, rows, &existing);
+        let sandboxes = Arc::new(Sandboxes::take_over(platform, rows, &existing));
+        let previews = Previews::start(
+            store.clone(),
+            sources,
+            Arc::clone(&sandboxes),
+            happening,
+            &tasks,
+            ending.clone(),
+        )
+        .await?;
         Ok(Self(Arc::new(Inner {
             store,
             keys,
             organizations,
             snapshots,
             sandboxes,
+            previews,
             policy,
             events,
             tasks,
@@ -125,6 +139,12 @@ impl Control {
     #[must_use]
     pub fn sandboxes(&self) -> &Sandboxes {
         &self.0.sandboxes
+    }
+
+    /// Who may reach ports inside sandboxes.
+    #[must_use]
+    pub fn previews(&self) -> &Previews {
+        &self.0.previews
     }
 
     /// What sandboxes start from.

@@ -10,6 +10,7 @@ mod event;
 mod keys;
 mod organizations;
 mod policy;
+mod previews;
 mod principal;
 mod sandboxes;
 mod snapshots;
@@ -22,7 +23,8 @@ pub use keys::{
     AuthenticateError, BootstrapError, CreateKey, CreateKeyError, KeyText, Keys, RevokeKeyError,
 };
 pub use organizations::{
-    ActError, CreateOrganizationError, DeleteOrganizationError, FindOrganizationError, Organizations,
+    ActError, CreateOrganizationError, DeleteOrganizationError, FindOrganizationError,
+    Organizations,
 };
 pub use pitlane_driver::Connection;
 pub use pitlane_store::{
@@ -30,6 +32,10 @@ pub use pitlane_store::{
     SnapshotFilter, SnapshotSlice, SnapshotSort, SnapshotSortField, SortDirection, SortField,
 };
 pub use policy::Policy;
+pub use previews::{
+    Admission, AdmitError, ExpirePreviewError, Passage, Place, PreviewError, Previews,
+    SignedPreview, Visit, VisitError,
+};
 pub use principal::{Forbidden, Principal};
 pub use sandboxes::{
     ConnectError, CreateError, CreateSandbox, DeleteError, FindError, ListError, ListSandboxes,

@@ -245,11 +245,17 @@ impl Sandboxes {
         principal: &Principal,
         id: SandboxId,
     ) -> Result<Connection, ConnectError> {
-        let entry = self
-            .owner
-            .directory
-            .by_id(principal.organization, id)
-            .ok_or(ConnectError::NotFound { id })?;
+        self.connect_for(principal.organization, id).await
+    }
+
+    /// The same for whoever was let in to a sandbox of this organization without a key.
+    pub(crate) async fn connect_for(
+        &self,
+        organization: OrganizationId,
+        id: SandboxId,
+    ) -> Result<Connection, ConnectError> {
+        let entry =
+            self.owner.directory.by_id(organization, id).ok_or(ConnectError::NotFound { id })?;
         let state = entry.state();
         if state != SandboxState::Started {
             return Err(ConnectError::NotRunning { id, state });
@@ -275,6 +281,13 @@ impl Sandboxes {
     pub fn touch(&self, principal: &Principal, id_or_name: &str) -> Result<(), FindError> {
         self.entry(principal, id_or_name)?.touch(self.platform().clock.now());
         Ok(())
+    }
+
+    /// The sandbox of this id, whoever owns it, unless it is on its way out.
+    pub(crate) fn of_anybody(&self, id: SandboxId) -> Option<Arc<Sandbox>> {
+        use SandboxState as S;
+        let found = self.owner.directory.any(id)?.view();
+        (!matches!(found.state, S::Destroying | S::Destroyed)).then_some(found)
     }
 
     /// Writes down what is only in memory so far.
