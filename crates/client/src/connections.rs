@@ -1,6 +1,5 @@
 //! Connections to servers, kept between requests.
 
-use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,12 +12,20 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 /// A request's body: all at once or as it comes.
-pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn StdError + Send + Sync>>;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A machine that vanished says nothing: silent connections are asked after this time, and given up after some more.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_PROBES: u32 = 3;
+
+/// How long an unused connection is kept; less than servers keep it.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// The connections of one client.
 #[derive(Debug)]
@@ -74,6 +81,9 @@ fn connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(CONNECT_DEADLINE));
+    connector.set_keepalive(Some(KEEP_ALIVE));
+    connector.set_keepalive_interval(Some(KEEP_ALIVE_INTERVAL));
+    connector.set_keepalive_retries(Some(KEEP_ALIVE_PROBES));
     connector
 }
 
@@ -81,16 +91,21 @@ fn client<C>(connector: C) -> Client<C, Body>
 where
     C: hyper_util::client::legacy::connect::Connect + Clone,
 {
-    // A request is never sent twice: the first one may have had its effect.
-    Client::builder(TokioExecutor::new()).retry_canceled_requests(false).build(connector)
+    // The first may have had its effect, so only a request of which no byte was written is sent again: its connection
+    // had lain unused, and was found closed.
+    Client::builder(TokioExecutor::new())
+        .retry_canceled_requests(true)
+        .pool_idle_timeout(IDLE)
+        .pool_timer(TokioTimer::new())
+        .build(connector)
 }
 
 /// A body without bytes.
 pub(crate) fn empty() -> Body {
-    http_body_util::Empty::new().boxed_unsync()
+    http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body that is all there.
-pub(crate) fn full(bytes: Vec<u8>) -> Body {
-    http_body_util::Full::new(Bytes::from(bytes)).boxed_unsync()
+pub(crate) fn full(bytes: Bytes) -> Body {
+    http_body_util::Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }

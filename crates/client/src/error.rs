@@ -1,6 +1,7 @@
 //! Why a request got no answer, or not the wanted one.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,8 @@ pub enum RequestError {
         code: Option<String>,
         /// The server's sentence.
         message: String,
+        /// When the server wants to be asked again.
+        retry_after: Option<Duration>,
     },
     /// The answer is not what the API promises: something else listens there, or another version.
     #[error("{url} gave an answer that is not the API's")]
@@ -59,6 +62,19 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// The word for programs that the server refused with.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => code.as_deref(),
+            Self::Unreachable { .. }
+            | Self::Broken { .. }
+            | Self::Late { .. }
+            | Self::Unreadable { .. }
+            | Self::Unencrypted { .. } => None,
+        }
+    }
+
     /// The status the server refused with.
     #[must_use]
     pub const fn status(&self) -> Option<u16> {

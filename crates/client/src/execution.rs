@@ -1,5 +1,6 @@
 //! Running something in a sandbox and reading what it says while it runs.
 
+use http::Method;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use pitlane_wire::control::Sandbox;
@@ -27,9 +28,9 @@ impl Client {
         sandbox: &Sandbox,
         run: &StreamRequest,
     ) -> Result<Execution<'_>, RequestError> {
-        let toolbox = sandbox.core.toolbox_proxy_url.trim_end_matches('/');
-        let url = format!("{toolbox}/{}/process/execute/stream", sandbox.core.id);
-        let answer = self.toolbox(&url, run).await?;
+        let url = self.toolbox_url(sandbox, "/process/execute/stream")?;
+        // No deadline: code may run for long.
+        let answer = self.send(Method::POST, &url, self.json(run)?).await?;
         Ok(Execution { client: self, body: answer.into_body(), frames: Decoder::default() })
     }
 }

@@ -33,4 +33,13 @@ impl Client {
     pub async fn revoke_key(&self, name: &str) -> Result<(), RequestError> {
         self.act(Method::DELETE, &format!("/api-keys/{}", segment(name))).await
     }
+
+    /// Tells what the caller's own key may do.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Refused`] with 401: the server does not know the key.
+    pub async fn current_key(&self) -> Result<ApiKeyItem, RequestError> {
+        self.get("/api-keys/current").await
+    }
 }

@@ -1,21 +1,26 @@
 //! Rust client of the public API: this server, another one, or Daytona's cloud.
 //!
-//! [`Client`] speaks HTTP/1.1 and keeps its connections. Every request but the running of code has a deadline; nothing
-//! is sent twice, so a failed request may have had its effect. Keys are in no error, log or debug text.
+//! [`Client`] speaks HTTP/1.1 and keeps its connections. Every request but the running of code has a deadline. A request
+//! is sent again only where that cannot do harm: one that reads, or that the server turned away for now; every other
+//! one that failed may have had its effect. Keys are in no error, log or debug text.
 #![forbid(unsafe_code)]
 
 mod connections;
 mod endpoint;
 mod error;
 mod execution;
+mod files;
 mod keys;
+mod patience;
 mod request;
 mod sandboxes;
 
 pub use endpoint::{Endpoint, EndpointError, Key};
 pub use error::RequestError;
 pub use execution::Execution;
+pub use files::{Download, Files, Listing, WriteError};
+pub use pitlane_wire::toolbox::FileInfo;
 pub use pitlane_wire::toolbox::frames::Frame;
 pub use pitlane_wire::toolbox::{CodeRunRequest, ExecuteRequest, StreamRequest};
 pub use request::Client;
-pub use sandboxes::ListSandboxes;
+pub use sandboxes::{Direction, Interval, ListSandboxes, Order, PreviewUrl, Resize};

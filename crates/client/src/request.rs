@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use pitlane_wire::control::ErrorBody;
+use pitlane_wire::control::{ErrorBody, Sandbox};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::connections::{Connections, empty, full};
+use crate::connections::{Body, Connections, empty, full};
 use crate::endpoint::is_encrypted;
+use crate::patience::Patience;
 use crate::{Endpoint, RequestError};
 
 /// How long a request to the control plane may take; creating a sandbox is the longest.
@@ -26,6 +27,18 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 pub struct Client {
     endpoint: Endpoint,
     connections: Connections,
+}
+
+/// What a request carries.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Nothing,
+    Json(Bytes),
+    /// A form whose boundary is in its media type.
+    Form {
+        media_type: String,
+        body: Body,
+    },
 }
 
 impl Client {
@@ -45,62 +58,96 @@ impl Client {
         self.call::<(), A>(Method::GET, path, None).await
     }
 
+    /// Asks the control plane something and understands the answer.
     pub(crate) async fn call<B: Serialize, A: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Option<&B>,
     ) -> Result<A, RequestError> {
+        let body = body.map(|body| self.bytes(body)).transpose()?;
         let url = format!("{}{path}", self.endpoint.url());
-        let answer = self.within(async {
-            let answer = self.send(method, &url, body).await?;
-            self.read(answer).await
-        });
-        let bytes = answer.await?;
-        serde_json::from_slice(&bytes).map_err(|cause| self.unreadable(cause))
+        let answer = self.exchange(method, &url, body, DEADLINE).await?;
+        serde_json::from_slice(&answer).map_err(|cause| self.unreadable(cause))
     }
 
     /// Like [`Client::call`], for answers whose body says nothing.
     pub(crate) async fn act(&self, method: Method, path: &str) -> Result<(), RequestError> {
         let url = format!("{}{path}", self.endpoint.url());
-        let answer = self.within(async {
-            let answer = self.send::<()>(method, &url, None).await?;
-            self.read(answer).await
-        });
-        answer.await.map(drop)
+        self.exchange(method, &url, None, DEADLINE).await.map(drop)
     }
 
-    /// Sends a request to a sandbox's toolbox and answers when its head is there. No deadline: code may run for long.
-    pub(crate) async fn toolbox<B: Serialize>(
-        &self,
-        url: &str,
-        body: &B,
-    ) -> Result<Response<Incoming>, RequestError> {
-        if self.endpoint.is_encrypted() && !is_encrypted(url) {
-            return Err(RequestError::Unencrypted { url: self.url() });
-        }
-        self.send(Method::POST, url, Some(body)).await
-    }
-
-    async fn send<B: Serialize>(
+    /// Sends a request and reads the whole answer, again and again where that is safe and could help.
+    pub(crate) async fn exchange(
         &self,
         method: Method,
         url: &str,
-        body: Option<&B>,
+        body: Option<Bytes>,
+        deadline: Duration,
+    ) -> Result<Bytes, RequestError> {
+        let mut patience = Patience::new(&method);
+        loop {
+            let content = body.clone().map_or(Content::Nothing, Content::Json);
+            let answer = self.within(deadline, async {
+                let answer = self.send(method.clone(), url, content).await?;
+                self.read(answer).await
+            });
+            match answer.await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => match patience.wait_after(&failure) {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(failure),
+                },
+            }
+        }
+    }
+
+    /// The address of something in a sandbox's toolbox.
+    pub(crate) fn toolbox_url(
+        &self,
+        sandbox: &Sandbox,
+        path: &str,
+    ) -> Result<String, RequestError> {
+        let toolbox = sandbox.core.toolbox_proxy_url.trim_end_matches('/');
+        let url = format!("{toolbox}/{}{path}", sandbox.core.id);
+        if self.endpoint.is_encrypted() && !is_encrypted(&url) {
+            return Err(RequestError::Unencrypted { url: self.url() });
+        }
+        Ok(url)
+    }
+
+    pub(crate) fn json<B: Serialize>(&self, body: &B) -> Result<Content, RequestError> {
+        self.bytes(body).map(Content::Json)
+    }
+
+    fn bytes<B: Serialize>(&self, body: &B) -> Result<Bytes, RequestError> {
+        serde_json::to_vec(body).map(Bytes::from).map_err(|cause| self.unreadable(cause))
+    }
+
+    /// Sends a request and answers when the head of a success is there.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        content: Content,
     ) -> Result<Response<Incoming>, RequestError> {
         let mut request = Request::builder()
             .method(method)
             .uri(url)
             .header(AUTHORIZATION, format!("Bearer {}", self.endpoint.key().expose()))
-            .header(ACCEPT, "application/json")
+            .header(ACCEPT, "application/json, */*;q=0.5")
             .header(USER_AGENT, concat!("pitlane/", env!("CARGO_PKG_VERSION")))
             .header("x-daytona-source", "pitlane");
-        let body = match body {
-            Some(body) => {
+        let body = match content {
+            Content::Nothing => empty(),
+            Content::Json(json) => {
                 request = request.header(CONTENT_TYPE, "application/json");
-                full(serde_json::to_vec(body).map_err(|cause| self.unreadable(cause))?)
+                full(json)
             }
-            None => empty(),
+            Content::Form { media_type, body } => {
+                request = request.header(CONTENT_TYPE, media_type);
+                body
+            }
         };
         let request = request.body(body).map_err(|cause| self.unreadable(cause))?;
         let answer = self.connections.send(request).await.map_err(|failure| {
@@ -121,30 +168,29 @@ impl Client {
     }
 
     async fn refusal(&self, answer: Response<Incoming>) -> RequestError {
-        let status = answer.status();
-        let bytes = match self.within(self.read(answer)).await {
+        let (status, retry_after) = (answer.status(), retry_after(answer.headers()));
+        let bytes = match self.within(DEADLINE, self.read(answer)).await {
             Ok(bytes) => bytes,
             Err(failure) => return failure,
         };
-        match serde_json::from_slice::<ErrorBody>(&bytes) {
-            Ok(ErrorBody { code, message, .. }) => {
-                RequestError::Refused { status: status.as_u16(), code, message }
-            }
+        let (code, message) = match serde_json::from_slice::<ErrorBody>(&bytes) {
+            Ok(ErrorBody { code, message, .. }) => (code, message),
             // Something between us and the server, most likely.
-            Err(_) => RequestError::Refused {
-                status: status.as_u16(),
-                code: None,
-                message: format!("the server answered {}", phrase(status)),
-            },
-        }
+            Err(_) => (None, format!("the server answered {}", phrase(status))),
+        };
+        RequestError::Refused { status: status.as_u16(), code, message, retry_after }
     }
 
-    async fn within<T>(
+    pub(crate) async fn within<T>(
         &self,
+        deadline: Duration,
         work: impl Future<Output = Result<T, RequestError>>,
     ) -> Result<T, RequestError> {
-        let late = || RequestError::Late { url: self.url(), seconds: DEADLINE.as_secs() };
-        tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| Err(late()))
+        tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| Err(self.late(deadline)))
+    }
+
+    pub(crate) fn late(&self, deadline: Duration) -> RequestError {
+        RequestError::Late { url: self.url(), seconds: deadline.as_secs() }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -157,6 +203,13 @@ impl Client {
     ) -> RequestError {
         RequestError::Unreadable { url: self.url(), cause: cause.into() }
     }
+
+    pub(crate) fn broken(
+        &self,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> RequestError {
+        RequestError::Broken { url: self.url(), cause: cause.into() }
+    }
 }
 
 fn phrase(status: StatusCode) -> String {
@@ -164,6 +217,12 @@ fn phrase(status: StatusCode) -> String {
         Some(reason) => format!("{} {reason}", status.as_u16()),
         None => status.as_u16().to_string(),
     }
+}
+
+/// Only in seconds: a date would be compared with a clock that may be wrong.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// A text as one segment of a path or one value of a query.

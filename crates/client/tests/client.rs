@@ -1,7 +1,9 @@
 //! The client against servers that misbehave in every way a server can.
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
-use pitlane_client::{Client, Endpoint, ExecuteRequest, Frame, Key, RequestError, StreamRequest};
+use pitlane_client::{
+    Client, Endpoint, ExecuteRequest, Frame, Key, RequestError, StreamRequest, WriteError,
+};
 use pitlane_wire::control::Sandbox;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -23,7 +25,8 @@ impl Server {
             for answer in answers {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 requests.push(read_request(&mut stream).await);
-                stream.write_all(answer).await.unwrap();
+                // A client that refuses what it reads hangs up.
+                drop(stream.write_all(answer).await);
             }
             requests
         });
@@ -45,6 +48,12 @@ async fn read_request(stream: &mut tokio::net::TcpStream) -> String {
         let text = String::from_utf8_lossy(&read).into_owned();
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if head.contains("transfer-encoding: chunked") {
+            if count == 0 || body.ends_with("\r\n0\r\n\r\n") {
+                return text;
+            }
+            continue;
+        }
         if count == 0 || body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
             return text;
         }
@@ -90,7 +99,7 @@ async fn a_refusal_keeps_the_servers_words() {
     ])
     .await;
     match server.client.sandbox("x").await.unwrap_err() {
-        RequestError::Refused { status: 404, code: Some(code), message } => {
+        RequestError::Refused { status: 404, code: Some(code), message, .. } => {
             assert_eq!((code.as_str(), message.as_str()), ("NOT_FOUND", "Sandbox x not found"));
         }
         other => panic!("{other:?}"),
@@ -103,7 +112,7 @@ async fn a_refusal_of_something_else_between_says_its_status() {
         b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<html>",
     ])
     .await;
-    let failure = server.client.sandbox("x").await.unwrap_err();
+    let failure = server.client.stop_sandbox("x").await.unwrap_err();
     assert_eq!(failure.to_string(), "the server answered 502 Bad Gateway");
 }
 
@@ -116,9 +125,92 @@ async fn nobody_there_is_told_from_a_broken_answer() {
     let failure = client.sandbox("x").await.unwrap_err();
     assert!(matches!(failure, RequestError::Unreachable { .. }), "{failure:?}");
 
-    let server = Server::answering(&[b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}"]).await;
+    let cut: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}";
+    let server = Server::answering(vec![cut; 4].leak()).await;
     let failure = server.client.sandbox("x").await.unwrap_err();
     assert!(matches!(failure, RequestError::Broken { .. }), "{failure:?}");
+    assert_eq!(server.requests().await.len(), 4, "what only reads is asked again");
+}
+
+#[tokio::test]
+async fn a_change_whose_answer_is_cut_off_is_never_asked_for_twice() {
+    let server = Server::answering(&[b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}"]).await;
+    let failure = server.client.stop_sandbox("x").await.unwrap_err();
+    assert!(matches!(failure, RequestError::Broken { .. }), "{failure:?}");
+    assert_eq!(server.requests().await.len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_is_turned_away_for_a_moment_comes_back() {
+    let server = Server::answering(&[
+        b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 0\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n[]",
+    ])
+    .await;
+    assert_eq!(server.client.keys().await.unwrap(), Vec::new());
+    assert_eq!(server.requests().await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_off_is_not_taken_for_whole() {
+    for answer in [
+        &b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nabc"[..],
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    ] {
+        let server = Server::answering(vec![answer].leak()).await;
+        let sandbox = sandbox(&server.client);
+        let mut file = server.client.files(&sandbox).unwrap().read("a b").await.unwrap();
+        assert_eq!(file.next().await.unwrap().unwrap(), "abc");
+        let failure = file.next().await.unwrap_err();
+        assert!(matches!(failure, RequestError::Broken { .. }), "{failure:?}");
+        let requests = server.requests().await;
+        let path = "GET /toolbox/0b6ecb4e-0000-4000-8000-000000000000/files/download?path=a%20b HTTP/1.1\r\n";
+        assert!(requests[0].starts_with(path), "{}", requests[0]);
+    }
+}
+
+#[tokio::test]
+async fn a_file_whose_end_would_be_the_connections_end_is_refused() {
+    let server = Server::answering(&[b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nabc"]).await;
+    let sandbox = sandbox(&server.client);
+    let failure = server.client.files(&sandbox).unwrap().read("a").await.unwrap_err();
+    assert!(matches!(failure, RequestError::Unreadable { .. }), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_folder_is_listed_as_it_comes_and_a_cut_off_list_says_so() {
+    let server = Server::answering(&[
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n[{\"name\":\"a\",\"size\":1,\"mode\":\"-rw-r--r--\",\
+          \"modTime\":\"\",\"isDir\":false,\"owner\":\"0\",\"group\":\"0\",\"permissions\":\"0644\"},",
+    ])
+    .await;
+    let sandbox = sandbox(&server.client);
+    let mut listing = server.client.files(&sandbox).unwrap().list(".").await.unwrap();
+    assert_eq!(listing.next().await.unwrap().unwrap().name, "a");
+    let failure = listing.next().await.unwrap_err();
+    assert!(matches!(failure, RequestError::Unreadable { .. }), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_file_is_written_as_a_form_and_what_could_not_be_read_here_is_told_from_what_was_refused()
+{
+    let done: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+    let server = Server::answering(vec![done].leak()).await;
+    let files = server.client.files(&sandbox(&server.client)).unwrap();
+    let pieces = ["ab", "c"].map(|piece| Ok(bytes::Bytes::from_static(piece.as_bytes())));
+    files.write("x", futures_util::stream::iter(pieces)).await.unwrap();
+    let requests = server.requests().await;
+    assert!(requests[0].contains("transfer-encoding: chunked"), "{}", requests[0]);
+
+    let server = Server::answering(vec![done].leak()).await;
+    let files = server.client.files(&sandbox(&server.client)).unwrap();
+    let unreadable = futures_util::stream::iter([Err(std::io::Error::other("the disk is gone"))]);
+    let failure = files.write("x", unreadable).await.unwrap_err();
+    assert!(
+        matches!(&failure, WriteError::Content(cause) if cause.to_string() == "the disk is gone"),
+        "{failure:?}"
+    );
 }
 
 #[tokio::test]
