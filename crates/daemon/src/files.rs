@@ -5,22 +5,33 @@
 //! here they would lead into the daemon, and nothing but regular files and folders is opened, because a named pipe can
 //! make a reader wait for ever.
 
+mod asked;
 mod change;
+mod descent;
 mod download;
-mod form;
+mod folders;
+mod gradual;
 mod info;
+mod lines;
+mod names;
 mod open;
 mod pool;
 mod random;
+mod removal;
+mod replace;
 mod stage;
 mod temporary;
 mod text;
 mod upload;
+mod walk;
 
-pub(crate) use change::{make_folder, remove, rename, set_permissions};
+pub(crate) use change::{remove, rename, set_permissions};
 pub(crate) use download::{download_many, download_one};
+pub(crate) use folders::make_folder;
 pub(crate) use info::{info, list};
+pub(crate) use names::search_names;
 pub(crate) use pool::{Files, FilesError};
+pub(crate) use replace::replace_text;
 pub(crate) use temporary::TemporaryFile;
-pub(crate) use text::{find_text, replace_text, search_names};
+pub(crate) use text::find_text;
 pub(crate) use upload::{upload_many, upload_one};

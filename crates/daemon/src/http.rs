@@ -6,8 +6,8 @@ mod query;
 mod refusal;
 mod router;
 
-pub(crate) use answer::{Answer, empty, json, read_json, with_body};
-pub(crate) use body::{Body, Pipe, pipe};
+pub(crate) use answer::{Answer, empty, json, read_json, read_json_within, with_body};
+pub(crate) use body::{Body, Pipe, pieces, pipe};
 pub(crate) use query::Query;
 pub(crate) use refusal::Refusal;
 pub(crate) use router::answer;

@@ -1,43 +1,72 @@
 //! `POST /files/bulk-download` and `GET /files/download`: files of any size, as they are read.
+//!
+//! A file has the length that it had when it was opened: what is added later is not sent, and one that becomes shorter
+//! cuts the answer off, so that nobody takes a part for the whole. Files that tell no length, as in `/proc`, are read to
+//! their end first.
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_RANGE,
+    RANGE,
+};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use pitlane_daemon::input::{Range, RangeError, attachment, part_of_form};
 use pitlane_wire::toolbox::DownloadFiles;
+use rustix::io::Errno;
 
+use super::asked::Asked;
 use super::open::read_regular;
 use super::pool::Files;
 use super::random;
-use crate::http::{Answer, Body, Pipe, Query, Refusal, pipe, read_json, with_body};
+use super::stage::of_io;
+use crate::http::{Answer, Body, Pipe, Refusal, pipe, read_json_within, with_body};
 use crate::toolbox::Toolbox;
 
 /// How the boundary between parts begins; clients read the whole of it from the answer's head.
 const BOUNDARY: &str = "DAYTONA-FILE-BOUNDARY";
-/// How much is read at once.
-const PIECE: u64 = 256 << 10;
-/// What stands as it is in `filename*`.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The longest body, paths alone.
+const MAX_BODY: usize = 8 << 20;
+/// The most files of one request.
+const MAX_FILES: usize = 100_000;
+/// How much is read at once: little for a slow client, more and more for a fast one. A thousand clients that do not read
+/// hold a thousand little pieces.
+const SMALL_PIECE: u64 = 16 << 10;
+const LARGE_PIECE: u64 = 512 << 10;
+/// A client that lets a piece wait longer is slow.
+const SLOW: Duration = Duration::from_millis(40);
+/// The longest file without a length.
+const MAX_UNSIZED: u64 = 4 << 20;
 
 /// A file that can be sent: as many bytes as it has now.
 #[derive(Debug)]
 struct Opened {
-    file: File,
+    contents: Contents,
     length: u64,
+}
+
+#[derive(Debug)]
+enum Contents {
+    File(Arc<File>),
+    /// What a file without a length had in it.
+    Read(Bytes),
 }
 
 /// Sends files as the parts of a form, in the order of their paths. One that cannot be read is a part with an error;
 /// one that becomes shorter meanwhile cuts the answer off, since its length was promised.
 pub(crate) async fn download_many(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -> Answer {
-    let wanted: DownloadFiles = read_json(request.into_body()).await?;
+    let wanted: DownloadFiles = read_json_within(request.into_body(), MAX_BODY).await?;
     if wanted.paths.is_empty() {
         return Err(Refusal::bad_body("paths is empty"));
+    }
+    if wanted.paths.len() > MAX_FILES {
+        return Err(Refusal::bad_body(format!("paths has more than {MAX_FILES} items")));
     }
     // Unlike any other, or a file that has the boundary in it would end there and could pass for others.
     let unique = random::letters().map_err(|errno| Refusal::internal(errno.to_string()))?;
@@ -58,25 +87,59 @@ pub(crate) async fn download_many(toolbox: &Arc<Toolbox>, request: Request<Incom
     Ok(response)
 }
 
-/// Sends one file as it is.
+/// Sends one file as it is, or the range of it that is asked for.
 pub(crate) async fn download_one(toolbox: &Arc<Toolbox>, request: &Request<Incoming>) -> Answer {
-    let path = Query::of(request.uri()).required("path")?.to_owned();
-    let opened = open(toolbox.files(), toolbox.absolute(&path), &path).await?;
+    let asked = Asked::in_query(toolbox, request.uri(), "path")?;
+    let opened = open(toolbox.files(), &asked).await?;
     let length = opened.length;
+    let Ok(range) = range(request.headers(), length) else {
+        return unsatisfiable(&asked, length, request);
+    };
+    let sent = range.unwrap_or(Range { start: 0, count: length });
     let (pipe, body) = pipe();
     let files = toolbox.files().clone();
     toolbox.tasks().spawn(async move {
-        match send_file(&files, opened, &pipe).await {
+        match send_file(&files, opened, sent, &pipe).await {
             Ok(()) | Err(SendError::Gone) => {}
             Err(SendError::Broken(reason)) => pipe.fail(std::io::Error::other(reason)).await,
         }
     });
-    Ok(sized(with_body(StatusCode::OK, "application/octet-stream", body), length))
+    let status = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    let mut response = with_body(status, "application/octet-stream", body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(sent.count));
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Ok(name) = HeaderValue::try_from(attachment(&asked.name())) {
+        headers.insert(CONTENT_DISPOSITION, name);
+    }
+    if range.is_some() {
+        let last = sent.start.saturating_add(sent.count).saturating_sub(1);
+        put_range(headers, &format!("bytes {}-{last}/{length}", sent.start));
+    }
+    Ok(response)
 }
 
-fn sized(mut response: Response<Body>, length: u64) -> Response<Body> {
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-    response
+/// The range that is asked for. With a condition none is: nothing here tells one version of a file from another.
+fn range(headers: &HeaderMap, length: u64) -> Result<Option<Range>, RangeError> {
+    let header = headers.get(RANGE).and_then(|value| value.to_str().ok());
+    match header {
+        Some(header) if !headers.contains_key(IF_RANGE) => Range::parse(header, length),
+        _ => Ok(None),
+    }
+}
+
+fn unsatisfiable(asked: &Asked, length: u64, request: &Request<Incoming>) -> Answer {
+    let message = format!("the range begins behind the end of {}", asked.text);
+    let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "BAD_REQUEST", message);
+    let mut response: Response<Body> = refusal.answer(request.uri().path(), request.method());
+    put_range(response.headers_mut(), &format!("bytes */{length}"));
+    Ok(response)
+}
+
+fn put_range(headers: &mut HeaderMap, range: &str) {
+    if let Ok(range) = HeaderValue::try_from(range) {
+        headers.insert(CONTENT_RANGE, range);
+    }
 }
 
 enum SendError {
@@ -94,91 +157,102 @@ async fn send_all(
 ) -> Result<(), SendError> {
     let mut before = "";
     for path in paths {
-        let opened = open(toolbox.files(), toolbox.absolute(path), path).await;
-        let (name, media_type, length, error) = match &opened {
-            Ok(opened) => ("file", "application/octet-stream", opened.length, None),
+        let opened = match Asked::new(toolbox, path) {
+            Ok(asked) => open(toolbox.files(), &asked).await,
+            Err(refusal) => Err(refusal),
+        };
+        let (name, media_type, opened) = match opened {
+            Ok(opened) => ("file", "application/octet-stream", opened),
             Err(refusal) => {
                 let body = serde_json::to_vec(&refusal.body(path, None)).unwrap_or_default();
                 let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-                ("error", "application/json; charset=utf-8", length, Some(body))
+                let opened = Opened { contents: Contents::Read(body.into()), length };
+                ("error", "application/json; charset=utf-8", opened)
             }
         };
-        let disposition = disposition(name, path);
+        let (disposition, length) = (part_of_form(name, path), opened.length);
         let head = format!(
             "{before}--{boundary}\r\nContent-Disposition: {disposition}\r\nContent-Length: {length}\r\nContent-Type: {media_type}\r\n\r\n"
         );
         write(pipe, head).await?;
-        match (opened, error) {
-            (_, Some(error)) => write(pipe, error).await?,
-            (Ok(opened), None) => send_file(toolbox.files(), opened, pipe).await?,
-            (Err(_), None) => {}
-        }
+        send_file(toolbox.files(), opened, Range { start: 0, count: length }, pipe).await?;
         before = "\r\n";
     }
     write(pipe, format!("\r\n--{boundary}--\r\n")).await
 }
 
-async fn open(files: &Files, path: PathBuf, asked: &str) -> Result<Opened, Refusal> {
-    let opened = files.run(move || read_regular(&path)).await?;
-    let (file, status) = opened.map_err(|errno| Refusal::of_file(asked, errno))?;
-    Ok(Opened { file, length: u64::try_from(status.st_size).unwrap_or(0) })
+async fn open(files: &Files, asked: &Asked) -> Result<Opened, Refusal> {
+    let path = asked.path.clone();
+    let opened = files.run(move || {
+        let (file, status) = read_regular(&path)?;
+        match u64::try_from(status.st_size).unwrap_or(0) {
+            0 => read_unsized(&file),
+            length => Ok(Opened { contents: Contents::File(Arc::new(file)), length }),
+        }
+    });
+    opened.await?.map_err(|errno| asked.refusal(errno))
+}
+
+/// Reads a file that tells no length: it is empty, or made by the kernel as it is read.
+fn read_unsized(file: &File) -> Result<Opened, Errno> {
+    let mut contents = Vec::new();
+    let limit = MAX_UNSIZED.saturating_add(1);
+    file.take(limit).read_to_end(&mut contents).map_err(|error| of_io(&error))?;
+    let length = u64::try_from(contents.len()).unwrap_or(u64::MAX);
+    if length > MAX_UNSIZED {
+        return Err(Errno::FBIG);
+    }
+    Ok(Opened { contents: Contents::Read(contents.into()), length })
 }
 
 /// Sends as many bytes as were promised; what was added since then is not sent.
-async fn send_file(files: &Files, opened: Opened, pipe: &Pipe) -> Result<(), SendError> {
-    let Opened { mut file, length } = opened;
-    let mut left = length;
+async fn send_file(
+    files: &Files,
+    opened: Opened,
+    sent: Range,
+    pipe: &Pipe,
+) -> Result<(), SendError> {
+    let file = match opened.contents {
+        Contents::File(file) => file,
+        Contents::Read(bytes) => {
+            let start = usize::try_from(sent.start).unwrap_or(usize::MAX).min(bytes.len());
+            let count = usize::try_from(sent.count).unwrap_or(usize::MAX);
+            let end = start.saturating_add(count).min(bytes.len());
+            return write(pipe, bytes.slice(start..end)).await;
+        }
+    };
+    let (mut at, mut left, mut size) = (sent.start, sent.count, SMALL_PIECE);
     while left > 0 {
-        let (read_from, piece) = files
-            .run(move || read(file, left))
+        let (source, wanted) = (Arc::clone(&file), left.min(size));
+        let piece = files
+            .run(move || read(&source, at, wanted))
             .await
+            .map_err(|error| SendError::Broken(error.to_string()))?
             .map_err(|error| SendError::Broken(error.to_string()))?;
-        let piece = piece.map_err(|error| SendError::Broken(error.to_string()))?;
         if piece.is_empty() {
             return Err(SendError::Broken(String::from("the file became shorter")));
         }
-        file = read_from;
-        left = left.saturating_sub(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        let count = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        (at, left) = (at.saturating_add(count), left.saturating_sub(count));
+        let begun = Instant::now();
         write(pipe, piece).await?;
+        size = if begun.elapsed() > SLOW {
+            SMALL_PIECE
+        } else {
+            size.saturating_mul(2).min(LARGE_PIECE)
+        };
     }
     Ok(())
 }
 
-fn read(mut file: File, left: u64) -> (File, std::io::Result<Vec<u8>>) {
-    let mut piece = Vec::with_capacity(usize::try_from(left.min(PIECE)).unwrap_or(0));
-    let result = file.by_ref().take(left.min(PIECE)).read_to_end(&mut piece);
-    (file, result.map(|_| piece))
+fn read(file: &File, at: u64, wanted: u64) -> std::io::Result<Vec<u8>> {
+    let mut piece = vec![0; usize::try_from(wanted).unwrap_or(0)];
+    let count = file.read_at(&mut piece, at)?;
+    piece.truncate(count);
+    Ok(piece)
 }
 
 async fn write(pipe: &Pipe, piece: impl Into<Bytes>) -> Result<(), SendError> {
-    if pipe.write(piece).await { Ok(()) } else { Err(SendError::Gone) }
-}
-
-/// The path exactly as it was asked for, twice: for clients that read only the old parameter, and without loss.
-fn disposition(name: &str, path: &str) -> String {
-    let mut quoted = String::new();
-    for character in path.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            // These would end the header, and there is no other way to write them.
-            '\r' => quoted.push_str("%0D"),
-            '\n' => quoted.push_str("%0A"),
-            other => quoted.push(other),
-        }
-    }
-    let encoded = utf8_percent_encode(path, PLAIN);
-    format!("form-data; name=\"{name}\"; filename=\"{quoted}\"; filename*=utf-8''{encoded}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::disposition;
-
-    #[test]
-    fn any_path_fits_into_a_header() {
-        assert_eq!(
-            disposition("file", "/tmp/ä \"b\"\r\n.txt"),
-            "form-data; name=\"file\"; filename=\"/tmp/ä \\\"b\\\"%0D%0A.txt\"; filename*=utf-8''%2Ftmp%2F%C3%A4%20%22b%22%0D%0A.txt"
-        );
-    }
+    let piece = piece.into();
+    if piece.is_empty() || pipe.write(piece).await { Ok(()) } else { Err(SendError::Gone) }
 }

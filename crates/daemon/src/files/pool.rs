@@ -1,9 +1,12 @@
 //! The threads that touch files, as the rest of the daemon waits for them.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use http::StatusCode;
 use pitlane_sys::{Identity, UserThreads};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
 
 use crate::http::Refusal;
 
@@ -13,6 +16,10 @@ const THREADS: usize = 4;
 const TASKS: usize = 64;
 /// Room for removals, which nobody waits for.
 const REMOVALS: usize = 256;
+/// Walks that may hold the names of a large folder at the same time.
+const LARGE_WALKS: usize = 2;
+/// How long another one waits.
+const LARGE_WALK_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Runs file operations with the user's rights. Clones share the threads, which begin with the first operation.
 #[derive(Debug, Clone)]
@@ -23,6 +30,7 @@ struct Shared {
     identity: Option<Identity>,
     threads: OnceLock<Result<UserThreads, String>>,
     permits: Semaphore,
+    large_walks: Arc<Semaphore>,
 }
 
 /// The threads cannot work.
@@ -33,7 +41,8 @@ pub(crate) struct FilesError(String);
 impl Files {
     pub(crate) fn new(identity: Option<Identity>) -> Self {
         let permits = Semaphore::new(TASKS);
-        Self(Arc::new(Shared { identity, threads: OnceLock::new(), permits }))
+        let large_walks = Arc::new(Semaphore::new(LARGE_WALKS));
+        Self(Arc::new(Shared { identity, threads: OnceLock::new(), permits, large_walks }))
     }
 
     /// Runs `task` on one of the threads. It runs to its end even if the future is dropped.
@@ -51,6 +60,19 @@ impl Files {
         };
         self.threads()?.run(task).map_err(|error| FilesError(error.to_string()))?;
         done.await.map_err(|_panicked| failed("the operation failed"))
+    }
+
+    /// Lets a walk hold many names at once, as long as the permit lives.
+    pub(super) async fn allow_many(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let permit = Arc::clone(&self.0.large_walks).acquire_owned();
+        match timeout(LARGE_WALK_DEADLINE, permit).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "BUSY",
+                "other large folders are being read: try again later",
+            )),
+        }
     }
 
     /// Runs `task` on one of the threads some time, without telling anybody.

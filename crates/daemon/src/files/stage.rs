@@ -1,23 +1,32 @@
 //! Replacing a file as a whole: it has its old contents until all of the new ones are there.
+//!
+//! New contents have no name until they are complete, so that whatever happens before, the end of the daemon included,
+//! leaves no trace. Where the file system cannot do that they have a name of their own, beside the file. A file that the
+//! user may write but not own is written in place, since replacing it would change whose it is; so is one in a folder
+//! in which the user may not make files.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, accessat, fchmod, openat};
+use pitlane_daemon::input::names_a_folder;
+use rustix::fs::{Access, AtFlags, CWD, FallocateFlags, FileType, Gid, Mode, OFlags, Stat};
+use rustix::fs::{accessat, fallocate, fchmod, fchown, fstat, linkat, openat, readlinkat};
 use rustix::fs::{renameat, statat, unlinkat};
 use rustix::io::Errno;
 
-use super::change::{FOLDER_MODE, make_folders, of_io};
-use super::open::{open, parent, regular};
+use super::folders::make_folders;
+use super::open::{folder_at, is_the_kernels, open, own_path, parent, write_regular};
 use super::pool::Files;
 use super::random;
 
 /// The permissions of new files.
 const FILE_MODE: u32 = 0o644;
+/// The permissions of folders that nobody chose permissions for.
+pub(super) const FOLDER_MODE: u32 = 0o755;
 /// As many symbolic links as the kernel follows.
 const MAX_LINKS: u32 = 40;
 
@@ -32,21 +41,25 @@ pub(super) struct Staged {
 
 /// New contents, and where they go. Only touched on the user's threads.
 #[derive(Debug)]
-struct Stage {
+pub(super) struct Stage {
     file: File,
+    /// The file's path, without symbolic links at its end.
+    target: PathBuf,
     place: Place,
 }
 
 #[derive(Debug)]
 enum Place {
-    /// Beside the target, under a name of its own.
-    Beside { folder: OwnedFd, temporary: CString, target: CString },
-    /// Nowhere in particular: the user may write to the target, but may not replace it.
-    Elsewhere { target: PathBuf },
+    /// On the file system of the target, without a name.
+    Nameless,
+    /// On the file system of the target, under a name of its own.
+    Named { folder: OwnedFd, temporary: CString },
+    /// Anywhere: the target is written, not replaced.
+    Elsewhere,
 }
 
 impl Staged {
-    /// Begins to write `path`, following symbolic links; folders that are missing are made.
+    /// Begins to write `path`, following symbolic links; folders that are missing are made at the end.
     pub(super) async fn begin(files: &Files, path: PathBuf) -> Result<Self, Errno> {
         let stage = files.run(move || Stage::begin(path)).await.map_err(|_broken| Errno::IO)??;
         Ok(Self { files: files.clone(), stage: Some(stage), written: 0 })
@@ -60,26 +73,19 @@ impl Staged {
         let Some(mut stage) = self.stage.take() else { return Err(Errno::BADF) };
         let count = u64::try_from(bytes.as_ref().len()).unwrap_or(u64::MAX);
         let write = move || {
-            let result = stage.file.write_all(bytes.as_ref());
+            let result = stage.write(bytes.as_ref());
             (stage, result)
         };
         let (stage, result) = self.files.run(write).await.map_err(|_broken| Errno::IO)?;
         self.stage = Some(stage);
         self.written = self.written.saturating_add(count);
-        result.map_err(|error| of_io(&error))
+        result
     }
 
     /// Puts the new contents in the old one's place; answers how many bytes they are.
     pub(super) async fn commit(mut self) -> Result<u64, Errno> {
         let Some(stage) = self.stage.take() else { return Err(Errno::BADF) };
-        let commit = move || {
-            let result = stage.commit();
-            if result.is_err() {
-                stage.remove();
-            }
-            result
-        };
-        self.files.run(commit).await.map_err(|_broken| Errno::IO)??;
+        self.files.run(move || stage.commit()).await.map_err(|_broken| Errno::IO)??;
         Ok(self.written)
     }
 }
@@ -87,94 +93,192 @@ impl Staged {
 impl Drop for Staged {
     fn drop(&mut self) {
         if let Some(stage) = self.stage.take() {
-            self.files.run_later(move || stage.remove());
+            self.files.run_later(move || drop(stage));
         }
     }
 }
 
 impl Stage {
-    fn begin(path: PathBuf) -> Result<Self, Errno> {
+    /// Begins to write `path`.
+    pub(super) fn begin(path: PathBuf) -> Result<Self, Errno> {
+        if names_a_folder(&path) {
+            return Err(Errno::ISDIR);
+        }
         let target = follow(path)?;
-        make_folders(target.parent().ok_or(Errno::ISDIR)?, FOLDER_MODE)?;
-        let (folder, entry) = parent(&target)?;
-        let mode = match statat(&folder, entry, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(status) => match FileType::from_raw_mode(status.st_mode) {
-                FileType::RegularFile => {
-                    // Who may not write to a file may not replace it either, even where the folder would allow it.
-                    accessat(&folder, entry, Access::WRITE_OK, AtFlags::empty())?;
-                    Some(status.st_mode & 0o777)
-                }
-                FileType::Directory => return Err(Errno::ISDIR),
-                _ => return Err(Errno::INVAL),
-            },
-            Err(Errno::NOENT) => None,
-            Err(errno) => return Err(errno),
-        };
-        match Self::beside(folder, entry, mode) {
-            Err(Errno::ACCESS | Errno::PERM) if mode.is_some() => Self::elsewhere(target),
-            other => other,
+        let (folder, is_parent) = nearest_folder(&target)?;
+        let entry = target.file_name().ok_or(Errno::ISDIR)?;
+        let old = if is_parent { existing(&folder, entry)? } else { None };
+        if old.is_some() && is_the_kernels(&folder)? {
+            return Err(Errno::ACCESS);
+        }
+        match Self::beside(folder, target.clone(), old.as_ref()) {
+            Ok(Some(stage)) => Ok(stage),
+            Ok(None) => Self::elsewhere(target),
+            Err(Errno::ACCESS | Errno::PERM) if old.is_some() => Self::elsewhere(target),
+            Err(errno) => Err(errno),
         }
     }
 
-    fn beside(folder: OwnedFd, entry: &OsStr, mode: Option<u32>) -> Result<Self, Errno> {
-        let temporary = CString::new(format!(".pitlane-{}", random::letters()?));
-        let temporary = temporary.map_err(|_contains_nul| Errno::INVAL)?;
-        let target = CString::new(entry.as_bytes()).map_err(|_contains_nul| Errno::INVAL)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let file = openat(&folder, &temporary, flags, Mode::from_raw_mode(FILE_MODE))?;
-        let stage = Self { file: file.into(), place: Place::Beside { folder, temporary, target } };
-        if let Some(mode) = mode
-            && let Err(errno) = fchmod(stage.file.as_fd(), Mode::from_raw_mode(mode))
-        {
-            stage.remove();
-            return Err(errno);
+    /// `None` if what took the old file's place would not be its owner's or group's.
+    fn beside(folder: OwnedFd, target: PathBuf, old: Option<&Stat>) -> Result<Option<Self>, Errno> {
+        let mode = Mode::from_raw_mode(FILE_MODE);
+        let nameless = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let stage = match openat(&folder, c".", nameless, mode) {
+            Ok(file) => Self { file: file.into(), target, place: Place::Nameless },
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+                let temporary = temporary_name()?;
+                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+                let file = openat(&folder, &temporary, flags, mode)?;
+                Self { file: file.into(), target, place: Place::Named { folder, temporary } }
+            }
+            Err(errno) => return Err(errno),
+        };
+        if let Some(old) = old {
+            let new = fstat(&stage.file)?;
+            let gid = Gid::from_raw(old.st_gid);
+            let is_same_group =
+                old.st_gid == new.st_gid || fchown(&stage.file, None, Some(gid)).is_ok();
+            if old.st_uid != new.st_uid || !is_same_group {
+                return Ok(None);
+            }
+            fchmod(&stage.file, Mode::from_raw_mode(old.st_mode & 0o777))?;
         }
-        Ok(stage)
+        Ok(Some(stage))
     }
 
     fn elsewhere(target: PathBuf) -> Result<Self, Errno> {
         let flags = OFlags::RDWR | OFlags::TMPFILE;
         let file = open(Path::new("/tmp"), flags, Mode::from_raw_mode(0o600))?;
-        Ok(Self { file: file.into(), place: Place::Elsewhere { target } })
+        Ok(Self { file: file.into(), target, place: Place::Elsewhere })
     }
 
-    fn commit(&self) -> Result<(), Errno> {
+    /// Adds bytes.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        self.file.write_all(bytes).map_err(|error| of_io(&error))
+    }
+
+    /// Makes the folders that are missing and puts the new contents in the old one's place.
+    pub(super) fn commit(mut self) -> Result<(), Errno> {
+        if matches!(self.place, Place::Elsewhere) {
+            return self.write_in_place();
+        }
+        let above = self.target.parent().ok_or(Errno::ISDIR)?;
+        make_folders(above, FOLDER_MODE)?;
+        let (folder, entry) = parent(&self.target)?;
         match &self.place {
-            Place::Beside { folder, temporary, target } => {
-                renameat(folder, temporary, folder, target)
+            Place::Named { folder: beside, temporary } => {
+                renameat(beside, temporary, &folder, entry)?;
+                // The name is gone.
+                self.place = Place::Nameless;
+                Ok(())
             }
-            Place::Elsewhere { target } => {
-                let target = open(target, OFlags::WRONLY, Mode::empty())?;
-                regular(&target)?;
-                let (mut source, mut target) = (&self.file, File::from(target));
-                source.rewind().map_err(|error| of_io(&error))?;
-                let length = std::io::copy(&mut source, &mut target);
-                target
-                    .set_len(length.map_err(|error| of_io(&error))?)
-                    .map_err(|error| of_io(&error))
-            }
+            _ => self.give_name(&folder, entry),
         }
     }
 
-    fn remove(&self) {
-        if let Place::Beside { folder, temporary, .. } = &self.place {
+    fn give_name(&self, folder: &OwnedFd, entry: &OsStr) -> Result<(), Errno> {
+        let file = own_path(&self.file);
+        let link = |name: &OsStr| linkat(CWD, &file, folder, name, AtFlags::SYMLINK_FOLLOW);
+        match link(entry) {
+            Err(Errno::EXIST) => {}
+            other => return other,
+        }
+        // Nothing takes a name that is taken, but a name can take another's place.
+        let temporary = temporary_name()?;
+        link(OsStr::from_bytes(temporary.as_bytes()))?;
+        let renamed = renameat(folder, &temporary, folder, entry);
+        if renamed.is_err() {
+            unlinkat(folder, &temporary, AtFlags::empty())?;
+        }
+        renamed
+    }
+
+    fn write_in_place(&mut self) -> Result<(), Errno> {
+        let mut target = write_regular(&self.target)?;
+        let length = self.file.stream_position().map_err(|error| of_io(&error))?;
+        self.file.rewind().map_err(|error| of_io(&error))?;
+        // If there is no room for it, nothing of the old contents is lost.
+        let room = fallocate(&target, FallocateFlags::KEEP_SIZE, 0, length.max(1));
+        // Not every file system can promise room.
+        if let Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) = room {
+            return Err(errno);
+        }
+        std::io::copy(&mut self.file, &mut target).map_err(|error| of_io(&error))?;
+        target.set_len(length).map_err(|error| of_io(&error))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Place::Named { folder, temporary } = &self.place {
             // Somebody may have removed it already.
             unlinkat(folder, temporary, AtFlags::empty()).ok();
         }
     }
 }
 
+/// The file that is there, if one is; it must be one that can be replaced.
+fn existing(folder: &OwnedFd, entry: &OsStr) -> Result<Option<Stat>, Errno> {
+    let status = match statat(folder, entry, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(status) => status,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(errno),
+    };
+    match FileType::from_raw_mode(status.st_mode) {
+        FileType::RegularFile => {
+            // Who may not write to a file may not replace it either, even where the folder would allow it.
+            accessat(folder, entry, Access::WRITE_OK, AtFlags::empty())?;
+            Ok(Some(status))
+        }
+        FileType::Directory => Err(Errno::ISDIR),
+        _ => Err(Errno::INVAL),
+    }
+}
+
+/// The folder that holds `path`, or the nearest one above it that exists; and whether it is the first.
+fn nearest_folder(path: &Path) -> Result<(OwnedFd, bool), Errno> {
+    let mut is_parent = true;
+    for folder in path.ancestors().skip(1) {
+        match folder_at(folder) {
+            Err(Errno::NOENT) => is_parent = false,
+            other => return Ok((other?, is_parent)),
+        }
+    }
+    Err(Errno::NOENT)
+}
+
+fn temporary_name() -> Result<CString, Errno> {
+    let name = format!(".pitlane-{}", random::letters()?);
+    CString::new(name).map_err(|_zero_byte| Errno::INVAL)
+}
+
 /// The path that writing to `path` would write to: what replaces a file must not replace a link to it.
 fn follow(mut path: PathBuf) -> Result<PathBuf, Errno> {
     for _ in 0..MAX_LINKS {
-        match std::fs::read_link(&path) {
-            Ok(target) => {
-                let above = path.parent().map(Path::to_owned).unwrap_or_default();
-                path = above.join(target);
-            }
-            // Not a link, or nothing at all.
-            Err(_) => return if path.file_name().is_some() { Ok(path) } else { Err(Errno::ISDIR) },
+        let (folder, entry) = match parent(&path) {
+            Ok(found) => found,
+            // Nothing is there yet, so it is no link.
+            Err(Errno::NOENT) => return Ok(path),
+            Err(errno) => return Err(errno),
+        };
+        let target = match readlinkat(&folder, entry, Vec::new()) {
+            Ok(target) => target,
+            Err(Errno::INVAL | Errno::NOENT) => return Ok(path),
+            Err(errno) => return Err(errno),
+        };
+        // The text of a link of the kernel's own is no path.
+        if is_the_kernels(&folder)? {
+            return Err(Errno::LOOP);
+        }
+        let above = path.parent().map(Path::to_owned).unwrap_or_default();
+        path = above.join(OsStr::from_bytes(target.as_bytes()));
+        if names_a_folder(&path) {
+            return Err(Errno::ISDIR);
         }
     }
     Err(Errno::LOOP)
+}
+
+pub(super) fn of_io(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }

@@ -1,18 +1,22 @@
-//! `POST /files/bulk-upload`, `/files/upload` and `/files/upload-v2`: files in multipart forms, of any size.
+//! `POST /files/bulk-upload`, `/files/upload` and `/files/upload-v2`: files in multipart forms or as they are, of any size.
 //!
 //! Each file goes to the disk as it comes and takes its place when it is complete.
 
 use std::collections::HashMap;
+use std::io;
 
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use multer::Field;
+use pitlane_daemon::input::Form;
 use pitlane_wire::toolbox::{UploadedFile, UploadedFiles, UploadedResource};
 
-use super::form::Form;
+use super::asked::Asked;
 use super::stage::Staged;
-use crate::http::{Answer, Query, Refusal, json};
+use crate::http::{Answer, Refusal, json, pieces};
 use crate::toolbox::Toolbox;
 
 /// How much is collected before it is written.
@@ -21,105 +25,137 @@ const PIECE: usize = 256 << 10;
 const MAX_PATH: usize = 16 << 10;
 /// The most files in one form.
 const MAX_FILES: usize = 100_000;
-
-/// The path of a file that a form is to bring.
-struct Announced {
-    path: String,
-    /// Whether the file came, whatever became of it.
-    came: bool,
-}
+/// The most failures that are told one by one.
+const MAX_ERRORS: usize = 1_000;
 
 /// Writes files whose paths are in the form: `files[N].path` before `files[N].file`.
 pub(crate) async fn upload_many(toolbox: &Toolbox, request: Request<Incoming>) -> Answer {
-    let mut form = form(request)?;
-    let mut paths = HashMap::new();
-    let mut done = UploadedFiles::default();
+    let boundary = boundary(request.headers())?;
+    let mut form = Form::new(pieces(request.into_body()), boundary);
+    let mut upload = Upload::default();
     loop {
-        let field = match form.next_field().await {
-            Ok(Some(field)) => field,
+        let (name, field) = match form.next_part().await {
+            Ok(Some((disposition, field))) => (disposition.name, field),
             Ok(None) => {
-                done.errors.extend(without_file(&paths));
+                upload.miss();
                 break;
             }
             Err(error) => {
-                done.errors.push(format!("the form is broken: {}", explain(&error)));
+                upload.fail(format!("the form is broken: {}", explain(&error)));
                 break;
             }
         };
-        if paths.len() > MAX_FILES {
-            done.errors.push(format!("a form may have {MAX_FILES} files"));
+        if upload.paths.len() > MAX_FILES {
+            upload.fail(format!("a form may have {MAX_FILES} files"));
             break;
         }
-        if let Err(error) = take_field(toolbox, field, &mut paths, &mut done).await {
-            done.errors.push(error);
+        if let Err(error) = upload.take(toolbox, name.as_deref(), field).await {
+            upload.fail(error);
         }
     }
     form.finish().await;
+    let done = upload.finish();
     let status = if done.errors.is_empty() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     json(status, &done)
 }
 
-async fn take_field(
-    toolbox: &Toolbox,
-    mut field: Field<'_>,
-    paths: &mut HashMap<String, Announced>,
-    done: &mut UploadedFiles,
-) -> Result<(), String> {
-    let (index, is_file) = match field.name().and_then(parse_name) {
-        Some((index, is_file)) => (index.to_owned(), is_file),
+/// What was read of a form.
+#[derive(Debug, Default)]
+struct Upload {
+    /// The paths by their index; of those whose file came only the index.
+    paths: HashMap<String, Option<String>>,
+    done: UploadedFiles,
+    unsaid: usize,
+}
+
+impl Upload {
+    async fn take(
+        &mut self,
+        toolbox: &Toolbox,
+        name: Option<&str>,
+        mut field: Field<'_>,
+    ) -> Result<(), String> {
         // Other fields mean nothing.
-        None => return skip(&mut field).await,
-    };
-    if !is_file {
-        let path = read_path(&mut field).await?;
-        paths.insert(index, Announced { path, came: false });
-        return Ok(());
+        let Some((index, is_file)) = name.and_then(parse_name) else {
+            return skip(&mut field).await;
+        };
+        if !is_file {
+            let path = read_path(&mut field).await?;
+            self.paths.insert(index.to_owned(), Some(path));
+            return Ok(());
+        }
+        let Some(path) = self.paths.get_mut(index).and_then(Option::take) else {
+            skip(&mut field).await?;
+            return Err(format!("files[{index}].file came without files[{index}].path before it"));
+        };
+        let bytes = save_field(toolbox, &path, &mut field).await;
+        let bytes = bytes.map_err(|refusal| refusal.message().to_owned())?;
+        self.done.files.push(UploadedFile { path, bytes });
+        Ok(())
     }
-    let Some(Announced { path, came }) = paths.get_mut(&index) else {
-        skip(&mut field).await?;
-        return Err(format!("files[{index}].file came without files[{index}].path before it"));
-    };
-    *came = true;
-    let bytes = save(toolbox, path, &mut field).await?;
-    done.files.push(UploadedFile { path: path.clone(), bytes });
-    Ok(())
+
+    fn fail(&mut self, error: String) {
+        if self.done.errors.len() < MAX_ERRORS {
+            self.done.errors.push(error);
+        } else {
+            self.unsaid = self.unsaid.saturating_add(1);
+        }
+    }
+
+    /// Notes the paths whose files never came, in order.
+    fn miss(&mut self) {
+        let awaited = self.paths.drain().filter(|(_, path)| path.is_some());
+        let mut awaited: Vec<String> = awaited.map(|(index, _)| index).collect();
+        awaited.sort_unstable();
+        for index in awaited {
+            self.fail(format!("files[{index}].path came without files[{index}].file after it"));
+        }
+    }
+
+    fn finish(mut self) -> UploadedFiles {
+        if self.unsaid > 0 {
+            self.done.errors.push(format!("and {} more", self.unsaid));
+        }
+        self.done
+    }
 }
 
-/// What to say of paths whose files never came, in order.
-fn without_file(paths: &HashMap<String, Announced>) -> Vec<String> {
-    let mut awaited: Vec<String> = paths
-        .iter()
-        .filter(|(_, announced)| !announced.came)
-        .map(|(index, _)| format!("files[{index}].path came without files[{index}].file after it"))
-        .collect();
-    awaited.sort_unstable();
-    awaited
-}
-
-/// Writes the one file of a form to the path of the query.
+/// Writes one file to the path of the query: the field `file` of a form, or a body of any other type as it is.
 pub(crate) async fn upload_one(toolbox: &Toolbox, request: Request<Incoming>) -> Answer {
-    let path = Query::of(request.uri()).required("path")?.to_owned();
-    let mut form = form(request)?;
+    let path = Asked::in_query(toolbox, request.uri(), "path")?;
+    if !is_form(request.headers()) {
+        let mut body = pieces(request.into_body());
+        save(toolbox, &path, &mut body).await?;
+        return json(StatusCode::OK, &uploaded(&path));
+    }
+    let boundary = boundary(request.headers())?;
+    let mut form = Form::new(pieces(request.into_body()), boundary);
     let broken = |error: multer::Error| {
         Refusal::bad_body(format!("the form is broken: {}", explain(&error)))
     };
-    while let Some(mut field) = form.next_field().await.map_err(broken)? {
-        if field.name() != Some("file") {
+    while let Some((disposition, mut field)) = form.next_part().await.map_err(broken)? {
+        if disposition.name.as_deref() != Some("file") {
             skip(&mut field).await.map_err(Refusal::bad_body)?;
             continue;
         }
-        save(toolbox, &path, &mut field).await.map_err(Refusal::bad_request)?;
+        let saved = save(toolbox, &path, &mut of_field(&mut field)).await;
+        drop(field);
         form.finish().await;
-        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-        let uploaded = UploadedResource { name, path, kind: String::from("file") };
-        return json(StatusCode::OK, &uploaded);
+        saved?;
+        return json(StatusCode::OK, &uploaded(&path));
     }
     Err(Refusal::bad_body("the form has no field named file"))
 }
 
-fn form(request: Request<Incoming>) -> Result<Form, Refusal> {
-    let boundary = boundary(request.headers())?;
-    Ok(Form::new(request.into_body(), boundary))
+fn uploaded(path: &Asked) -> UploadedResource {
+    let name = path.text.rsplit('/').next().unwrap_or_default().to_owned();
+    UploadedResource { name, path: path.text.clone(), kind: String::from("file") }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let kind = media_type.get(..b"multipart/".len());
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/"))
 }
 
 fn boundary(headers: &HeaderMap) -> Result<String, Refusal> {
@@ -161,44 +197,49 @@ async fn skip(field: &mut Field<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes a file; whatever fails, the field was read to its end if the form allows.
-async fn save(toolbox: &Toolbox, path: &str, field: &mut Field<'_>) -> Result<u64, String> {
-    let failed = |errno| Refusal::of_file(path, errno).message().to_owned();
-    let written = match Staged::begin(toolbox.files(), toolbox.absolute(path)).await {
-        Ok(mut staged) => match copy(field, &mut staged).await {
-            Ok(()) => staged.commit().await.map_err(failed),
-            Err(CopyError::Form(error)) => Err(format!("{path}: {error}")),
-            Err(CopyError::Disk(errno)) => Err(failed(errno)),
-        },
-        Err(errno) => Err(failed(errno)),
+/// Writes the file of a form; whatever fails, the field was read to its end if the form allows.
+async fn save_field(toolbox: &Toolbox, path: &str, field: &mut Field<'_>) -> Result<u64, Refusal> {
+    let saved = match Asked::new(toolbox, path) {
+        Ok(path) => save(toolbox, &path, &mut of_field(field)).await,
+        Err(refusal) => Err(refusal),
     };
-    if written.is_err() {
-        skip(field).await?;
+    if saved.is_err() {
+        skip(field).await.map_err(Refusal::bad_body)?;
     }
-    written
+    saved
 }
 
-enum CopyError {
-    Form(String),
-    Disk(rustix::io::Errno),
+fn of_field<'a>(field: &'a mut Field<'_>) -> impl Stream<Item = io::Result<Bytes>> + Unpin + 'a {
+    field.map(|piece| piece.map_err(|error| io::Error::other(explain(&error))))
 }
 
-async fn copy(field: &mut Field<'_>, staged: &mut Staged) -> Result<(), CopyError> {
+/// Writes a file as it comes.
+async fn save(
+    toolbox: &Toolbox,
+    path: &Asked,
+    contents: &mut (impl Stream<Item = io::Result<Bytes>> + Unpin),
+) -> Result<u64, Refusal> {
+    let refused = |errno| path.refusal(errno);
+    let begun = Staged::begin(toolbox.files(), path.path.clone()).await;
+    let mut staged = begun.map_err(refused)?;
     let mut waiting = Vec::new();
-    while let Some(piece) = field.chunk().await.map_err(|error| CopyError::Form(explain(&error)))? {
+    while let Some(piece) = contents.next().await {
+        let piece = piece.map_err(|error| {
+            Refusal::bad_body(format!("{}: the upload broke off: {error}", path.text))
+        })?;
         if waiting.is_empty() && piece.len() >= PIECE {
-            staged.write(piece).await.map_err(CopyError::Disk)?;
+            staged.write(piece).await.map_err(refused)?;
             continue;
         }
         waiting.extend_from_slice(&piece);
         if waiting.len() >= PIECE {
-            staged.write(std::mem::take(&mut waiting)).await.map_err(CopyError::Disk)?;
+            staged.write(std::mem::take(&mut waiting)).await.map_err(refused)?;
         }
     }
     if !waiting.is_empty() {
-        staged.write(waiting).await.map_err(CopyError::Disk)?;
+        staged.write(waiting).await.map_err(refused)?;
     }
-    Ok(())
+    staged.commit().await.map_err(refused)
 }
 
 /// The whole chain in one line: the outer sentence alone says little.

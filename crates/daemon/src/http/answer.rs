@@ -18,12 +18,20 @@ const MAX_JSON: usize = 64 << 20;
 
 /// Reads a body that is a JSON object.
 pub(crate) async fn read_json<T: DeserializeOwned>(body: Incoming) -> Result<T, Refusal> {
-    let collected = Limited::new(body, MAX_JSON).collect().await.map_err(|error| {
+    read_json_within(body, MAX_JSON).await
+}
+
+/// Reads a body of at most `limit` bytes that is a JSON object.
+pub(crate) async fn read_json_within<T: DeserializeOwned>(
+    body: Incoming,
+    limit: usize,
+) -> Result<T, Refusal> {
+    let collected = Limited::new(body, limit).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
             Refusal::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "BAD_REQUEST",
-                format!("the body is larger than {MAX_JSON} bytes"),
+                format!("the body is larger than {limit} bytes"),
             )
         } else {
             Refusal::bad_body(format!("the body was cut off: {error}"))

@@ -5,11 +5,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Pieces that may wait for a slow client before their writer has to.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 
 /// A body.
 #[derive(Debug)]
@@ -36,11 +39,22 @@ impl Pipe {
         self.0.send(Ok(piece.into())).await.is_ok()
     }
 
+    /// Whether nobody reads any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// Cuts the body off.
     pub(crate) async fn fail(self, error: io::Error) {
         // Without a reader there is nobody to mislead.
         self.0.send(Err(error)).await.ok();
     }
+}
+
+/// A request's body as a stream of its pieces; trailers mean nothing here.
+pub(crate) fn pieces(body: Incoming) -> impl Stream<Item = io::Result<Bytes>> + Send + Unpin {
+    let pieces = BodyExt::into_data_stream(body);
+    pieces.map(|piece| piece.map_err(io::Error::other))
 }
 
 impl From<Vec<u8>> for Body {

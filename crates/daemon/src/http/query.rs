@@ -3,22 +3,29 @@
 use std::collections::HashMap;
 
 use http::Uri;
+use pitlane_daemon::input::Parameters;
 
 use super::refusal::Refusal;
 
 /// Parameters by name; of several with one name the last counts.
 #[derive(Debug)]
-pub(crate) struct Query(HashMap<String, String>);
+pub(crate) struct Query {
+    text: HashMap<String, String>,
+    parameters: Parameters,
+}
 
 impl Query {
     pub(crate) fn of(uri: &Uri) -> Self {
         let query = uri.query().unwrap_or_default();
-        Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+        Self {
+            text: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            parameters: Parameters::parse(query),
+        }
     }
 
     /// A parameter that may be left out; empty counts as left out.
     pub(crate) fn optional(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.text.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// A parameter that must be there.
@@ -26,8 +33,23 @@ impl Query {
         self.optional(name).ok_or_else(|| Refusal::bad_request(format!("{name} is required")))
     }
 
+    /// The bytes of a path that may be left out. One that comes twice is refused: who checked the request before could
+    /// have read the other.
+    pub(crate) fn optional_path(&self, name: &str) -> Result<Option<&[u8]>, Refusal> {
+        if self.parameters.is_repeated(name) {
+            return Err(Refusal::bad_request(format!("{name} is there more than once")));
+        }
+        Ok(self.parameters.bytes(name))
+    }
+
+    /// The bytes of a path that must be there.
+    pub(crate) fn path(&self, name: &str) -> Result<&[u8], Refusal> {
+        let path = self.optional_path(name)?;
+        path.ok_or_else(|| Refusal::bad_request(format!("{name} is required")))
+    }
+
     /// A parameter that says yes.
     pub(crate) fn is_true(&self, name: &str) -> bool {
-        matches!(self.optional(name), Some("true" | "1"))
+        matches!(self.optional(name), Some("true" | "1" | "True"))
     }
 }

@@ -43,28 +43,42 @@ impl Refusal {
 
     /// The kernel's reason not to touch a file.
     pub(crate) fn of_file(path: &str, errno: Errno) -> Self {
-        match errno {
+        let (status, code, message) = match errno {
             Errno::NOENT => {
-                let message = format!("file not found: {path}");
-                Self::new(StatusCode::NOT_FOUND, "FILE_NOT_FOUND", message)
+                (StatusCode::NOT_FOUND, "FILE_NOT_FOUND", format!("file not found: {path}"))
             }
             Errno::ACCESS | Errno::PERM | Errno::ROFS => {
-                let message = format!("access denied: {path}");
-                Self::new(StatusCode::FORBIDDEN, "FILE_ACCESS_DENIED", message)
+                (StatusCode::FORBIDDEN, "FILE_ACCESS_DENIED", format!("access denied: {path}"))
             }
             Errno::EXIST => {
-                let message = format!("file already exists: {path}");
-                Self::new(StatusCode::CONFLICT, "CONFLICT", message)
+                (StatusCode::CONFLICT, "CONFLICT", format!("file already exists: {path}"))
+            }
+            Errno::BUSY | Errno::TXTBSY | Errno::STALE => {
+                (StatusCode::CONFLICT, "CONFLICT", format!("file is in use: {path}: {errno}"))
             }
             Errno::ISDIR | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::INVAL => {
-                Self::bad_path(format!("invalid path: {path}: {errno}"))
+                return Self::bad_path(format!("invalid path: {path}: {errno}"));
             }
-            Errno::NOTEMPTY => Self::bad_request(format!("directory is not empty: {path}")),
-            errno => {
-                let message = format!("cannot access file: {path}: {errno}");
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "FILE_READ_FAILED", message)
+            Errno::NOTEMPTY => {
+                return Self::bad_request(format!("directory is not empty: {path}"));
             }
-        }
+            Errno::NOSPC => (
+                StatusCode::INSUFFICIENT_STORAGE,
+                "DISK_FULL",
+                format!("no space left on the disk: {path}"),
+            ),
+            Errno::DQUOT => (
+                StatusCode::INSUFFICIENT_STORAGE,
+                "DISK_QUOTA_EXCEEDED",
+                format!("disk quota exceeded: {path}"),
+            ),
+            errno => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "FILE_READ_FAILED",
+                format!("cannot access file: {path}: {errno}"),
+            ),
+        };
+        Self::new(status, code, message)
     }
 
     /// The sentence.

@@ -114,8 +114,14 @@ async fn a_client_that_vanishes_leaves_the_old_file_and_nothing_else() {
     let daemon = Daemon::start();
     std::fs::create_dir(daemon.path("d")).expect("a folder");
     std::fs::write(daemon.path("d/a"), "old").expect("a file");
-    let mut begun =
-        form(&[("files[0].path", None, b"d/a"), ("files[0].file", Some("a"), &[7; 600_000])]);
+    // What comes first says that the second has begun.
+    let mut begun = form(&[
+        ("files[0].path", None, b"first"),
+        ("files[1].path", None, b"d/a"),
+        ("files[2].path", None, b"d/new/inner/b"),
+        ("files[0].file", Some("x"), b"1"),
+        ("files[1].file", Some("a"), &[7; 600_000]),
+    ]);
     begun.truncate(500_000);
     let entries = || std::fs::read_dir(daemon.path("d")).expect("a folder").count();
     let body = StreamBody::new(futures_util::stream::StreamExt::chain(
@@ -130,10 +136,11 @@ async fn a_client_that_vanishes_leaves_the_old_file_and_nothing_else() {
     let answer = connection.sender.send_request(request);
     tokio::select! {
         _ = answer => panic!("it was answered"),
-        () = until("the upload has begun", || entries() == 2) => {}
+        () = until("the upload has begun", || daemon.path("first").exists()) => {}
     }
     drop(connection);
-    until("nothing else is in the folder", || entries() == 1).await;
+    daemon.execute("true").await;
+    assert_eq!(entries(), 1);
     assert_eq!(daemon.text("d/a"), "old");
 }
 

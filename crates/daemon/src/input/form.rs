@@ -8,14 +8,15 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::stream::poll_fn as stream_of;
-use http_body::Body as _;
-use hyper::body::Incoming;
+use futures_util::stream::{Stream, poll_fn as stream_of};
+use http::header::CONTENT_DISPOSITION;
 use multer::{Field, Multipart};
+
+use super::disposition::Disposition;
 
 /// How much is read in search of the next part. What precedes it was read to its end, so this is its head and what came
 /// along with it.
@@ -24,33 +25,22 @@ const MAX_HEAD: usize = 1 << 20;
 /// How much is read past the end.
 const MAX_EPILOGUE: usize = 64 << 10;
 
-/// A form.
+/// A form in a body.
 #[derive(Debug)]
-pub(super) struct Form {
+pub struct Form<S> {
     multipart: Multipart<'static>,
-    body: Shared,
+    body: Shared<S>,
     search: Arc<Search>,
 }
 
 /// A body that is read by the parser, and past its end by the form.
-#[derive(Debug, Clone)]
-struct Shared(Arc<Mutex<Incoming>>);
+#[derive(Debug)]
+struct Shared<S>(Arc<Mutex<S>>);
 
-impl Shared {
+impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Shared<S> {
     fn poll_piece(&self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let mut body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let frame = ready!(Pin::new(&mut *body).poll_frame(context));
-            match frame
-                .map(|frame| frame.map_err(io::Error::other).map(hyper::body::Frame::into_data))
-            {
-                Some(Ok(Ok(piece))) => return Poll::Ready(Some(Ok(piece))),
-                // Trailers mean nothing here.
-                Some(Ok(Err(_))) => {}
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => return Poll::Ready(None),
-            }
-        }
+        Pin::new(&mut *body).poll_next(context)
     }
 }
 
@@ -60,12 +50,13 @@ struct Search {
     bytes: AtomicUsize,
 }
 
-impl Form {
-    pub(super) fn new(body: Incoming, boundary: String) -> Self {
+impl<S: Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static> Form<S> {
+    /// A form whose parts `boundary` divides.
+    pub fn new(body: S, boundary: impl Into<String>) -> Self {
         let search = Arc::new(Search::default());
         let counted = Arc::clone(&search);
         let body = Shared(Arc::new(Mutex::new(body)));
-        let read = body.clone();
+        let read = Shared(Arc::clone(&body.0));
         let pieces = stream_of(move |context| read.poll_piece(context)).map(move |piece| {
             let piece = piece?;
             counted.count(&piece)?;
@@ -74,9 +65,27 @@ impl Form {
         Self { multipart: Multipart::new(pieces, boundary), body, search }
     }
 
+    /// The next part and what its head says of it; the one before was read to its end.
+    ///
+    /// # Errors
+    ///
+    /// The form is broken, or its body was: nothing more can be read of it.
+    pub async fn next_part(&mut self) -> multer::Result<Option<(Disposition, Field<'static>)>> {
+        self.search.bytes.store(0, Ordering::Relaxed);
+        self.search.is_under_way.store(true, Ordering::Relaxed);
+        let field = self.multipart.next_field().await;
+        self.search.is_under_way.store(false, Ordering::Relaxed);
+        Ok(field?.map(|field| {
+            let header = field.headers().get(CONTENT_DISPOSITION);
+            let disposition =
+                header.map(|header| Disposition::parse(header.as_bytes())).unwrap_or_default();
+            (disposition, field)
+        }))
+    }
+
     /// Reads past what follows the last part that mattered, so that the connection can be kept. What is too long to be
     /// worth that stays unread.
-    pub(super) async fn finish(self) {
+    pub async fn finish(self) {
         drop(self.multipart);
         let mut left = MAX_EPILOGUE;
         while let Some(Ok(piece)) = poll_fn(|context| self.body.poll_piece(context)).await {
@@ -85,15 +94,6 @@ impl Form {
                 None => return,
             }
         }
-    }
-
-    /// The next part; the one before was read to its end.
-    pub(super) async fn next_field(&mut self) -> multer::Result<Option<Field<'static>>> {
-        self.search.bytes.store(0, Ordering::Relaxed);
-        self.search.is_under_way.store(true, Ordering::Relaxed);
-        let field = self.multipart.next_field().await;
-        self.search.is_under_way.store(false, Ordering::Relaxed);
-        field
     }
 }
 

@@ -1,0 +1,17 @@
+//! Parsers of what callers send. None of them panics, whatever the bytes.
+
+mod disposition;
+mod form;
+mod mode;
+mod path;
+mod pattern;
+mod query;
+mod range;
+
+pub use disposition::{Disposition, attachment, part_of_form};
+pub use form::Form;
+pub use mode::{ModeError, parse_mode};
+pub use path::{PathError, names_a_folder, resolve};
+pub use pattern::Pattern;
+pub use query::Parameters;
+pub use range::{Range, RangeError};
