@@ -1,5 +1,6 @@
 """What the tests share: one server for all of them, a client, sandboxes that are deleted whatever happens."""
 
+import contextlib
 import os
 import sys
 
@@ -19,11 +20,12 @@ def server():
     os.environ["DAYTONA_API_KEY"] = running.key
     recorded.start(running.url)
     yield running
-    from daytona import Daytona
+    from daytona import Daytona, DaytonaNotFoundError
 
     daytona = Daytona()
     for sandbox in list(daytona.list()):
-        sandbox.delete()
+        with contextlib.suppress(DaytonaNotFoundError):  # It may have been on its way out already.
+            sandbox.delete()
     eventually(lambda: not list(daytona.list()), "sandboxes are left")
     running.close()
 

@@ -39,6 +39,7 @@ class Server:
         except BaseException:
             self.close()
             raise
+        self.ready = ready
         self.url = ready["url"]
         self.key = ready.get("key") or pathlib.Path(ready["key_file"]).read_text(encoding="ascii").strip()
 
