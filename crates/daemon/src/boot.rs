@@ -13,8 +13,8 @@ use crate::options::Ordinary;
 use crate::user::UserError;
 
 /// What this daemon can do, one word each, for servers that are newer or older.
-const CAPABILITIES: [&str; 6] =
-    ["execute", "execute-stream", "code-run", "cancel", "files", "environment"];
+const CAPABILITIES: [&str; 7] =
+    ["execute", "execute-stream", "code-run", "cancel", "files", "environment", "connect"];
 
 /// Longer than any boot configuration.
 const MAX_BOOT: u64 = 4 << 20;

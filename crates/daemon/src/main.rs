@@ -18,6 +18,7 @@ mod options;
 mod process;
 mod server;
 mod toolbox;
+mod tunnel;
 mod user;
 
 use std::io::Write as _;

@@ -133,7 +133,8 @@ fn start(toolbox: &Arc<Toolbox>, stream: impl AsyncRead + AsyncWrite + Unpin + S
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     toolbox.tasks().spawn(async move {
         // A client that breaks its connection off is told nothing any more.
         connection.await.ok();

@@ -10,7 +10,7 @@ use super::answer::{Answer, json};
 use super::body::Body;
 use super::refusal::Refusal;
 use crate::toolbox::Toolbox;
-use crate::{files, process};
+use crate::{files, process, tunnel};
 
 /// The beginnings of routes of the toolbox API that this daemon does not have.
 const NOT_IMPLEMENTED: [&str; 9] = [
@@ -66,10 +66,12 @@ async fn route(
         ("GET", "/version") => {
             json(StatusCode::OK, &Version { version: String::from(env!("CARGO_PKG_VERSION")) })
         }
-        _ => match path.strip_prefix("/pitlane/cancel/") {
-            Some(id) if method == Method::POST => process::cancel(toolbox, id),
+        ("POST", _) => match path.strip_prefix("/pitlane/").and_then(|own| own.split_once('/')) {
+            Some(("cancel", id)) => process::cancel(toolbox, id),
+            Some(("connect", port)) => tunnel::connect(toolbox, port, request).await,
             _ => Err(unknown(method, path)),
         },
+        _ => Err(unknown(method, path)),
     }
 }
 

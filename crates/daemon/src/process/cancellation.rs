@@ -12,6 +12,9 @@ use crate::toolbox::Toolbox;
 /// The header by which a server names a request.
 const REQUEST_HEADER: &str = "x-pitlane-request";
 
+/// The longest name of a request.
+const MAX_NAME: usize = 64;
+
 /// The named requests that have not ended.
 #[derive(Debug, Default)]
 pub(crate) struct Cancellations(Arc<Mutex<HashMap<String, CancellationToken>>>);
@@ -29,7 +32,7 @@ impl Cancellations {
     pub(crate) fn register(&self, headers: &HeaderMap) -> Registration {
         let token = CancellationToken::new();
         let name = headers.get(REQUEST_HEADER).and_then(|name| name.to_str().ok());
-        let name = name.map(str::to_owned);
+        let name = name.filter(|name| is_name(name)).map(str::to_owned);
         if let Some(name) = &name {
             let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.insert(name.clone(), token.clone());
@@ -58,9 +61,18 @@ impl Drop for Registration {
     }
 }
 
+/// Whether a text can name a request: letters, digits and hyphens, and few of them.
+fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 /// `POST /pitlane/cancel/{id}`: the client of this request has gone. Its command is killed soon after the answer; one
 /// that has ended, or never was, is 404.
 pub(crate) fn cancel(toolbox: &Toolbox, id: &str) -> Answer {
+    if !is_name(id) {
+        return Err(Refusal::bad_request("this does not name a request"));
+    }
     if toolbox.cancellations().cancel(id) {
         return empty(StatusCode::NO_CONTENT);
     }

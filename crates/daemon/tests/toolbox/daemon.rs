@@ -103,6 +103,12 @@ impl Daemon {
         self.process.wait().ok();
     }
 
+    /// Ends it at once, as a fault would.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().expect("a process");
+        self.process.wait().expect("its end");
+    }
+
     /// Opens a connection.
     pub(crate) async fn connect<B>(&self) -> Connection<B>
     where
@@ -115,7 +121,7 @@ impl Daemon {
         let (sender, connection) = handshake.expect("HTTP");
         let mut task = JoinSet::new();
         task.spawn(async move {
-            connection.await.ok();
+            connection.with_upgrades().await.ok();
         });
         Connection { sender, _task: task }
     }

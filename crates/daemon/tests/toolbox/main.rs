@@ -3,6 +3,7 @@
 
 mod cancel;
 mod code;
+mod contents;
 mod daemon;
 mod description;
 mod end;
@@ -10,5 +11,8 @@ mod environment;
 mod execute;
 mod files;
 mod privileged;
+mod rights;
 mod stream;
 mod transfer;
+mod trees;
+mod tunnel;
