@@ -16,6 +16,10 @@ use crate::migrations::{MigrateError, migrate};
 use crate::worker::{Gone, StartWorkerError, Worker};
 use crate::{OpenError, ReadError, WriteError};
 
+/// The file must be there. Each connection belongs to one thread: SQLite need not lock it for every column that is read,
+/// which takes as long as the reading.
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
 /// How long a statement waits for another program that holds the file, such as a backup.
 const BUSY_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -170,7 +174,7 @@ fn checkpoint(connection: &mut Connection) {
 
 fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let prepared = || -> Result<Connection, MigrateError> {
-        let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let mut connection = Connection::open_with_flags(path, FLAGS)?;
         connection.busy_timeout(BUSY_DEADLINE)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "foreign_keys", true)?;
@@ -190,24 +194,20 @@ fn open_writer(path: &Path) -> Result<Connection, OpenError> {
 }
 
 fn open_reader(path: &Path) -> Result<Connection, OpenError> {
-    let opened = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(
-        |connection| {
-            connection.busy_timeout(BUSY_DEADLINE)?;
-            connection.pragma_update(None, "query_only", true)?;
-            Ok(connection)
-        },
-    );
+    let opened = Connection::open_with_flags(path, FLAGS).and_then(|connection| {
+        connection.busy_timeout(BUSY_DEADLINE)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    });
     opened.map_err(|cause| OpenError::database(path, cause))
 }
 
 fn open_checkpointer(path: &Path) -> Result<Connection, OpenError> {
-    let opened = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(
-        |connection| {
-            connection.busy_timeout(BUSY_DEADLINE)?;
-            connection.pragma_update(None, "synchronous", "NORMAL")?;
-            Ok(connection)
-        },
-    );
+    let opened = Connection::open_with_flags(path, FLAGS).and_then(|connection| {
+        connection.busy_timeout(BUSY_DEADLINE)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        Ok(connection)
+    });
     opened.map_err(|cause| OpenError::database(path, cause))
 }
 
