@@ -227,11 +227,14 @@ impl From<ConnectError> for Refusal {
 /// What a caller can do about a sandbox that does not run.
 fn not_running(id: SandboxId, state: SandboxState) -> String {
     let advice = match state {
-        SandboxState::Stopped => "start it",
-        SandboxState::Creating | SandboxState::Starting => "wait until it has started",
+        SandboxState::Stopped | SandboxState::Archived => "start it",
+        SandboxState::Creating | SandboxState::Starting | SandboxState::Restoring => {
+            "wait until it has started"
+        }
+        SandboxState::Archiving | SandboxState::Resizing => "wait until that is done, then start it",
         SandboxState::Stopping => "wait until it has stopped, then start it",
         SandboxState::Started => "try again",
-        SandboxState::Error => "its errorReason says why; delete it",
+        SandboxState::Error => "its errorReason says why; recover or delete it",
         SandboxState::Destroying | SandboxState::Destroyed => "create another one",
     };
     format!("Sandbox {id} is {}; {advice}", state.as_str())

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use pitlane_model::{ImageName, SandboxId};
+use pitlane_model::{ImageName, Limits, SandboxId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
 use crate::{
-    ConnectError, CreateError, DestroyError, Hello, ImageProgress, InventoryError, LaunchSpec,
-    PrepareImageError, PreparedImage, StartError, StopError,
+    ArchiveError, ConnectError, CreateError, DestroyError, Hello, ImageProgress, InventoryError,
+    LaunchSpec, PrepareImageError, PreparedImage, ResizeError, RestoreError, StartError, StopError,
 };
 
 /// A byte stream to a sandbox's daemon, which speaks the toolbox API over HTTP/1.1 on it.
@@ -37,13 +37,15 @@ pub enum Exit {
     Unknown,
 }
 
-/// Whether a sandbox runs.
+/// What there is of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Liveness {
     /// Its daemon runs and can be connected to.
     Running,
     /// It has a disk and no processes.
     Stopped,
+    /// Its disk is packed away.
+    Archived,
 }
 
 /// A sandbox that a driver has, whoever made it.
@@ -51,7 +53,7 @@ pub enum Liveness {
 pub struct Existing {
     /// Its id.
     pub id: SandboxId,
-    /// Whether it runs.
+    /// What there is of it.
     pub liveness: Liveness,
 }
 
@@ -93,7 +95,7 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// Nothing is left behind. [`CreateError::NoImage`]: prepare it first. [`CreateError::Exists`]: the id is taken.
     async fn create(&self, spec: &LaunchSpec) -> Result<Hello, CreateError>;
 
-    /// Starts a stopped sandbox on the disk it had. Starting a running one answers with its daemon's hello.
+    /// Starts a stopped sandbox on the disk it had, with the limits of `spec` but for its disk's. Starting a running one answers with its daemon's hello.
     ///
     /// # Errors
     ///
@@ -116,7 +118,32 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// [`StopError::NotFound`]: there is no such sandbox. [`StopError::Host`]: it may still run; call again.
     async fn stop(&self, id: SandboxId, force: bool) -> Result<(), StopError>;
 
-    /// Frees everything a sandbox holds, running or not. Destroying one that does not exist succeeds.
+    /// Gives a sandbox other limits: its processors, memory and processes at once if it runs, else with its next start.
+    ///
+    /// A disk of another size than it has must be larger, and then the sandbox must be stopped. Repeating the call
+    /// succeeds.
+    ///
+    /// # Errors
+    ///
+    /// The limits are as before; some of those of a running sandbox may be the new ones. [`ResizeError::NotFound`]: it
+    /// has no disk here. [`ResizeError::DiskInUse`]: stop it first. [`ResizeError::DiskShrinks`]: ask for more.
+    async fn resize(&self, id: SandboxId, limits: Limits) -> Result<(), ResizeError>;
+
+    /// Packs the disk of a stopped sandbox away, where it takes little room. Archiving an archived one succeeds.
+    ///
+    /// # Errors
+    ///
+    /// The disk is untouched. [`ArchiveError::NotFound`]: it has none here. [`ArchiveError::Running`]: stop it first.
+    async fn archive(&self, id: SandboxId) -> Result<(), ArchiveError>;
+
+    /// Brings the disk of an archived sandbox back, which is then stopped. Restoring one that has its disk succeeds.
+    ///
+    /// # Errors
+    ///
+    /// It is archived as before. [`RestoreError::NotFound`]: it is not here. [`RestoreError::Full`]: make room first.
+    async fn restore(&self, id: SandboxId) -> Result<(), RestoreError>;
+
+    /// Frees everything a sandbox holds, running, stopped or archived. Destroying one that does not exist succeeds.
     ///
     /// # Errors
     ///

@@ -124,6 +124,87 @@ pub enum StopError {
     },
 }
 
+/// Why a sandbox has the limits it had.
+#[derive(Debug, thiserror::Error)]
+pub enum ResizeError {
+    /// It has no disk here.
+    #[error("sandbox {id} does not exist")]
+    NotFound {
+        /// The id asked for.
+        id: SandboxId,
+    },
+    /// A disk grows only while nothing runs on it.
+    #[error("the disk of sandbox {id} is in use")]
+    DiskInUse {
+        /// The sandbox.
+        id: SandboxId,
+    },
+    /// A disk never gets smaller.
+    #[error("the disk of sandbox {id} cannot shrink")]
+    DiskShrinks {
+        /// The sandbox.
+        id: SandboxId,
+    },
+    /// The machine failed.
+    #[error("cannot resize sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// Why a sandbox's disk is not packed away.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// It has no disk here.
+    #[error("sandbox {id} does not exist")]
+    NotFound {
+        /// The id asked for.
+        id: SandboxId,
+    },
+    /// It runs.
+    #[error("sandbox {id} is running")]
+    Running {
+        /// The sandbox.
+        id: SandboxId,
+    },
+    /// The machine failed.
+    #[error("cannot archive sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// Why a sandbox's disk is not back.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// It is not here, neither packed away nor otherwise.
+    #[error("sandbox {id} does not exist")]
+    NotFound {
+        /// The id asked for.
+        id: SandboxId,
+    },
+    /// The machine has no room for another disk.
+    #[error("this machine has no room for another disk")]
+    Full,
+    /// The machine failed.
+    #[error("cannot restore sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
 /// Why a sandbox still holds something.
 #[derive(Debug, thiserror::Error)]
 pub enum DestroyError {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pitlane_model::{ImageName, SandboxId};
+use pitlane_model::{ImageName, Limits, SandboxId};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -22,9 +22,9 @@ use tokio::task::JoinSet;
 pub use self::gate::Gate;
 use self::gate::Hold;
 use crate::{
-    Cause, ConnectError, Connection, CreateError, DestroyError, Driver, DriverEvent, Existing,
-    Exit, Hello, ImageProgress, InventoryError, LaunchSpec, Liveness, PrepareImageError,
-    PreparedImage, StartError, StopError,
+    ArchiveError, Cause, ConnectError, Connection, CreateError, DestroyError, Driver, DriverEvent,
+    Existing, Exit, Hello, ImageProgress, InventoryError, LaunchSpec, Liveness, PrepareImageError,
+    PreparedImage, ResizeError, RestoreError, StartError, StopError,
 };
 
 /// Bytes that fit into a connection before the other side reads.
@@ -79,6 +79,12 @@ pub enum Operation {
     Connect,
     /// [`Driver::stop`]
     Stop,
+    /// [`Driver::resize`]
+    Resize,
+    /// [`Driver::archive`]
+    Archive,
+    /// [`Driver::restore`]
+    Restore,
     /// [`Driver::destroy`]
     Destroy,
     /// [`Driver::inventory`]
@@ -99,7 +105,7 @@ pub enum Moment {
 pub enum Fault {
     /// The machine failed.
     Host,
-    /// [`CreateError::Full`]; any other operation fails with `Host`.
+    /// [`CreateError::Full`] or [`RestoreError::Full`]; any other operation fails with `Host`.
     Full,
     /// [`CreateError::NoUser`]; any other operation fails with `Host`.
     NoUser,
@@ -134,6 +140,8 @@ struct FakeSandbox {
     disk: Disk,
     /// Its open connections while it runs.
     running: Option<JoinSet<()>>,
+    is_archived: bool,
+    disk_gib: u32,
 }
 
 /// Marks a sandbox as being changed, until the call ends or is dropped.
@@ -217,6 +225,12 @@ impl FakeDriver {
         self.machine().sandboxes.get(&id).map(|sandbox| sandbox.spec.clone())
     }
 
+    /// How large a sandbox's disk is, in GiB.
+    #[must_use]
+    pub fn disk_gib(&self, id: SandboxId) -> Option<u32> {
+        self.machine().sandboxes.get(&id).map(|sandbox| sandbox.disk_gib)
+    }
+
     /// How the rules of [`Driver`] were broken so far.
     #[must_use]
     pub fn misuses(&self) -> Vec<String> {
@@ -270,6 +284,7 @@ impl Machine {
     fn existing(&self) -> Vec<Existing> {
         let liveness = |sandbox: &FakeSandbox| match sandbox.running {
             Some(_) => Liveness::Running,
+            None if sandbox.is_archived => Liveness::Archived,
             None => Liveness::Stopped,
         };
         self.sandboxes
@@ -327,6 +342,8 @@ impl Driver for FakeDriver {
                 spec: spec.clone(),
                 disk: Disk::default(),
                 running: Some(JoinSet::new()),
+                is_archived: false,
+                disk_gib: spec.limits.disk_gib(),
             };
             machine.sandboxes.insert(id, sandbox);
         }
@@ -344,6 +361,9 @@ impl Driver for FakeDriver {
         {
             let mut machine = self.machine();
             let sandbox = machine.sandboxes.get_mut(&id).ok_or(StartError::NotFound { id })?;
+            if sandbox.is_archived {
+                return Err(StartError::NotFound { id });
+            }
             sandbox.spec = spec.clone();
             sandbox.running.get_or_insert_with(JoinSet::new);
         }
@@ -378,6 +398,68 @@ impl Driver for FakeDriver {
             drop(sandbox.running.take());
         }
         self.pass(Operation::Stop, Moment::After, Some(id)).await;
+        Ok(())
+    }
+
+    async fn resize(&self, id: SandboxId, limits: Limits) -> Result<(), ResizeError> {
+        let _busy = self.begin(id);
+        self.pass(Operation::Resize, Moment::Before, Some(id)).await;
+        if self.fault(Operation::Resize).is_some() {
+            return Err(ResizeError::Host { id, cause: told() });
+        }
+        {
+            let mut machine = self.machine();
+            let sandbox = machine.sandboxes.get_mut(&id).ok_or(ResizeError::NotFound { id })?;
+            if sandbox.is_archived {
+                return Err(ResizeError::NotFound { id });
+            }
+            if limits.disk_gib() < sandbox.disk_gib {
+                return Err(ResizeError::DiskShrinks { id });
+            }
+            if limits.disk_gib() > sandbox.disk_gib && sandbox.running.is_some() {
+                return Err(ResizeError::DiskInUse { id });
+            }
+            sandbox.spec.limits = limits;
+            sandbox.disk_gib = limits.disk_gib();
+        }
+        self.pass(Operation::Resize, Moment::After, Some(id)).await;
+        Ok(())
+    }
+
+    async fn archive(&self, id: SandboxId) -> Result<(), ArchiveError> {
+        let _busy = self.begin(id);
+        self.pass(Operation::Archive, Moment::Before, Some(id)).await;
+        if self.fault(Operation::Archive).is_some() {
+            return Err(ArchiveError::Host { id, cause: told() });
+        }
+        {
+            let mut machine = self.machine();
+            let sandbox = machine.sandboxes.get_mut(&id).ok_or(ArchiveError::NotFound { id })?;
+            if sandbox.running.is_some() {
+                return Err(ArchiveError::Running { id });
+            }
+            sandbox.is_archived = true;
+        }
+        self.pass(Operation::Archive, Moment::After, Some(id)).await;
+        Ok(())
+    }
+
+    async fn restore(&self, id: SandboxId) -> Result<(), RestoreError> {
+        let _busy = self.begin(id);
+        self.pass(Operation::Restore, Moment::Before, Some(id)).await;
+        match self.fault(Operation::Restore) {
+            None => {}
+            Some(Fault::Full) => return Err(RestoreError::Full),
+            Some(Fault::Host | Fault::NoUser) => {
+                return Err(RestoreError::Host { id, cause: told() });
+            }
+        }
+        {
+            let mut machine = self.machine();
+            let sandbox = machine.sandboxes.get_mut(&id).ok_or(RestoreError::NotFound { id })?;
+            sandbox.is_archived = false;
+        }
+        self.pass(Operation::Restore, Moment::After, Some(id)).await;
         Ok(())
     }
 

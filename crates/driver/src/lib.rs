@@ -14,7 +14,7 @@ mod launch;
 
 pub use driver::{ByteStream, Connection, Driver, DriverEvent, Existing, Exit, Liveness};
 pub use error::{
-    Cause, ConnectError, CreateError, DestroyError, InventoryError, PrepareImageError, StartError,
-    StopError,
+    ArchiveError, Cause, ConnectError, CreateError, DestroyError, InventoryError,
+    PrepareImageError, ResizeError, RestoreError, StartError, StopError,
 };
 pub use launch::{Hello, ImageProgress, LaunchSpec, PreparedImage};

@@ -3,6 +3,13 @@
 //! The file is sparse, so a disk costs what was written to it, and its file system answers "no space left" inside the
 //! sandbox when its size is reached. Its name says whose it is and what it lies on: `ID.SLOT.IMAGE.ext4`. Taking a prepared disk is one rename,
 //! so a crash leaves it either prepared (and removed at the next start) or owned.
+//!
+//! A disk that is packed away is `archives/ID.IMAGE.zst` and has no slot. Where both exist, a crash came between the last
+//! two steps of packing or unpacking; they hold the same then, and the disk is kept.
+
+mod archive;
+mod growth;
+mod sparse;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -12,8 +19,6 @@ use std::process::Stdio;
 
 use pitlane_model::SandboxId;
 use pitlane_sys::{DetachedMount, FilesystemContext, LoopDevice, MountOptions, SyscallError};
-use rustix::fs::{SeekFrom, copy_file_range, ftruncate, seek};
-use rustix::io::Errno;
 
 /// The folders of disks in a state folder.
 #[derive(Debug, Clone)]
@@ -21,6 +26,7 @@ pub(crate) struct Disks {
     owned: PathBuf,
     prepared: PathBuf,
     templates: PathBuf,
+    archives: PathBuf,
 }
 
 /// Why a disk could not be made.
@@ -40,6 +46,14 @@ pub(crate) enum DiskError {
     /// The program that formats failed.
     #[error("mkfs.ext4 failed: {output}")]
     Format {
+        /// What it said.
+        output: String,
+    },
+    /// A program that makes a file system larger failed.
+    #[error("{program} failed: {output}")]
+    Grow {
+        /// Which one.
+        program: &'static str,
         /// What it said.
         output: String,
     },
@@ -80,16 +94,21 @@ impl Disks {
             owned: folder.join("owned"),
             prepared: folder.join("prepared"),
             templates: folder.join("templates"),
+            archives: state.join("archives"),
         };
-        for folder in [&disks.owned, &disks.prepared, &disks.templates] {
+        for folder in [&disks.owned, &disks.prepared, &disks.templates, &disks.archives] {
             std::fs::create_dir_all(folder).map_err(file_error("make", folder))?;
         }
-        for folder in [&disks.prepared, &disks.templates] {
+        for (folder, kept) in [
+            (&disks.prepared, None),
+            (&disks.templates, Some("ext4")),
+            (&disks.archives, Some("zst")),
+        ] {
             for entry in std::fs::read_dir(folder).map_err(file_error("list", folder))? {
                 let path = entry.map_err(file_error("list", folder))?.path();
-                let is_template =
-                    folder == &disks.templates && path.extension().is_some_and(|end| end == "ext4");
-                if !is_template {
+                let is_kept =
+                    kept.is_some_and(|kept| path.extension().is_some_and(|end| end == kept));
+                if !is_kept {
                     remove(&path)?;
                 }
             }
@@ -102,7 +121,7 @@ impl Disks {
         let template = self.template(gib)?;
         let path = self.prepared.join(format!("{slot}.ext4"));
         remove(&path)?;
-        copy_sparse(&template, &path).map_err(file_error("copy the template to", &path))?;
+        sparse::copy(&template, &path).map_err(file_error("copy the template to", &path))?;
         Ok(path)
     }
 
@@ -135,6 +154,85 @@ impl Disks {
             }
         }
         Ok(disks)
+    }
+
+    /// Makes a disk that nothing uses larger; it is whole at every moment. Blocks as long as copying it takes.
+    pub(crate) fn grow(&self, disk: &Path, gib: u32, user: u32) -> Result<(), DiskError> {
+        let draft = self.draft_of(disk, "larger");
+        let grown = growth::grow(disk, &draft, u64::from(gib) << 30, user)
+            .and_then(|()| std::fs::rename(&draft, disk).map_err(file_error("rename", &draft)));
+        if grown.is_err() {
+            remove_draft(&draft);
+        }
+        grown
+    }
+
+    /// Packs a disk that nothing uses away, and removes it. Gives up, with the disk in place, when `is_given_up` says so.
+    pub(crate) fn pack(
+        &self,
+        disk: &Path,
+        id: SandboxId,
+        is_given_up: &dyn Fn() -> bool,
+    ) -> Result<PathBuf, DiskError> {
+        let fingerprint = fingerprint(disk).unwrap_or_default();
+        let path = self.archives.join(format!("{id}.{fingerprint}.zst"));
+        let draft = self.archives.join(format!("{id}.draft"));
+        let packed = archive::pack(disk, &draft, is_given_up)
+            .map_err(file_error("archive", disk))
+            .and_then(|()| std::fs::rename(&draft, &path).map_err(file_error("rename", &draft)))
+            .and_then(|()| sync_folder(&self.archives));
+        if packed.is_err() {
+            remove_draft(&draft);
+        }
+        packed?;
+        remove(disk)?;
+        Ok(path)
+    }
+
+    /// Brings a disk that was packed away back for a slot, and removes the archive. Gives up, with the archive in place,
+    /// when `is_given_up` says so.
+    pub(crate) fn unpack(
+        &self,
+        archive: &Path,
+        id: SandboxId,
+        slot: u32,
+        is_given_up: &dyn Fn() -> bool,
+    ) -> Result<PathBuf, DiskError> {
+        let draft = self.draft_of(archive, "back");
+        let name = archive.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let fingerprint = name.split('.').nth(1).unwrap_or_default();
+        let unpacked = archive::unpack(archive, &draft, is_given_up)
+            .map_err(file_error("restore", archive))
+            .and_then(|()| self.own(&draft, id, slot, fingerprint))
+            .and_then(|path| sync_folder(&self.owned).map(|()| path));
+        if unpacked.is_err() {
+            remove_draft(&draft);
+        }
+        let path = unpacked?;
+        remove(archive)?;
+        Ok(path)
+    }
+
+    /// The disks that are packed away. Files with other names are not ours and are left alone.
+    pub(crate) fn list_archives(&self) -> Result<Vec<(SandboxId, PathBuf)>, DiskError> {
+        let mut archives = Vec::new();
+        let folder = &self.archives;
+        for entry in std::fs::read_dir(folder).map_err(file_error("list", folder))? {
+            let path = entry.map_err(file_error("list", folder))?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if let [id, _, "zst"] = *name.split('.').collect::<Vec<_>>()
+                && let Ok(id) = id.parse()
+            {
+                archives.push((id, path));
+            }
+        }
+        Ok(archives)
+    }
+
+    /// Where something that is to become another file is made: the next start removes what is left there.
+    fn draft_of(&self, file: &Path, becomes: &str) -> PathBuf {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        self.prepared.join(format!("{name}.{becomes}"))
     }
 
     /// A formatted file of `gib` GiB, made once for each size.
@@ -178,6 +276,22 @@ impl Disks {
     }
 }
 
+/// The size of a disk, in GiB.
+pub(crate) fn size_gib(disk: &Path) -> Result<u32, DiskError> {
+    let length = std::fs::metadata(disk).map_err(file_error("look at", disk))?.len();
+    Ok(u32::try_from(length >> 30).unwrap_or(u32::MAX))
+}
+
+fn sync_folder(folder: &Path) -> Result<(), DiskError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(file_error("sync", folder))
+}
+
+fn remove_draft(draft: &Path) {
+    if let Err(failure) = remove(draft) {
+        tracing::warn!(%failure, "a draft stays behind until the next start");
+    }
+}
+
 /// Mounts a disk; the loop device and the mount are gone when their last user is.
 pub(crate) fn mount(path: &Path) -> Result<DetachedMount, DiskError> {
     let image =
@@ -207,32 +321,5 @@ pub(crate) fn remove(path: &Path) -> Result<(), DiskError> {
             Err(file_error("remove", path)(cause))
         }
         _ => Ok(()),
-    }
-}
-
-/// Copies what a sparse file holds, and leaves the holes holes.
-fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
-    let source = File::open(from)?;
-    let target = File::create_new(to)?;
-    ftruncate(&target, source.metadata()?.len())?;
-    let mut position = 0;
-    loop {
-        let start = match seek(&source, SeekFrom::Data(position)) {
-            Ok(start) => start,
-            // Nothing but a hole is left.
-            Err(Errno::NXIO) => return Ok(()),
-            Err(errno) => return Err(errno.into()),
-        };
-        let end = seek(&source, SeekFrom::Hole(start))?;
-        let (mut read_at, mut write_at) = (start, start);
-        while read_at < end {
-            let length = usize::try_from(end - read_at).unwrap_or(usize::MAX);
-            if copy_file_range(&source, Some(&mut read_at), &target, Some(&mut write_at), length)?
-                == 0
-            {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        position = end;
     }
 }

@@ -3,6 +3,7 @@
 mod birth;
 mod driver;
 mod recovery;
+mod rest;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,8 @@ struct Parts {
     slot: Option<Slot>,
     disk: Option<DiskFile>,
     running: Option<Running>,
+    /// Its disk, packed away; then it has no other and no slot.
+    archive: Option<PathBuf>,
 }
 
 /// Why an engine cannot start on this machine.
@@ -208,7 +211,10 @@ impl Inner {
             events,
             tasks: TaskTracker::new(),
         };
-        inner.find_sandboxes().map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
+        inner
+            .find_sandboxes()
+            .and_then(|()| inner.find_archives())
+            .map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
         Ok(inner)
     }
 

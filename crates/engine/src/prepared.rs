@@ -268,8 +268,10 @@ impl Groups {
         let millicpus = u64::from(limits.cpu_count()) * 1000;
         self.outer.limit_memory(memory + DAEMON_MEMORY_BYTES)?;
         self.workload.limit_memory(memory)?;
+        // Version 1 refuses an inner limit above the outer one, on the way too: one that falls comes first.
+        let inner = self.workload.limit_cpu(millicpus);
         self.outer.limit_cpu(millicpus + DAEMON_MILLICPUS)?;
-        self.workload.limit_cpu(millicpus)?;
+        inner.or_else(|_too_high| self.workload.limit_cpu(millicpus))?;
         self.outer.limit_processes(limits.process_count() + DAEMON_PROCESSES)?;
         self.workload.limit_processes(limits.process_count())
     }

@@ -21,7 +21,6 @@ pub(crate) struct Running {
     /// What the launcher calls it.
     pub(crate) name: String,
     pub(crate) socket: SocketFile,
-    #[expect(dead_code, reason = "the groups are removed when the value is dropped")]
     pub(crate) groups: Groups,
     /// What its daemon said when it was ready; unknown for one that an earlier server started.
     pub(crate) hello: Option<Hello>,

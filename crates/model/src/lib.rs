@@ -21,7 +21,7 @@ pub use lifecycle::{Lifecycle, Minutes};
 pub use limits::{LimitError, Limits};
 pub use name::{NameError, SandboxName};
 pub use network::NetworkPolicy;
-pub use sandbox::{Environment, EnvironmentError, Labels, Sandbox, SandboxSpec};
+pub use sandbox::{Deadlines, Environment, EnvironmentError, Labels, Sandbox, SandboxSpec};
 pub use snapshot::{ImageName, ImageNameError, Snapshot, SnapshotState};
 pub use state::{DesiredState, SandboxState, Transition, TransitionError};
 pub use timestamp::Timestamp;

@@ -2,13 +2,18 @@
 //!
 //! ```text
 //! creating ──► started ──► stopping ──► stopped ──► starting ──► started
-//!     │            │            │           │ ▲          │
-//!     │            │            │           │ └──────────┤
-//!     └────────────┴────────────┴─► error ◄─┴────────────┘
-//! every state but destroying, destroyed ──► destroying ──► destroyed
+//!                                        │   ▲
+//!                              archiving ◄   └─ a start or an archiving that failed
+//!                                   │
+//!                               archived ──► restoring ──► started
+//!
+//! started ──► resizing ──► started            stopped ──► resizing ──► stopped
+//! every state but destroyed ──► error ──► starting (recovered)
+//! every state but destroyed ──► destroying ──► destroyed
 //! ```
 //!
-//! The function is pure: whoever owns a sandbox applies it and keeps the result.
+//! A destruction that takes too long ends in error, so that somebody notices, and can be asked for again. The function
+//! is pure: whoever owns a sandbox applies it and keeps the result.
 
 /// What a sandbox is now, in the words of the Daytona API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,7 +28,15 @@ pub enum SandboxState {
     Stopped,
     /// On its way from [`Self::Stopped`] to [`Self::Started`].
     Starting,
-    /// Failed; says why. It can be deleted.
+    /// On its way from [`Self::Stopped`] to [`Self::Archived`].
+    Archiving,
+    /// No processes; its disk is packed away.
+    Archived,
+    /// On its way from [`Self::Archived`] to [`Self::Started`].
+    Restoring,
+    /// Its limits change. It goes on running, if it did: its desired state tells.
+    Resizing,
+    /// Failed; says why. It can be deleted, and mended if the reason allows it.
     Error,
     /// On its way to [`Self::Destroyed`].
     Destroying,
@@ -38,6 +51,8 @@ pub enum DesiredState {
     Started,
     /// Stopped with its disk kept.
     Stopped,
+    /// Stopped with its disk packed away.
+    Archived,
     /// Gone.
     Destroyed,
 }
@@ -51,8 +66,16 @@ pub enum Transition {
     Start,
     /// A caller or a timer asked for it to stop.
     Stop,
-    /// Its last process ended, asked for or not.
+    /// A caller or a timer asked for its disk to be packed away.
+    Archive,
+    /// A caller asked for other limits.
+    Resize,
+    /// A caller asked for it to be mended.
+    Recover,
+    /// It has a disk and no processes: its last one ended, asked for or not, or what was tried on it was undone.
     Ended,
+    /// Its disk is packed away, or still is.
+    Packed,
     /// What was being done to it failed.
     Fail,
     /// A caller or a timer asked for it to go.
@@ -79,12 +102,16 @@ pub enum TransitionError {
 
 impl SandboxState {
     /// All states.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Creating,
         Self::Started,
         Self::Stopping,
         Self::Stopped,
         Self::Starting,
+        Self::Archiving,
+        Self::Archived,
+        Self::Restoring,
+        Self::Resizing,
         Self::Error,
         Self::Destroying,
         Self::Destroyed,
@@ -101,25 +128,34 @@ impl SandboxState {
         use SandboxState as S;
         use Transition as T;
         Ok(match (self, transition) {
-            (S::Creating | S::Starting, T::Ready) => S::Started,
-            (S::Stopped, T::Start) => S::Starting,
+            (S::Creating | S::Starting | S::Restoring | S::Resizing, T::Ready) => S::Started,
+            (S::Stopped, T::Start) | (S::Error, T::Recover) => S::Starting,
+            (S::Archived, T::Start) => S::Restoring,
             (S::Started, T::Stop) => S::Stopping,
-            // A start that failed ends where it began, with the disk untouched.
-            (S::Started | S::Stopping | S::Starting, T::Ended) => S::Stopped,
-            (S::Creating | S::Started | S::Starting | S::Stopping | S::Stopped, T::Fail) => {
-                S::Error
-            }
+            (S::Stopped, T::Archive) => S::Archiving,
+            (S::Started | S::Stopped, T::Resize) => S::Resizing,
+            // What failed ends where it began, with the disk untouched.
             (
-                S::Creating | S::Started | S::Stopping | S::Stopped | S::Starting | S::Error,
-                T::Destroy,
-            ) => S::Destroying,
+                S::Started | S::Stopping | S::Starting | S::Archiving | S::Restoring | S::Resizing,
+                T::Ended,
+            ) => S::Stopped,
+            (S::Archiving | S::Restoring, T::Packed) => S::Archived,
+            (S::Error | S::Destroyed, T::Fail) => {
+                return Err(TransitionError::Illegal { from: self, transition });
+            }
+            (_, T::Fail) => S::Error,
             (S::Destroying, T::Freed) => S::Destroyed,
-            // A failed destruction is tried again: the state stays.
-            (S::Destroying, T::Fail | T::Destroy | T::Ended) => S::Destroying,
-            (S::Creating | S::Starting | S::Stopping, T::Start | T::Stop) => {
+            (S::Destroyed, T::Destroy) => {
+                return Err(TransitionError::Illegal { from: self, transition });
+            }
+            (_, T::Destroy) => S::Destroying,
+            // The processes of a sandbox that goes end first.
+            (S::Destroying, T::Ended) => S::Destroying,
+            (from, T::Start | T::Stop | T::Archive | T::Resize | T::Recover)
+                if from.is_transient() =>
+            {
                 return Err(TransitionError::InProgress);
             }
-            (S::Destroying, T::Start | T::Stop) => return Err(TransitionError::InProgress),
             (from, transition) => return Err(TransitionError::Illegal { from, transition }),
         })
     }
@@ -127,7 +163,16 @@ impl SandboxState {
     /// Whether a change is under way.
     #[must_use]
     pub const fn is_transient(self) -> bool {
-        matches!(self, Self::Creating | Self::Starting | Self::Stopping | Self::Destroying)
+        matches!(
+            self,
+            Self::Creating
+                | Self::Starting
+                | Self::Stopping
+                | Self::Archiving
+                | Self::Restoring
+                | Self::Resizing
+                | Self::Destroying
+        )
     }
 
     /// The word of the Daytona API.
@@ -139,6 +184,10 @@ impl SandboxState {
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Starting => "starting",
+            Self::Archiving => "archiving",
+            Self::Archived => "archived",
+            Self::Restoring => "restoring",
+            Self::Resizing => "resizing",
             Self::Error => "error",
             Self::Destroying => "destroying",
             Self::Destroyed => "destroyed",
@@ -153,20 +202,39 @@ impl DesiredState {
         match self {
             Self::Started => "started",
             Self::Stopped => "stopped",
+            Self::Archived => "archived",
             Self::Destroyed => "destroyed",
         }
     }
 }
 
 impl Transition {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Ready,
+        Self::Start,
+        Self::Stop,
+        Self::Archive,
+        Self::Resize,
+        Self::Recover,
+        Self::Ended,
+        Self::Packed,
+        Self::Fail,
+        Self::Destroy,
+        Self::Freed,
+    ];
+
     /// Where whoever asks for it wants the sandbox to be; `None` for what just happens.
     #[must_use]
     pub const fn desired(self) -> Option<DesiredState> {
         match self {
-            Self::Start => Some(DesiredState::Started),
+            Self::Start | Self::Recover => Some(DesiredState::Started),
             Self::Stop => Some(DesiredState::Stopped),
+            Self::Archive => Some(DesiredState::Archived),
             Self::Destroy => Some(DesiredState::Destroyed),
-            Self::Ready | Self::Ended | Self::Fail | Self::Freed => None,
+            Self::Resize | Self::Ready | Self::Ended | Self::Packed | Self::Fail | Self::Freed => {
+                None
+            }
         }
     }
 
@@ -175,7 +243,11 @@ impl Transition {
             Self::Ready => "become ready",
             Self::Start => "start",
             Self::Stop => "stop",
+            Self::Archive => "be archived",
+            Self::Resize => "be resized",
+            Self::Recover => "be recovered",
             Self::Ended => "end",
+            Self::Packed => "be packed away",
             Self::Fail => "fail",
             Self::Destroy => "be destroyed",
             Self::Freed => "be freed",
@@ -187,15 +259,7 @@ impl Transition {
 mod tests {
     use super::*;
 
-    const TRANSITIONS: [Transition; 7] = [
-        Transition::Ready,
-        Transition::Start,
-        Transition::Stop,
-        Transition::Ended,
-        Transition::Fail,
-        Transition::Destroy,
-        Transition::Freed,
-    ];
+    const TRANSITIONS: [Transition; 11] = Transition::ALL;
 
     #[test]
     fn nothing_leaves_destroyed() {
@@ -218,16 +282,31 @@ mod tests {
     #[test]
     fn a_transient_state_answers_a_second_change_with_in_progress() {
         for state in SandboxState::ALL.into_iter().filter(|state| state.is_transient()) {
-            assert_eq!(
-                state.after(Transition::Stop),
-                Err(TransitionError::InProgress),
-                "{state:?}"
-            );
-            assert_eq!(
-                state.after(Transition::Start),
-                Err(TransitionError::InProgress),
-                "{state:?}"
-            );
+            for change in [
+                Transition::Start,
+                Transition::Stop,
+                Transition::Archive,
+                Transition::Resize,
+                Transition::Recover,
+            ] {
+                assert_eq!(state.after(change), Err(TransitionError::InProgress), "{state:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_under_way_can_fail() {
+        for state in SandboxState::ALL.into_iter().filter(|state| state.is_transient()) {
+            assert_eq!(state.after(Transition::Fail), Ok(SandboxState::Error), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn what_rests_is_left_by_being_asked_or_by_an_end_alone() {
+        for state in SandboxState::ALL.into_iter().filter(|state| !state.is_transient()) {
+            assert!(state.after(Transition::Ready).is_err(), "{state:?}");
+            assert!(state.after(Transition::Packed).is_err(), "{state:?}");
+            assert!(state.after(Transition::Freed).is_err(), "{state:?}");
         }
     }
 

@@ -96,13 +96,13 @@ pub(crate) const fn network_word(network: NetworkPolicy) -> &'static str {
 
 pub(crate) const NETWORKS: [NetworkPolicy; 2] = [NetworkPolicy::Open, NetworkPolicy::Blocked];
 
-pub(crate) const DESIRED: [DesiredState; 3] =
-    [DesiredState::Started, DesiredState::Stopped, DesiredState::Destroyed];
+pub(crate) const DESIRED: [DesiredState; 4] =
+    [DesiredState::Started, DesiredState::Stopped, DesiredState::Archived, DesiredState::Destroyed];
 
 pub(crate) const SNAPSHOT_STATES: [SnapshotState; 3] =
     [SnapshotState::Building, SnapshotState::Active, SnapshotState::Error];
 
-pub(crate) const SANDBOX_STATES: [SandboxState; 8] = SandboxState::ALL;
+pub(crate) const SANDBOX_STATES: [SandboxState; 12] = SandboxState::ALL;
 
 pub(crate) fn permissions(row: &Fields<'_>) -> Result<Vec<Permission>, ReadError> {
     let words = text(row, "permissions")?;

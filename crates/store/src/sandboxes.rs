@@ -161,7 +161,8 @@ fn update(transaction: &Transaction<'_>, row: &StoredSandbox) -> Result<(), Writ
     let spec = &sandbox.spec;
     let mut update = transaction.prepare_cached(
         "UPDATE sandboxes SET
-            name = :name, labels = :labels, auto_stop = :auto_stop, auto_archive = :auto_archive,
+            name = :name, labels = :labels, cpu_count = :cpu_count, memory_gib = :memory_gib,
+            disk_gib = :disk_gib, process_count = :process_count, auto_stop = :auto_stop, auto_archive = :auto_archive,
             auto_delete = :auto_delete, ttl = :ttl, network = :network, is_public = :is_public,
             state = :state, desired = :desired, error_reason = :error_reason,
             daemon_version = :daemon_version, updated_at = :updated_at,
@@ -172,6 +173,10 @@ fn update(transaction: &Transaction<'_>, row: &StoredSandbox) -> Result<(), Writ
         ":id": spec.id.to_bytes(),
         ":name": spec.name.as_str(),
         ":labels": json(&spec.labels),
+        ":cpu_count": spec.limits.cpu_count(),
+        ":memory_gib": spec.limits.memory_gib(),
+        ":disk_gib": spec.limits.disk_gib(),
+        ":process_count": spec.limits.process_count(),
         ":auto_stop": spec.lifecycle.auto_stop,
         ":auto_archive": spec.lifecycle.auto_archive,
         ":auto_delete": spec.lifecycle.auto_delete,

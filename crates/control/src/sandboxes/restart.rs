@@ -72,12 +72,20 @@ fn settle(owner: &Owner, desk: &mut Desk, liveness: Option<Liveness>) {
     let is_ephemeral = desk.sandbox().spec.lifecycle.is_ephemeral();
     let transitions: &[Transition] = match (desk.sandbox().state, liveness) {
         (S::Creating, _) => &[Transition::Destroy],
-        (S::Stopped, Some(Liveness::Stopped)) if is_ephemeral => &[Transition::Destroy],
+        (S::Stopped | S::Archived, Some(Liveness::Stopped)) if is_ephemeral => {
+            &[Transition::Destroy]
+        }
         (S::Destroying | S::Destroyed | S::Error, _)
         | (S::Started, Some(Liveness::Running))
-        | (S::Stopped, Some(Liveness::Stopped)) => &[],
-        (S::Starting, Some(Liveness::Running)) => &[Transition::Ready],
-        (S::Stopped, Some(Liveness::Running)) => &[Transition::Start, Transition::Ready],
+        | (S::Stopped, Some(Liveness::Stopped))
+        | (S::Archived, Some(Liveness::Archived)) => &[],
+        (S::Starting | S::Restoring | S::Resizing, Some(Liveness::Running)) => &[Transition::Ready],
+        (S::Stopped | S::Archived, Some(Liveness::Running)) => {
+            &[Transition::Start, Transition::Ready]
+        }
+        (S::Archiving, Some(Liveness::Running)) => {
+            &[Transition::Ended, Transition::Start, Transition::Ready]
+        }
         (S::Stopping, Some(Liveness::Running)) => {
             // Whoever asked for it is gone.
             let (reply, _) = oneshot::channel();
@@ -87,11 +95,33 @@ fn settle(owner: &Owner, desk: &mut Desk, liveness: Option<Liveness>) {
         (S::Started | S::Starting | S::Stopping, Some(Liveness::Stopped)) if is_ephemeral => {
             &[Transition::Ended, Transition::Destroy]
         }
-        (S::Started | S::Starting | S::Stopping, Some(Liveness::Stopped)) => &[Transition::Ended],
-        (S::Started | S::Starting | S::Stopping | S::Stopped, None) if is_ephemeral => {
-            &[Transition::Destroy]
+        (
+            S::Started | S::Starting | S::Stopping | S::Archiving | S::Restoring | S::Resizing,
+            Some(Liveness::Stopped),
+        ) => &[Transition::Ended],
+        (S::Archived, Some(Liveness::Stopped)) => &[Transition::Start, Transition::Ended],
+        (S::Archiving | S::Restoring, Some(Liveness::Archived)) => &[Transition::Packed],
+        (S::Stopped, Some(Liveness::Archived)) => &[Transition::Archive, Transition::Packed],
+        (S::Started | S::Starting | S::Stopping | S::Resizing, Some(Liveness::Archived)) => {
+            &[Transition::Ended, Transition::Archive, Transition::Packed]
         }
-        (S::Started | S::Starting | S::Stopping | S::Stopped, None) => &[Transition::Fail],
+        (
+            S::Started
+            | S::Starting
+            | S::Stopping
+            | S::Stopped
+            | S::Archiving
+            | S::Archived
+            | S::Restoring
+            | S::Resizing,
+            None,
+        ) => {
+            if is_ephemeral {
+                &[Transition::Destroy]
+            } else {
+                &[Transition::Fail]
+            }
+        }
     };
     for transition in transitions {
         let advanced = desk.advance(&owner.platform, *transition, |sandbox| {

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 
 use super::{Run, Violation, violated};
 use crate::{
-    ConnectError, CreateError, DriverEvent, Existing, LaunchSpec, Liveness, StartError, StopError,
+    ArchiveError, ConnectError, CreateError, DriverEvent, Existing, LaunchSpec, Liveness,
+    ResizeError, RestoreError, StartError, StopError,
 };
 
 const EVENT_DEADLINE: Duration = Duration::from_secs(10);
@@ -25,6 +26,8 @@ pub(super) async fn all(run: &Run<'_>) -> Result<(), Violation> {
     every_sandbox_has_a_disk_of_its_own(run).await?;
     only_an_end_by_itself_is_reported(run).await?;
     a_sandbox_that_ended_by_itself_starts_again(run).await?;
+    limits_change_while_it_runs_and_its_disk_grows_while_it_does_not(run).await?;
+    an_archived_sandbox_comes_back_as_it_was(run).await?;
     destroy_leaves_nothing(run).await?;
     many_are_made_at_once(run).await
 }
@@ -48,7 +51,8 @@ async fn an_image_is_prepared_as_often_as_asked(run: &Run<'_>) -> Result<(), Vio
 }
 
 async fn what_does_not_exist_is_named_so(run: &Run<'_>) -> Result<(), Violation> {
-    const RULE: &str = "an unknown id answers NotFound to start and stop, NotRunning to connect";
+    const RULE: &str = "an unknown id answers NotFound to all but connect, which says NotRunning, \
+                        and destroy, which succeeds";
     let spec = run.spec();
     let id = spec.id;
     let driver = run.subject.driver;
@@ -62,8 +66,20 @@ async fn what_does_not_exist_is_named_so(run: &Run<'_>) -> Result<(), Violation>
             other => return unexpected(RULE, &other),
         }
     }
+    match driver.resize(id, spec.limits).await {
+        Err(ResizeError::NotFound { id: named }) if named == id => {}
+        other => return unexpected(RULE, &other),
+    }
+    match driver.archive(id).await {
+        Err(ArchiveError::NotFound { id: named }) if named == id => {}
+        other => return unexpected(RULE, &other),
+    }
+    match driver.restore(id).await {
+        Err(RestoreError::NotFound { id: named }) if named == id => {}
+        other => return unexpected(RULE, &other),
+    }
     run.expect_unreachable(RULE, id).await?;
-    run.destroy("destroying an unknown sandbox succeeds", id).await
+    run.destroy(RULE, id).await
 }
 
 async fn a_created_sandbox_runs(run: &Run<'_>) -> Result<(), Violation> {
@@ -154,6 +170,75 @@ async fn a_sandbox_that_ended_by_itself_starts_again(run: &Run<'_>) -> Result<()
     run.destroy(RULE, spec.id).await
 }
 
+async fn limits_change_while_it_runs_and_its_disk_grows_while_it_does_not(
+    run: &Run<'_>,
+) -> Result<(), Violation> {
+    const RULE: &str = "resize changes limits at once, and the disk's of a stopped sandbox only \
+                        upward";
+    let mut spec = run.create(RULE).await?;
+    let id = spec.id;
+    run.leave_mark(RULE, id).await?;
+    let disk_gib = spec.limits.disk_gib();
+    for processors in [2, 2, 1] {
+        spec.limits = limits(RULE, processors, disk_gib)?;
+        run.resize(RULE, &spec).await?;
+    }
+    let larger = limits(RULE, 2, disk_gib + 2)?;
+    match run.subject.driver.resize(id, larger).await {
+        Err(ResizeError::DiskInUse { id: named }) if named == id => {}
+        other => return unexpected(RULE, &other),
+    }
+    run.stop(RULE, id).await?;
+    spec.limits = larger;
+    run.resize(RULE, &spec).await?;
+    run.resize("repeating a resize succeeds", &spec).await?;
+    match run.subject.driver.resize(id, limits(RULE, 2, disk_gib)?).await {
+        Err(ResizeError::DiskShrinks { id: named }) if named == id => {}
+        other => return unexpected(RULE, &other),
+    }
+    run.start(RULE, &spec).await?;
+    if !run.has_mark(RULE, id).await? {
+        return violated(RULE, "what was on the disk is lost");
+    }
+    run.destroy(RULE, id).await
+}
+
+async fn an_archived_sandbox_comes_back_as_it_was(run: &Run<'_>) -> Result<(), Violation> {
+    const RULE: &str = "archive packs a stopped sandbox's disk away; restore brings it back";
+    let spec = run.create(RULE).await?;
+    let id = spec.id;
+    run.leave_mark(RULE, id).await?;
+    match run.subject.driver.archive(id).await {
+        Err(ArchiveError::Running { id: named }) if named == id => {}
+        other => return unexpected(RULE, &other),
+    }
+    run.stop(RULE, id).await?;
+    for _ in 0..2 {
+        for _ in 0..2 {
+            run.archive(RULE, id).await?;
+            run.expect_liveness(RULE, id, Some(Liveness::Archived)).await?;
+        }
+        run.expect_unreachable(RULE, id).await?;
+        run.expect_exists(RULE, &spec).await?;
+        match run.subject.driver.start(&spec).await {
+            Err(StartError::NotFound { id: named }) if named == id => {}
+            other => return unexpected(RULE, &other),
+        }
+        for _ in 0..2 {
+            run.restore(RULE, id).await?;
+            run.expect_liveness(RULE, id, Some(Liveness::Stopped)).await?;
+        }
+        run.start(RULE, &spec).await?;
+        if !run.has_mark(RULE, id).await? {
+            return violated(RULE, "what was on the disk is lost");
+        }
+        run.stop(RULE, id).await?;
+    }
+    run.archive(RULE, id).await?;
+    run.destroy("destroy frees an archived sandbox", id).await?;
+    run.expect_liveness(RULE, id, None).await
+}
+
 async fn destroy_leaves_nothing(run: &Run<'_>) -> Result<(), Violation> {
     const RULE: &str = "destroy frees everything, running or stopped, as often as it is asked";
     for is_running in [true, false] {
@@ -241,6 +326,19 @@ impl Run<'_> {
         self.subject.driver.stop(id, false).await.or_else(|error| unexpected(rule, &error))
     }
 
+    async fn resize(&self, rule: &'static str, spec: &LaunchSpec) -> Result<(), Violation> {
+        let resized = self.subject.driver.resize(spec.id, spec.limits).await;
+        resized.or_else(|error| unexpected(rule, &error))
+    }
+
+    async fn archive(&self, rule: &'static str, id: SandboxId) -> Result<(), Violation> {
+        self.subject.driver.archive(id).await.or_else(|error| unexpected(rule, &error))
+    }
+
+    async fn restore(&self, rule: &'static str, id: SandboxId) -> Result<(), Violation> {
+        self.subject.driver.restore(id).await.or_else(|error| unexpected(rule, &error))
+    }
+
     async fn destroy(&self, rule: &'static str, id: SandboxId) -> Result<(), Violation> {
         self.subject.driver.destroy(id).await.or_else(|error| unexpected(rule, &error))
     }
@@ -317,4 +415,10 @@ impl Run<'_> {
 
 fn unexpected<T>(rule: &'static str, found: &impl Debug) -> Result<T, Violation> {
     violated(rule, format!("{found:?}"))
+}
+
+fn limits(rule: &'static str, processors: u32, disk_gib: u32) -> Result<Limits, Violation> {
+    let standard = Limits::DEFAULT;
+    Limits::new(processors, standard.memory_gib(), disk_gib, standard.process_count())
+        .or_else(|error| unexpected(rule, &error))
 }

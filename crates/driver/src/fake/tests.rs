@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
-use pitlane_model::{Limits, NetworkPolicy};
+use pitlane_model::NetworkPolicy;
 
 use super::*;
 use crate::conformance::{Guest, Subject, check};

@@ -88,7 +88,7 @@ impl Inner {
         let hello = hello_of(&running);
         let process = Arc::clone(&running.process);
         *lock(&sandbox.parts) =
-            Parts { slot: Some(slot), disk: Some(disk), running: Some(running) };
+            Parts { slot: Some(slot), disk: Some(disk), running: Some(running), archive: None };
         self.watch(id, sandbox, process);
         hello
     }
@@ -134,14 +134,18 @@ impl Inner {
         if let Some(disk) = &parts.disk {
             disk::remove(disk.path())?;
         }
+        if let Some(archive) = &parts.archive {
+            disk::remove(archive)?;
+        }
         parts.disk = None;
         parts.slot = None;
+        parts.archive = None;
         drop(parts);
         lock(&self.sandboxes).remove(&id);
         Ok(())
     }
 
-    fn is_disk_full(&self) -> bool {
+    pub(super) fn is_disk_full(&self) -> bool {
         rustix::fs::statvfs(&self.state).is_ok_and(|status| {
             status.f_bavail.saturating_mul(status.f_frsize) < DISK_RESERVE_BYTES
         })

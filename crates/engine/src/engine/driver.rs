@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pitlane_driver::{
-    Cause, ConnectError, Connection, CreateError, DestroyError, Driver, DriverEvent, Existing,
-    Hello, ImageProgress, InventoryError, LaunchSpec, Liveness, PrepareImageError, PreparedImage,
-    StartError, StopError,
+    ArchiveError, Cause, ConnectError, Connection, CreateError, DestroyError, Driver, DriverEvent,
+    Existing, Hello, ImageProgress, InventoryError, LaunchSpec, Liveness, PrepareImageError,
+    PreparedImage, ResizeError, RestoreError, StartError, StopError,
 };
 use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::{Engine, Inner, end, lock};
 
@@ -93,6 +94,50 @@ impl Driver for Engine {
         stopped.map_err(|cause| StopError::Host { id, cause })
     }
 
+    async fn resize(&self, id: SandboxId, limits: Limits) -> Result<(), ResizeError> {
+        let Some(sandbox) = self.inner.get(id) else { return Err(ResizeError::NotFound { id }) };
+        let turn = sandbox.take_turn().await;
+        let inner = Arc::clone(&self.inner);
+        let resized = self.inner.tasks.spawn_blocking(move || {
+            let resized = inner.resize(id, &sandbox, limits);
+            drop(turn);
+            resized
+        });
+        resized.await.unwrap_or_else(|cause| Err(ResizeError::Host { id, cause: Box::new(cause) }))
+    }
+
+    async fn archive(&self, id: SandboxId) -> Result<(), ArchiveError> {
+        let Some(sandbox) = self.inner.get(id) else { return Err(ArchiveError::NotFound { id }) };
+        let turn = sandbox.take_turn().await;
+        let inner = Arc::clone(&self.inner);
+        let given_up = CancellationToken::new();
+        let _when_dropped = given_up.clone().drop_guard();
+        let archived = self.inner.tasks.spawn_blocking(move || {
+            let archived = inner.archive(id, &sandbox, &|| given_up.is_cancelled());
+            drop(turn);
+            archived
+        });
+        archived
+            .await
+            .unwrap_or_else(|cause| Err(ArchiveError::Host { id, cause: Box::new(cause) }))
+    }
+
+    async fn restore(&self, id: SandboxId) -> Result<(), RestoreError> {
+        let Some(sandbox) = self.inner.get(id) else { return Err(RestoreError::NotFound { id }) };
+        let turn = sandbox.take_turn().await;
+        let inner = Arc::clone(&self.inner);
+        let given_up = CancellationToken::new();
+        let _when_dropped = given_up.clone().drop_guard();
+        let restored = self.inner.tasks.spawn_blocking(move || {
+            let restored = inner.restore(id, &sandbox, &|| given_up.is_cancelled());
+            drop(turn);
+            restored
+        });
+        restored
+            .await
+            .unwrap_or_else(|cause| Err(RestoreError::Host { id, cause: Box::new(cause) }))
+    }
+
     async fn destroy(&self, id: SandboxId) -> Result<(), DestroyError> {
         let Some(sandbox) = self.inner.get(id) else { return Ok(()) };
         let inner = Arc::clone(&self.inner);
@@ -120,11 +165,13 @@ impl Driver for Engine {
     async fn inventory(&self) -> Result<Vec<Existing>, InventoryError> {
         let sandboxes = lock(&self.inner.sandboxes);
         let existing = sandboxes.iter().map(|(id, sandbox)| {
-            let is_running = lock(&sandbox.parts).running.is_some();
-            Existing {
-                id: *id,
-                liveness: if is_running { Liveness::Running } else { Liveness::Stopped },
-            }
+            let parts = lock(&sandbox.parts);
+            let liveness = match (&parts.running, &parts.archive) {
+                (Some(_), _) => Liveness::Running,
+                (None, Some(_)) => Liveness::Archived,
+                (None, None) => Liveness::Stopped,
+            };
+            Existing { id: *id, liveness }
         });
         Ok(existing.collect())
     }

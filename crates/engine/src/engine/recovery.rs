@@ -31,7 +31,12 @@ impl Inner {
                 groups,
                 hello: None,
             });
-            let parts = Parts { slot: Some(slot), disk: Some(DiskFile::owned(path)), running };
+            let parts = Parts {
+                slot: Some(slot),
+                disk: Some(DiskFile::owned(path)),
+                running,
+                archive: None,
+            };
             sandboxes.insert(id, Arc::new(Sandbox::new(parts)));
         }
         let names: BTreeSet<String> = sandboxes
