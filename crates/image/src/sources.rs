@@ -1,7 +1,7 @@
 //! Where packages come from: the host's own choice, so that a site with a mirror or a proxy works as it is.
 //!
 //! What is taken from the host is for the making alone. Nothing of it stays in an image: a recipe's last step writes
-//! Debian's ordinary sources.
+//! Debian's ordinary sources, as Debian's own packages name them.
 
 use std::process::Stdio;
 
@@ -13,7 +13,7 @@ use crate::recipe::RELEASE;
 /// What mmdebstrap is told about the network.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Sources {
-    /// Lines of `sources.list(5)`.
+    /// Lines of `sources.list(5)`; none for mmdebstrap's own choice, which is Debian's archive.
     pub(crate) lines: Vec<String>,
     /// Lines of `apt.conf(5)`.
     pub(crate) options: Vec<String>,
@@ -56,7 +56,7 @@ async fn ask(program: &'static str, arguments: &[&str]) -> Result<String, Prepar
     }
 }
 
-/// The host's sources of Debian as sources of [`RELEASE`]; Debian's own where the host has none.
+/// The host's sources of Debian as sources of [`RELEASE`]; none where the host has none for all of it.
 fn source_lines(os_release: &str, targets: &str) -> Vec<String> {
     let value = |key: &str| {
         os_release
@@ -88,14 +88,8 @@ fn source_lines(os_release: &str, targets: &str) -> Vec<String> {
         }
     }
     let base = format!(" {RELEASE} main");
-    if lines.iter().any(|line| line.ends_with(&base)) {
-        return lines;
-    }
-    vec![
-        format!("deb http://deb.debian.org/debian {RELEASE} main"),
-        format!("deb http://deb.debian.org/debian {RELEASE}-updates main"),
-        format!("deb http://deb.debian.org/debian-security {RELEASE}-security main"),
-    ]
+    // A release that a source lacks is worse than a source that is not the host's.
+    if lines.iter().any(|line| line.ends_with(&base)) { lines } else { Vec::new() }
 }
 
 /// The lines of `apt-config dump` that say how to reach sources.
@@ -142,20 +136,13 @@ mod tests {
     }
 
     #[test]
-    fn without_sources_of_debian_its_own_are_used() {
-        let ours = [
-            "deb http://deb.debian.org/debian bookworm main",
-            "deb http://deb.debian.org/debian bookworm-updates main",
-            "deb http://deb.debian.org/debian-security bookworm-security main",
-        ];
+    fn without_sources_of_debian_none_are_named() {
+        let none: [&str; 0] = [];
         let ubuntu = "ID=ubuntu\nVERSION_CODENAME=noble\n";
-        assert_eq!(source_lines(ubuntu, "http://archive.example/ubuntu/ noble main\n"), ours);
-        // A release that a source lacks is worse than a source that is not the host's.
-        assert_eq!(
-            source_lines(DEBIAN_12, "http://mirror.example/debian/ bookworm-updates main\n"),
-            ours
-        );
-        assert_eq!(source_lines("", ""), ours);
+        assert_eq!(source_lines(ubuntu, "http://archive.example/ubuntu/ noble main\n"), none);
+        let updates = "http://mirror.example/debian/ bookworm-updates main\n";
+        assert_eq!(source_lines(DEBIAN_12, updates), none);
+        assert_eq!(source_lines("", ""), none);
     }
 
     #[test]

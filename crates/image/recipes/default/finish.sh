@@ -25,21 +25,13 @@ fund=false
 NPM
 chroot "$root" chown -R daytona:daytona /home/daytona
 
-# The ordinary sources of Debian, whatever this image was made from.
+# The ordinary sources of Debian, whatever this image was made from: apt brings a list of them.
 rm -rf "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/* "$root"/etc/apt/trusted.gpg.d/pitlane-*
-cat >"$root/etc/apt/sources.list.d/debian.sources" <<'SOURCES'
-Types: deb
-URIs: http://deb.debian.org/debian
-Suites: bookworm bookworm-updates
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-
-Types: deb
-URIs: http://deb.debian.org/debian-security
-Suites: bookworm-security
-Components: main
-Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
-SOURCES
+sed -n 's|^deb \([^ ]*\) \([^ ]*\) main.*|deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \1 \2 main|p' \
+  "$root/usr/share/doc/apt/examples/sources.list" >"$root/etc/apt/sources.list"
+for suite in bookworm bookworm-updates bookworm-security; do
+  grep -q " $suite main\$" "$root/etc/apt/sources.list"
+done
 rm -f "$root/etc/apt/apt.conf.d/99mmdebstrap"
 mv "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$root/etc/dpkg/dpkg.cfg.d/pitlane"
 
