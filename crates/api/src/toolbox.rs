@@ -46,8 +46,10 @@ pub(crate) const ROUTE: &str = "/toolbox/{*rest}";
 /// How long a daemon may take to accept a connection.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The largest head of a daemon's answer, in bytes, and the most headers in it.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// How much is read from a daemon or kept for it at once, in bytes: also the largest head of an answer. Files go through
+/// here, and each piece wakes two tasks.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// The most headers of a daemon's answer.
 const MAX_HEADERS: usize = 128;
 
 /// Passes one request on to the daemon of the sandbox that its path names, as long as the caller's key works: then the
@@ -128,7 +130,7 @@ async fn speak(state: &State, connection: Connection) -> Result<Daemon, hyper::E
     let (patient, answered) = Patient::new(connection);
     let (sender, connection) = http1::Builder::new()
         .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD_BYTES)
+        .max_buf_size(BUFFER_BYTES)
         .handshake(TokioIo::new(patient))
         .await?;
     let ending = state.ending().clone();

@@ -6,8 +6,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
-use axum::response::Response;
-use http::Request;
+use axum::response::{IntoResponse as _, Response};
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -24,6 +24,10 @@ use crate::{health, router};
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept.
 const HEAD_DEADLINE: Duration = Duration::from_secs(75);
+
+/// How much is read from a client or kept for it at once, in bytes. Files go through here, and each piece wakes two
+/// tasks.
+const BUFFER_BYTES: usize = 256 * 1024;
 
 /// The largest request head, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -47,6 +51,9 @@ impl Reception {
     }
 
     async fn answer(mut self, request: Request<Incoming>) -> Result<Response, Infallible> {
+        if head_bytes(&request) > MAX_HEAD_BYTES {
+            return Ok(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response());
+        }
         let router = self.router(request.uri().path()).await;
         TowerToHyperService::new(router).call(request).await
     }
@@ -66,6 +73,14 @@ impl Reception {
             Ok(Err(_)) | Err(_) => self.starting.clone(),
         }
     }
+}
+
+/// How large a head is, near enough: what is written once in each line is counted with it.
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    let uri = request.uri();
+    let line = request.method().as_str().len() + uri.path().len() + uri.query().map_or(0, str::len);
+    let fields = request.headers().iter();
+    line + fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
 }
 
 /// Serves one connection until it ends or becomes a stream of another protocol.
@@ -93,7 +108,7 @@ async fn serve_until(
         .timer(TokioTimer::new())
         .header_read_timeout(head_deadline)
         .max_headers(MAX_HEADERS)
-        .max_buf_size(MAX_HEAD_BYTES);
+        .max_buf_size(BUFFER_BYTES);
     let service = service_fn(move |request| reception.clone().answer(request));
     let stream = TokioIo::new(Lingering::new(stream, place, stop.clone()));
     let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());

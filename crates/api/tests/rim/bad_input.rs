@@ -182,10 +182,12 @@ async fn heads_that_are_too_large_or_no_heads_are_refused() {
     let server = Server::start().await;
     let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();
     let large = format!("x: {}\r\n", "x".repeat(1024 * 1024));
+    let above = format!("x: {0}\r\ny: {0}\r\n", "x".repeat(33 * 1024));
     let path = format!("GET /api/{} HTTP/1.1", "x".repeat(1024 * 1024));
     for (first, rest, statuses) in [
         ("GET /api/health HTTP/1.1", many.as_str(), &[431][..]),
         ("GET /api/health HTTP/1.1", large.as_str(), &[431]),
+        ("GET /api/health HTTP/1.1", above.as_str(), &[431]),
         (path.as_str(), "", &[414, 431]),
         ("GET /api/health HTTP/1.1", "x\0y: 1\r\n", &[400]),
         ("GET /api/health HTTP/1.1", "x: a\0b\r\n", &[400]),
