@@ -26,6 +26,8 @@ use crate::toolbox::Toolbox;
 const GRACE: Duration = Duration::from_secs(3);
 /// How long a client may take to send the head of its request.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// How much of an answer waits in memory for each slow client, and how long the head of a request may be.
+const MAX_BUFFER: usize = 64 << 10;
 /// How long to wait after a failed accept: without descriptors, at once is too soon.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -133,6 +135,7 @@ fn start(toolbox: &Arc<Toolbox>, stream: impl AsyncRead + AsyncWrite + Unpin + S
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(MAX_BUFFER)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     toolbox.tasks().spawn(async move {

@@ -51,6 +51,15 @@ impl Asked {
         }
     }
 
+    /// Refuses paths that end with `.` or `..`: what they name has another name, by which it is moved or removed.
+    pub(super) fn named(self) -> Result<Self, Refusal> {
+        let last = self.text.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        if matches!(last, "" | "." | "..") {
+            return Err(self.refusal(Errno::INVAL));
+        }
+        Ok(self)
+    }
+
     /// The kernel's reason not to touch it.
     pub(super) fn refusal(&self, errno: Errno) -> Refusal {
         Refusal::of_file(&self.text, errno)

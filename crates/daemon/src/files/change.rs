@@ -28,7 +28,7 @@ const TURN: Duration = Duration::from_millis(20);
 ///
 /// Once begun a removal goes on, whether its client waits for it or not: half a folder is of no use.
 pub(crate) async fn remove(toolbox: &Toolbox, request: &Request<Incoming>) -> Answer {
-    let asked = Asked::in_query(toolbox, request.uri(), "path")?;
+    let asked = Asked::in_query(toolbox, request.uri(), "path")?.named()?;
     let recursive = Query::of(request.uri()).is_true("recursive");
     let path = asked.path.clone();
     let begun = toolbox.files().run(move || {
@@ -80,8 +80,8 @@ async fn remove_all(files: &Files, mut removal: Removal, asked: &Asked) -> Resul
 
 /// `POST /files/move`: gives a file or folder another path, which must be free.
 pub(crate) async fn rename(toolbox: &Arc<Toolbox>, request: &Request<Incoming>) -> Answer {
-    let source = Asked::in_query(toolbox, request.uri(), "source")?;
-    let destination = Asked::in_query(toolbox, request.uri(), "destination")?;
+    let source = Asked::in_query(toolbox, request.uri(), "source")?.named()?;
+    let destination = Asked::in_query(toolbox, request.uri(), "destination")?.named()?;
     let (from, to) = (source.clone(), destination.clone());
     let renamed = toolbox.files().run(move || {
         let found = parent(&from.path).and_then(|(folder, entry)| {

@@ -35,10 +35,10 @@ const BOUNDARY: &str = "DAYTONA-FILE-BOUNDARY";
 const MAX_BODY: usize = 8 << 20;
 /// The most files of one request.
 const MAX_FILES: usize = 100_000;
-/// How much is read at once: little for a slow client, more and more for a fast one. A thousand clients that do not read
-/// hold a thousand little pieces.
+/// How much is read at once: little for a slow client, and an eighth of what it has taken for a fast one. A thousand
+/// clients that do not read hold a thousand little pieces.
 const SMALL_PIECE: u64 = 16 << 10;
-const LARGE_PIECE: u64 = 512 << 10;
+const LARGE_PIECE: u64 = 256 << 10;
 /// A client that lets a piece wait longer is slow.
 const SLOW: Duration = Duration::from_millis(40);
 /// The longest file without a length.
@@ -221,8 +221,9 @@ async fn send_file(
             return write(pipe, bytes.slice(start..end)).await;
         }
     };
-    let (mut at, mut left, mut size) = (sent.start, sent.count, SMALL_PIECE);
+    let (mut at, mut left, mut taken) = (sent.start, sent.count, 0u64);
     while left > 0 {
+        let size = taken.wrapping_div(8).clamp(SMALL_PIECE, LARGE_PIECE);
         let (source, wanted) = (Arc::clone(&file), left.min(size));
         let piece = files
             .run(move || read(&source, at, wanted))
@@ -236,11 +237,7 @@ async fn send_file(
         (at, left) = (at.saturating_add(count), left.saturating_sub(count));
         let begun = Instant::now();
         write(pipe, piece).await?;
-        size = if begun.elapsed() > SLOW {
-            SMALL_PIECE
-        } else {
-            size.saturating_mul(2).min(LARGE_PIECE)
-        };
+        taken = if begun.elapsed() > SLOW { 0 } else { taken.saturating_add(count) };
     }
     Ok(())
 }

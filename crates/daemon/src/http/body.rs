@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Pieces that may wait for a slow client before their writer has to.
-const WAITING: usize = 2;
+const WAITING: usize = 1;
 
 /// A body.
 #[derive(Debug)]
