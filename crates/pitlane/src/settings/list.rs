@@ -268,7 +268,7 @@ pub(super) const SETTINGS: [Setting; 27] = [
         variable: "PITLANE_PREPARED",
         value: "NUMBER",
         default: "8",
-        help: "Sandboxes kept ready to be taken, disk and network included; 0 makes each when it is asked for",
+        help: "Sandboxes kept waiting to be taken, disk, network and daemon included; 0 makes each when it is asked for",
         apply: |settings, text| set(&mut settings.prepared, text),
     },
     Setting {
