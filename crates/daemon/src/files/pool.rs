@@ -29,7 +29,7 @@ pub(crate) struct Files(Arc<Shared>);
 struct Shared {
     identity: Option<Identity>,
     threads: OnceLock<Result<UserThreads, String>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     large_walks: Arc<Semaphore>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct FilesError(String);
 
 impl Files {
     pub(crate) fn new(identity: Option<Identity>) -> Self {
-        let permits = Semaphore::new(TASKS);
+        let permits = Arc::new(Semaphore::new(TASKS));
         let large_walks = Arc::new(Semaphore::new(LARGE_WALKS));
         Self(Arc::new(Shared { identity, threads: OnceLock::new(), permits, large_walks }))
     }
@@ -50,16 +50,23 @@ impl Files {
         &self,
         task: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, FilesError> {
-        let failed = |reason: &str| FilesError(reason.to_owned());
-        let permit = self.0.permits.acquire().await;
-        let _permit = permit.map_err(|closed| FilesError(closed.to_string()))?;
+        self.begin(task).await?.end().await
+    }
+
+    /// Gives `task` to one of the threads and does not wait for its end.
+    pub(super) async fn begin<T: Send + 'static>(
+        &self,
+        task: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Running<T>, FilesError> {
+        let permit = Arc::clone(&self.0.permits).acquire_owned().await;
+        let permit = permit.map_err(|closed| FilesError(closed.to_string()))?;
         let (result, done) = oneshot::channel();
         let task = move || {
             // Who asked may have lost interest.
             result.send(task()).ok();
         };
         self.threads()?.run(task).map_err(|error| FilesError(error.to_string()))?;
-        done.await.map_err(|_panicked| failed("the operation failed"))
+        Ok(Running { done, _permit: permit })
     }
 
     /// Lets a walk hold many names at once, as long as the permit lives.
@@ -90,6 +97,26 @@ impl Files {
                 .map_err(|error| format!("{error}: {}", error.errno))
         };
         self.0.threads.get_or_init(start).as_ref().map_err(|reason| FilesError(reason.clone()))
+    }
+}
+
+/// A task on one of the threads. It runs to its end even if this is dropped.
+#[derive(Debug)]
+pub(super) struct Running<T> {
+    done: oneshot::Receiver<T>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<T> Running<T> {
+    /// Waits for its end. Dropping the future loses nothing: it can be asked for again, until it was told once.
+    pub(super) async fn end(&mut self) -> Result<T, FilesError> {
+        let failed = |_panicked| FilesError(String::from("the operation failed"));
+        (&mut self.done).await.map_err(failed)
+    }
+
+    /// Waits for its end where waiting holds nobody up: on another of the threads.
+    pub(super) fn end_here(self) -> Option<T> {
+        self.done.blocking_recv().ok()
     }
 }
 

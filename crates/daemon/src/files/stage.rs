@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 use super::folders::make_folders;
 use super::open::{folder_at, is_the_kernels, open, own_path, parent, write_regular};
-use super::pool::Files;
+use super::pool::{Files, Running};
 use super::random;
 
 /// The permissions of new files.
@@ -34,8 +34,10 @@ const MAX_LINKS: u32 = 40;
 #[derive(Debug)]
 pub(super) struct Staged {
     files: Files,
-    /// `None` once committed.
+    /// `None` while it is written to, and once committed.
     stage: Option<Stage>,
+    /// What is written while the next bytes come.
+    writing: Option<Running<(Stage, Result<(), Errno>)>>,
     written: u64,
 }
 
@@ -62,31 +64,43 @@ impl Staged {
     /// Begins to write `path`, following symbolic links; folders that are missing are made at the end.
     pub(super) async fn begin(files: &Files, path: PathBuf) -> Result<Self, Errno> {
         let stage = files.run(move || Stage::begin(path)).await.map_err(|_broken| Errno::IO)??;
-        Ok(Self { files: files.clone(), stage: Some(stage), written: 0 })
+        Ok(Self { files: files.clone(), stage: Some(stage), writing: None, written: 0 })
     }
 
-    /// Adds bytes.
+    /// Adds bytes. They are written while the next ones come: the next call, or the last one, tells what went wrong.
     pub(super) async fn write(
         &mut self,
         bytes: impl AsRef<[u8]> + Send + 'static,
     ) -> Result<(), Errno> {
-        let Some(mut stage) = self.stage.take() else { return Err(Errno::BADF) };
+        let mut stage = self.settled().await?;
         let count = u64::try_from(bytes.as_ref().len()).unwrap_or(u64::MAX);
         let write = move || {
             let result = stage.write(bytes.as_ref());
             (stage, result)
         };
-        let (stage, result) = self.files.run(write).await.map_err(|_broken| Errno::IO)?;
-        self.stage = Some(stage);
+        self.writing = Some(self.files.begin(write).await.map_err(|_broken| Errno::IO)?);
         self.written = self.written.saturating_add(count);
-        result
+        Ok(())
     }
 
     /// Puts the new contents in the old one's place; answers how many bytes they are.
     pub(super) async fn commit(mut self) -> Result<u64, Errno> {
-        let Some(stage) = self.stage.take() else { return Err(Errno::BADF) };
+        let stage = self.settled().await?;
         self.files.run(move || stage.commit()).await.map_err(|_broken| Errno::IO)??;
         Ok(self.written)
+    }
+
+    /// The stage with everything in it that was given so far.
+    async fn settled(&mut self) -> Result<Stage, Errno> {
+        if let Some(writing) = &mut self.writing {
+            // Stays where it is until it ends: whoever gives up meanwhile leaves it to be dropped.
+            let ended = writing.end().await;
+            self.writing = None;
+            let (stage, result) = ended.map_err(|_broken| Errno::IO)?;
+            self.stage = Some(stage);
+            result?;
+        }
+        self.stage.take().ok_or(Errno::BADF)
     }
 }
 
@@ -94,6 +108,9 @@ impl Drop for Staged {
     fn drop(&mut self) {
         if let Some(stage) = self.stage.take() {
             self.files.run_later(move || drop(stage));
+        }
+        if let Some(writing) = self.writing.take() {
+            self.files.run_later(move || drop(writing.end_here()));
         }
     }
 }
