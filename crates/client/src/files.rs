@@ -88,7 +88,7 @@ impl<'a> Files<'a> {
     ///
     /// [`RequestError::Refused`] with 404 or 400: there is no file there. [`RequestError::Unreadable`]: one could not
     /// tell its end from a broken connection.
-    pub async fn read(&self, path: &str) -> Result<Download<'a>, RequestError> {
+    pub async fn read(&self, path: &str) -> Result<Download, RequestError> {
         let url = self.url("/files/download", &[("path", &path)]);
         let answer = self
             .client

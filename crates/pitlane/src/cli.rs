@@ -11,7 +11,7 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches, Parser, Subcom
 use crate::commands::{completion, key, run, sandbox, version};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Format, say};
+use crate::output::{Format, say_failure};
 use crate::{connection, doctor, serve};
 
 /// Runs code written by AI agents in isolated Linux sandboxes that start in milliseconds.
@@ -79,7 +79,7 @@ pub(crate) fn main() -> ExitCode {
     match given.execute() {
         Ok(code) => code,
         Err(failure) => {
-            say(&failure.to_string());
+            say_failure(&failure);
             if passes_a_code_through { failure.or_exit(Exit::NotRun) } else { failure.exit_code() }
         }
     }

@@ -9,7 +9,10 @@ pub(crate) mod version;
 
 use crate::failure::Failure;
 
-/// Waits for one command's work, on this thread.
+/// Waits for one command's work, on this thread. What still reads or writes for it does not keep the process.
 fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let worked = runtime.block_on(work);
+    runtime.shutdown_background();
+    worked
 }

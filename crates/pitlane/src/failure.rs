@@ -3,9 +3,10 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use pitlane_client::RequestError;
+use pitlane_client::{RequestError, WriteError};
 
 use crate::exit::Exit;
+use crate::table::plain;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -13,6 +14,7 @@ pub(crate) struct Failure {
     cause: anyhow::Error,
     hints: Vec<String>,
     exit: Exit,
+    stops: bool,
 }
 
 impl Failure {
@@ -31,6 +33,39 @@ impl Failure {
     pub(crate) fn exit(mut self, exit: Exit) -> Self {
         self.exit = exit;
         self
+    }
+
+    /// Says what was being done.
+    pub(crate) fn doing(mut self, what: impl fmt::Display + Send + Sync + 'static) -> Self {
+        self.cause = self.cause.context(what);
+        self
+    }
+
+    /// Ends the whole command, also where others could still be done.
+    pub(crate) const fn stop(mut self) -> Self {
+        self.stops = true;
+        self
+    }
+
+    /// Whether it ends the whole command.
+    pub(crate) const fn stops(&self) -> bool {
+        self.stops
+    }
+
+    /// Everything that led to it, the outermost first.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        self.cause.chain()
+    }
+
+    /// What a server or a sandbox said no with, if one did.
+    pub(crate) fn request(&self) -> Option<&RequestError> {
+        request(&self.cause)
+    }
+
+    /// What and why in one line.
+    pub(crate) fn reason(&self) -> String {
+        let causes: Vec<String> = self.chain().map(ToString::to_string).collect();
+        plain(&causes.join(": "), false)
     }
 
     /// How the process ends.
@@ -52,48 +87,58 @@ impl Failure {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let cause = error.into();
-        let (exit, hint) = match cause.downcast_ref::<RequestError>() {
-            Some(error) => advice(error),
-            None => (Exit::Failed, None),
-        };
-        Self { cause, hints: hint.map(str::to_owned).into_iter().collect(), exit }
+        let (exit, hint) = request(&cause).map_or((Exit::Failed, None), advice);
+        Self { cause, hints: hint.into_iter().collect(), exit, stops: false }
     }
 }
 
-fn advice(error: &RequestError) -> (Exit, Option<&'static str>) {
-    match error {
+fn request(cause: &anyhow::Error) -> Option<&RequestError> {
+    cause.chain().find_map(|cause| match cause.downcast_ref::<WriteError>() {
+        Some(WriteError::Request(error)) => Some(error),
+        Some(WriteError::Content(_)) | None => cause.downcast_ref::<RequestError>(),
+    })
+}
+
+fn advice(error: &RequestError) -> (Exit, Option<String>) {
+    let (exit, hint) = match error {
         RequestError::Unreachable { .. } => (
             Exit::Unreachable,
-            Some(
-                "is the server running? start one with `pitlane serve`, or name another with --api-url",
-            ),
+            "is the server running? start one with `pitlane serve`, or name another with --api-url",
         ),
         RequestError::Refused { status: 401, .. } => (
             Exit::Failed,
-            Some(
-                "the server does not know the key: set PITLANE_API_KEY, or look at ~/.config/pitlane/config.toml",
-            ),
+            "the server does not know the key: set PITLANE_API_KEY, or look at ~/.config/pitlane/config.toml",
         ),
-        RequestError::Refused { status: 404, .. } => (Exit::NotFound, None),
-        RequestError::Unreadable { .. } => {
-            (Exit::Failed, Some("the address of a server's API ends in /api"))
+        RequestError::Refused { status: 403, code: Some(_), .. } => (
+            Exit::Failed,
+            "`pitlane key create NAME --permission …`, with a key that may, makes one that may",
+        ),
+        RequestError::Refused { status: 404, .. } => (Exit::NotFound, ""),
+        RequestError::Refused { status: 429, retry_after: Some(wait), .. } => {
+            let hint = format!("ask again in {} s", wait.as_secs());
+            return (Exit::Failed, Some(hint));
         }
-        RequestError::Refused { .. }
-        | RequestError::Broken { .. }
-        | RequestError::Late { .. }
-        | RequestError::Unencrypted { .. } => (Exit::Failed, None),
-    }
+        RequestError::Unreadable { .. } => {
+            (Exit::Failed, "the address of a server's API ends in /api")
+        }
+        RequestError::Broken { .. } | RequestError::Late { .. } => (
+            Exit::Failed,
+            "what was asked for may have been done: `pitlane sandbox ls` shows what there is",
+        ),
+        RequestError::Refused { .. } | RequestError::Unencrypted { .. } => (Exit::Failed, ""),
+    };
+    (exit, (!hint.is_empty()).then(|| hint.to_owned()))
 }
 
 /// The failure as it goes to standard error, a line for each thing it says.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.cause)?;
-        for cause in self.cause.chain().skip(1) {
-            write!(f, "\n  because: {cause}")?;
+        write!(f, "error: {}", plain(&self.cause.to_string(), true))?;
+        for cause in self.chain().skip(1) {
+            write!(f, "\n  because: {}", plain(&cause.to_string(), true))?;
         }
         for hint in &self.hints {
-            write!(f, "\nhint: {hint}")?;
+            write!(f, "\nhint: {}", plain(hint, true))?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
     let headings = headings.map(str::to_owned);
     let rows: Vec<[String; N]> = std::iter::once(&headings)
         .chain(rows)
-        .map(|row| row.clone().map(|cell| plain(&cell)))
+        .map(|row| row.clone().map(|cell| plain(&cell, false)))
         .collect();
     let widths: [usize; N] = std::array::from_fn(|column| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
@@ -24,8 +24,13 @@ pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
     text
 }
 
-fn plain(cell: &str) -> String {
-    cell.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
+/// A text that others chose, as it may come on a terminal: what could move its cursor or turn its text around is `?`.
+pub(crate) fn plain(text: &str, has_lines: bool) -> String {
+    let is_plain = |character: char| {
+        (!character.is_control() || has_lines && character == '\n')
+            && !matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|character| if is_plain(character) { character } else { '?' }).collect()
 }
 
 #[cfg(test)]

@@ -11,22 +11,19 @@ use crate::{Client, RequestError};
 
 /// A file that is being read. Dropping it ends the transfer.
 #[derive(Debug)]
-pub struct Download<'a> {
-    client: &'a Client,
+pub struct Download {
+    url: String,
     body: Incoming,
     length: Option<u64>,
 }
 
-impl<'a> Download<'a> {
-    pub(super) fn new(
-        client: &'a Client,
-        answer: Response<Incoming>,
-    ) -> Result<Self, RequestError> {
+impl Download {
+    pub(super) fn new(client: &Client, answer: Response<Incoming>) -> Result<Self, RequestError> {
         let length = answer.body().size_hint().exact();
         if length.is_none() && !answer.headers().contains_key(TRANSFER_ENCODING) {
             return Err(client.unreadable("the file would end where the connection does"));
         }
-        Ok(Self { client, body: answer.into_body(), length })
+        Ok(Self { url: client.url(), body: answer.into_body(), length })
     }
 
     /// How many bytes there will be, if the server says so.
@@ -41,11 +38,14 @@ impl<'a> Download<'a> {
     ///
     /// [`RequestError::Broken`], [`RequestError::Late`]: what came is not all of it.
     pub async fn next(&mut self) -> Result<Option<Bytes>, RequestError> {
+        let url = || self.url.clone();
         loop {
             let frame = tokio::time::timeout(SILENCE, self.body.frame());
-            match frame.await.map_err(|_elapsed| self.client.late(SILENCE))? {
+            match frame.await.map_err(|_elapsed| late(url()))? {
                 None => return Ok(None),
-                Some(Err(cause)) => return Err(self.client.broken(cause)),
+                Some(Err(cause)) => {
+                    return Err(RequestError::Broken { url: url(), cause: cause.into() });
+                }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes)),
                     // Trailers say nothing here.
@@ -54,4 +54,8 @@ impl<'a> Download<'a> {
             }
         }
     }
+}
+
+const fn late(url: String) -> RequestError {
+    RequestError::Late { url, seconds: SILENCE.as_secs() }
 }

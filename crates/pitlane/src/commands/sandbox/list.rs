@@ -30,7 +30,11 @@ pub(super) fn list(
     arguments: Arguments,
     format: Format,
 ) -> Result<ExitCode, Failure> {
-    let which = ListSandboxes { labels: arguments.label, states: arguments.state };
+    let which = ListSandboxes {
+        labels: arguments.label,
+        states: arguments.state,
+        ..ListSandboxes::default()
+    };
     let sandboxes = wait(async { Ok(client.sandboxes(&which).await?) })?;
     format.write(&sandboxes, |sandboxes| {
         if arguments.quiet {
