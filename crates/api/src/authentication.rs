@@ -10,6 +10,7 @@ use pitlane_control::Principal;
 use pitlane_model::OrganizationId;
 
 use crate::refusal::Refusal;
+use crate::request::Notes;
 use crate::state::State;
 
 pub(crate) use self::permissions::EVENTS;
@@ -42,6 +43,7 @@ impl FromRequestParts<State> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Refusal> {
         let KeyHolder(principal) = KeyHolder::of(&parts.headers, state)?;
+        Notes::asked_by(parts, principal.organization);
         let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
         permissions::check(&principal, &parts.method, route)?;
         Ok(Self(principal))
@@ -73,7 +75,9 @@ impl FromRequestParts<State> for KeyHolder {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Refusal> {
-        Self::of(&parts.headers, state)
+        let holder = Self::of(&parts.headers, state)?;
+        Notes::asked_by(parts, holder.organization());
+        Ok(holder)
     }
 }
 

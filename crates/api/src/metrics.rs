@@ -138,7 +138,7 @@ pub const METRICS: [Metric; 29] = [
     histogram_of(
         CHANGE_SECONDS,
         &["change"],
-        "Time from a change's acceptance to its end; the change is create, start, stop or destroy",
+        "Time from a change's acceptance to its end; the change is create, start, stop, archive, restore, resize or destroy",
     ),
     counter_of(
         CHANGE_FAILURES,

@@ -3,11 +3,14 @@
 mod line;
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{HeaderName, HeaderValue};
+use http::request::Parts;
+use pitlane_model::OrganizationId;
 use tracing::Instrument as _;
 
 use self::line::{Line, Received, Told};
@@ -44,7 +47,29 @@ impl fmt::Debug for RequestId {
 
 /// Whose request it was, for the log. A handler puts it into its response's extensions.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AskedBy(pub(crate) pitlane_model::OrganizationId);
+pub(crate) struct AskedBy(pub(crate) OrganizationId);
+
+/// Which sandbox it was about, for the log, where the path does not say its id.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct About(pub(crate) pitlane_model::SandboxId);
+
+/// What becomes known of a request on its way in, for the log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Notes(Arc<OnceLock<OrganizationId>>);
+
+impl Notes {
+    /// Notes for whom a request is made.
+    pub(crate) fn asked_by(parts: &Parts, organization: OrganizationId) {
+        if let Some(Self(noted)) = parts.extensions.get() {
+            // The first word counts: whoever asked did not become somebody else.
+            noted.get_or_init(|| organization);
+        }
+    }
+
+    fn organization(&self) -> Option<OrganizationId> {
+        self.0.get().copied()
+    }
+}
 
 /// The outermost layer: gives the request its id, writes refusals out, and logs and counts it when its answer is
 /// complete.
@@ -56,6 +81,8 @@ pub(crate) async fn rim(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(id);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    let notes = Notes::default();
+    request.extensions_mut().insert(notes.clone());
     let mut line = Line::begin(id, &method, &path);
     let received = line.received();
     let request = request.map(|body| Received::count(body, received));
@@ -67,7 +94,7 @@ pub(crate) async fn rim(mut request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert(X_REQUEST_ID.clone(), value);
     }
-    line.answered(&response);
+    line.answered(&response, &notes);
     response.map(|body| Told::tell(body, line))
 }
 

@@ -14,9 +14,11 @@ use crate::body::{Json, Named};
 use crate::convert;
 use crate::query::Query;
 use crate::refusal::Refusal;
-use crate::request::AskedBy;
+use crate::request::{About, AskedBy};
 use crate::state::State;
 
+#[cfg(fuzzing)]
+pub(crate) use self::list::read_any as read_any_list;
 pub(crate) use self::list::{list, list_by_page};
 
 /// `POST /sandbox`: answers when the sandbox is usable.
@@ -91,5 +93,6 @@ pub(crate) async fn toolbox_proxy_url(
 fn answer(sandbox: &Sandbox, origin: &Origin) -> Response {
     let mut response = Json(convert::sandbox(sandbox, origin)).into_response();
     response.extensions_mut().insert(AskedBy(sandbox.spec.organization));
+    response.extensions_mut().insert(About(sandbox.spec.id));
     response
 }

@@ -27,25 +27,6 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How long to wait when connections cannot be accepted, for lack of descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The Daytona-compatible rim over a [`Control`].
-#[derive(Debug)]
-pub struct Api {
-    state: State,
-    router: Router,
-    events: Events,
-}
-
-impl Api {
-    /// Puts the rim together. Nothing is served before [`Door::serve`].
-    #[must_use]
-    pub fn new(control: Control, settings: ApiSettings) -> Self {
-        let state = State::new(control, settings);
-        let (layer, events) = Events::new(&state);
-        let router = router::of(state.clone(), layer);
-        Self { state, router, events }
-    }
-}
-
 /// Where clients come in, open before there is anything to serve them.
 ///
 /// Until [`Door::serve`], questions about the server's health are answered at once, and all others wait for a while:
@@ -83,27 +64,24 @@ impl Door {
         Self { stop, admitted, tasks, _cut_off: ending.clone().drop_guard(), ending }
     }
 
-    /// Serves until told to stop, then lets requests in flight end for ten seconds.
+    /// Serves the rim over `control` until told to stop, then lets requests in flight end for ten seconds.
     ///
     /// What is still in flight after that is cut off; commands in sandboxes run on. Dropping the future cuts off at
     /// once.
-    pub async fn serve(self, api: Api) {
-        let Api { state, router, events } = api;
-        let ending = state.ending().clone();
-        let _cut_off = ending.clone().drop_guard();
+    pub async fn serve(self, control: Control, settings: ApiSettings) {
+        // One token for all: whoever notices that a client is gone knows whether the server is going as well.
+        let state = State::new(control, settings, self.tasks.clone(), self.ending.clone());
+        let (layer, events) = Events::new(&state);
         let happening = state.control().events();
-        state.tasks().spawn(events.run(state.clone(), happening, self.stop.clone()));
-        self.admit(router);
+        self.tasks.spawn(events.run(state.clone(), happening, self.stop.clone()));
+        self.admit(router::of(state, layer));
         self.stop.cancelled().await;
-        state.tasks().close();
         self.tasks.close();
-        let ended = async { tokio::join!(self.tasks.wait(), state.tasks().wait()) };
-        if tokio::time::timeout(GRACE, ended).await.is_err() {
+        if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
             tracing::info!(grace_s = GRACE.as_secs(), "cutting off requests in flight");
         }
-        ending.cancel();
         self.ending.cancel();
-        tokio::join!(self.tasks.wait(), state.tasks().wait());
+        self.tasks.wait().await;
     }
 
     /// Has requests answered by `router` from now on.
@@ -141,6 +119,7 @@ impl Entrance {
                     let ending = ending.clone();
                     tasks.spawn(async move {
                         tokio::select! {
+                            biased;
                             () = ending.cancelled() => {}
                             () = serving => {}
                         }

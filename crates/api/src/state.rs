@@ -38,14 +38,19 @@ struct Parts {
 }
 
 impl State {
-    pub(crate) fn new(control: Control, settings: ApiSettings) -> Self {
+    pub(crate) fn new(
+        control: Control,
+        settings: ApiSettings,
+        tasks: TaskTracker,
+        ending: CancellationToken,
+    ) -> Self {
         Self(Arc::new(Parts {
             readiness: Readiness::new(control.clone(), settings.probes.clone()),
             gate: Gate::new(settings.rate_limits),
             control,
             settings,
-            tasks: TaskTracker::new(),
-            ending: CancellationToken::new(),
+            tasks,
+            ending,
         }))
     }
 

@@ -4,13 +4,16 @@
 //! it, in processes, namespaces and folders that are gone afterwards. It may run beside a server.
 
 mod check;
+mod counts;
 mod host;
 mod isolation;
 mod limits;
 mod network;
 mod product;
+mod report;
 mod storage;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pitlane_sys::SingleThreaded;
@@ -20,7 +23,7 @@ use self::check::{Check, Verdict};
 use crate::cli::SettingArguments;
 use crate::exit::Exit;
 use crate::failure::{Doing as _, Failure};
-use crate::output::Format;
+use crate::output::{Format, say, write};
 use crate::settings::Settings;
 
 #[derive(Debug, clap::Args)]
@@ -28,6 +31,9 @@ use crate::settings::Settings;
 pub(crate) struct Arguments {
     #[command(flatten)]
     settings: SettingArguments,
+    /// Write all that a report of a fault needs, and nothing secret, to a file [default: to the output]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", require_equals = true)]
+    report: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -39,14 +45,27 @@ struct Report {
 
 /// Checks this machine against the settings that a server would have. Must be called before the process has threads.
 pub(crate) fn run(arguments: &Arguments, format: Format) -> Result<ExitCode, Failure> {
-    let checks = checks(&Settings::read(&arguments.settings.0)?)?;
+    let settings = Settings::read(&arguments.settings.0)?;
+    let checks = checks(&settings)?;
     let report = Report {
         can_make_sandboxes: checks.iter().all(|check| {
             matches!(check.verdict, Verdict::Good | Verdict::Limited | Verdict::Unused)
         }),
         checks,
     };
-    format.write(&report, text)?;
+    match &arguments.report {
+        None => format.write(&report, text)?,
+        Some(path) => {
+            let shown = Settings::shown(&arguments.settings.0)?;
+            let whole = report::text(&settings, &shown, &text(&report));
+            if path.as_os_str() == "-" {
+                write(whole.as_bytes())?;
+            } else {
+                report::keep(&whole, path)?;
+                say(&format!("the report is in {}", path.display()));
+            }
+        }
+    }
     Ok(if report.can_make_sandboxes { ExitCode::SUCCESS } else { Exit::Failed.into() })
 }
 
@@ -71,6 +90,7 @@ pub(crate) fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
             checks.push(Check::untried(name, "only root can try"));
         }
     }
+    checks.extend(counts::checks());
     checks.push(network::port(settings));
     checks.push(product::daemon(settings));
     checks.push(host::virtualization());

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use pitlane_api::{Api, ApiSettings, Door, Metrics};
+use pitlane_api::{ApiSettings, Door, Metrics};
 use pitlane_control::{Clock, Control, Parts, Policy, Random};
 use pitlane_driver::{Driver, Liveness};
 use pitlane_store::Store;
@@ -33,8 +33,9 @@ use tokio_util::sync::CancellationToken;
 use self::announcement::Addresses;
 pub(crate) use self::daemon::{has_daemon, load as load_daemon};
 pub(crate) use self::engine::{LAUNCH, launch};
+pub(crate) use self::logging::RECENT_TROUBLE_FILE;
 use self::state_folder::StateFolder;
-pub(crate) use self::state_folder::{ADDRESS_FILE, KEY_FILE};
+pub(crate) use self::state_folder::{ADDRESS_FILE, DATABASE_FILE, KEY_FILE, run_folder};
 use crate::cli::SettingArguments;
 use crate::failure::{Doing as _, Failure};
 use crate::output::Format;
@@ -125,7 +126,7 @@ async fn run(
         metrics: metrics.as_ref().map(|(_, listener)| listener.local_addr()).transpose()?,
     };
     let door = Door::open(listener, "api", settings.max_connections, stop.clone());
-    let store = Store::open(&folder.path().join("pitlane.db"))?;
+    let store = Store::open(&folder.path().join(DATABASE_FILE))?;
     let maker = match arguments.driver {
         DriverName::Engine => Maker::Engine(Arc::new(engine::start(settings, folder).await?)),
         DriverName::Fake => Maker::Fake(fake::driver()),
@@ -148,17 +149,14 @@ async fn run(
     let first_key = control.keys().bootstrap(|key| folder.keep_key(key.expose())).await?;
     let is_prepared = preparation::prepare(&control, settings, &stop).await?;
     if is_prepared {
-        let api = Api::new(
-            control.clone(),
-            ApiSettings {
-                version: VERSION.to_owned(),
-                public_url: settings.public_url.clone(),
-                rate_limits: settings.rate_limits,
-                probes: probes::of(&maker, folder.path()),
-            },
-        );
+        let api = ApiSettings {
+            version: VERSION.to_owned(),
+            public_url: settings.public_url.clone(),
+            rate_limits: settings.rate_limits,
+            probes: probes::of(&maker, folder.path()),
+        };
         announcement::ready(settings, folder, addresses, first_key.as_ref(), format)?;
-        door.serve(api).await;
+        door.serve(control.clone(), api).await;
     }
     tracing::info!("stopping");
     control.shut_down(GRACE).await;

@@ -73,6 +73,25 @@ pub(crate) struct Settings {
     pub(crate) target: String,
 }
 
+/// A setting for people to see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Its place in the file.
+    pub(crate) key: &'static str,
+    /// What it is.
+    pub(crate) value: String,
+    /// Who said so.
+    pub(crate) place: &'static str,
+}
+
+/// Whether a setting of this name is for the server alone.
+fn is_secret(key: &str) -> bool {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    ["secret", "token", "password", "credential"].iter().any(|word| name.contains(word))
+        || name == "key"
+        || (name.ends_with("_key") && !name.ends_with("per_key"))
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -148,6 +167,32 @@ impl Settings {
             }
         }
         Ok(settings)
+    }
+
+    /// What every setting is and where that was said; secrets are left out.
+    ///
+    /// # Errors
+    ///
+    /// The file of settings cannot be read.
+    pub(crate) fn shown(matches: &ArgMatches) -> Result<Vec<Shown>, Failure> {
+        let named = matches.get_one::<PathBuf>("config");
+        let file =
+            file::read(named.map_or(DEFAULT_FILE.as_ref(), PathBuf::as_path), named.is_some())?;
+        let shown = SETTINGS.iter().map(|setting| {
+            let key = setting.key;
+            let given = matches.get_one::<String>(setting.flag).map(|value| {
+                let is_variable = matches.value_source(setting.flag)
+                    == Some(clap::parser::ValueSource::EnvVariable);
+                (value.clone(), if is_variable { "variable" } else { "flag" })
+            });
+            let filed = || file.get(key).map(|(value, _)| (value.clone(), "file"));
+            let default = || (setting.default.to_owned(), "default");
+            let (value, place) = given.or_else(filed).unwrap_or_else(default);
+            let value =
+                if is_secret(key) && !value.is_empty() { "(secret)".to_owned() } else { value };
+            Shown { key, value, place }
+        });
+        Ok(shown.collect())
     }
 
     fn apply(&mut self, setting: &Setting, value: &str, place: &str) -> Result<(), Failure> {

@@ -36,14 +36,13 @@ impl Changes {
             Event::SandboxCreated { sandbox } => self.begin(sandbox, sandbox.created_at),
             Event::SandboxStateUpdated { sandbox, old, new } => {
                 let begun = self.begun.remove(&sandbox.spec.id);
-                let change = change(*old);
+                let ended = change(*old);
                 match new {
                     SandboxState::Error => {
-                        counter!(CHANGE_FAILURES, "change" => change.unwrap_or("none"))
-                            .increment(1);
+                        counter!(CHANGE_FAILURES, "change" => ended.unwrap_or("none")).increment(1);
                     }
                     _ if is_end(*old, *new) => {
-                        if let (Some(change), Some(begun)) = (change, begun) {
+                        if let (Some(change), Some(begun)) = (ended, begun) {
                             let took = between(begun, sandbox.updated_at);
                             histogram!(CHANGE_SECONDS, "change" => change)
                                 .record(took.as_secs_f64());
@@ -51,7 +50,7 @@ impl Changes {
                     }
                     _ => {}
                 }
-                if super::changes::change(*new).is_some() {
+                if change(*new).is_some() {
                     self.begin(sandbox, sandbox.updated_at);
                 }
             }
@@ -65,11 +64,14 @@ impl Changes {
 
 /// The change that a sandbox of this state is in.
 fn change(state: SandboxState) -> Option<&'static str> {
-    match state {
-        SandboxState::Creating => Some("create"),
-        SandboxState::Starting => Some("start"),
-        SandboxState::Stopping => Some("stop"),
-        SandboxState::Destroying => Some("destroy"),
+    match state.as_str() {
+        "creating" => Some("create"),
+        "starting" => Some("start"),
+        "stopping" => Some("stop"),
+        "archiving" => Some("archive"),
+        "restoring" => Some("restore"),
+        "resizing" => Some("resize"),
+        "destroying" => Some("destroy"),
         _ => None,
     }
 }
@@ -77,10 +79,11 @@ fn change(state: SandboxState) -> Option<&'static str> {
 /// Whether a change did what it was meant to.
 fn is_end(old: SandboxState, new: SandboxState) -> bool {
     matches!(
-        (old, new),
-        (SandboxState::Creating | SandboxState::Starting, SandboxState::Started)
-            | (SandboxState::Stopping, SandboxState::Stopped)
-            | (SandboxState::Destroying, SandboxState::Destroyed)
+        (old.as_str(), new.as_str()),
+        ("creating" | "starting" | "restoring" | "resizing", "started")
+            | ("stopping" | "resizing", "stopped")
+            | ("archiving", "archived")
+            | ("destroying", "destroyed")
     )
 }
 
@@ -88,4 +91,16 @@ fn is_end(old: SandboxState, new: SandboxState) -> bool {
 fn between(begun: Timestamp, ended: Timestamp) -> Duration {
     let micros = ended.as_micros().saturating_sub(begun.as_micros());
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_on_the_way_to_another_is_a_change_and_no_other_is() {
+        for state in SandboxState::ALL {
+            assert_eq!(change(state).is_some(), state.is_transient(), "{}", state.as_str());
+        }
+    }
 }

@@ -13,7 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use pitlane_model::{OrganizationId, SandboxId};
 use tracing::{Level, Span};
 
-use super::{AskedBy, RequestId, Route};
+use super::{About, AskedBy, Notes, RequestId, Route};
 use crate::metrics::Answered;
 use crate::{events, health, metrics, toolbox};
 
@@ -71,11 +71,13 @@ impl Line {
     }
 
     /// The answer has begun.
-    pub(super) fn answered(&mut self, response: &Response) {
+    pub(super) fn answered(&mut self, response: &Response, notes: &Notes) {
+        let extensions = response.extensions();
+        self.sandbox = self.sandbox.or_else(|| extensions.get().map(|About(id)| *id));
         let answer = Answer {
             status: response.status(),
             route: self.route(response),
-            organization: response.extensions().get::<AskedBy>().map(|by| by.0),
+            organization: extensions.get().map(|AskedBy(id)| *id).or_else(|| notes.organization()),
             until_head: self.begun.elapsed(),
         };
         metrics::request_answered(&Answered {

@@ -73,7 +73,11 @@ impl Client {
         if !headers.contains_key(http::header::HOST) {
             headers.insert(http::header::HOST, "pit.test:3986".parse().unwrap());
         }
-        tokio::time::timeout(DEADLINE, self.sender.send_request(request)).await.unwrap()
+        let sending = async {
+            self.sender.ready().await?;
+            self.sender.send_request(request).await
+        };
+        tokio::time::timeout(DEADLINE, sending).await.unwrap()
     }
 
     /// Hangs up.

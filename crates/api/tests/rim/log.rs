@@ -4,9 +4,10 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use http::Method;
-use serde_json::Value;
+use pitlane_driver::fake::Fault;
+use serde_json::{Value, json};
 
-use crate::http::{call, request};
+use crate::http::{Client, call, request};
 use crate::server::Server;
 
 const SECRET: &str = "sesame-0123456789";
@@ -67,14 +68,103 @@ async fn every_request_has_one_line_with_the_id_that_its_answer_has() {
         .map(|line| (line["request"].clone(), line["route"].clone(), line["status"].clone()))
         .collect();
     let id = |n: usize| Value::from(answers[n].headers["x-request-id"].to_str().unwrap());
-    let path = lines[3]["route"].as_str().unwrap();
-    assert!(path.ends_with("/files/info"), "{path}");
     let wanted = [
         (id(0), "/api/sandbox/{idOrName}".into(), 200.into()),
         (id(1), "/api/sandbox/{idOrName}".into(), 404.into()),
-        (id(2), path.into(), 200.into()),
+        (id(2), "/toolbox/{id}/files/info".into(), 200.into()),
     ];
     assert_eq!(told, wanted);
+}
+
+#[tokio::test]
+async fn a_line_says_whose_request_it_was_about_which_sandbox_and_how_much_went_both_ways() {
+    let (log, _guard) = Log::start();
+    let server = Server::start().await;
+    let id = server.create().await;
+    let path = format!("/toolbox/{id}/count");
+    call(server.address, request(Method::POST, &path, Some(&server.key), "hello")).await;
+    server.get("/api/health").await;
+    server.get("/api/nowhere").await;
+    let mut lines = log.requests();
+    for line in &mut lines {
+        for measured in ["head_us", "took_us"] {
+            assert!(line[measured].is_u64(), "{line}");
+        }
+        let rest = line.as_object_mut().unwrap();
+        for name in ["timestamp", "target", "request", "message", "head_us", "took_us"] {
+            assert!(rest.remove(name).is_some(), "{name}");
+        }
+    }
+    let organization = lines[1]["organization"].clone();
+    assert_eq!(organization.as_str().unwrap().len(), 36);
+    let created = lines[0]["sent"].as_u64().unwrap();
+    let unmatched = lines[3]["sent"].as_u64().unwrap();
+    assert!(created > 500 && unmatched > 100);
+    let wanted = [
+        json!({
+            "level": "INFO", "method": "POST", "route": "/api/sandbox", "sandbox": id,
+            "organization": organization, "status": 200, "received": 2, "sent": created,
+            "complete": true,
+        }),
+        json!({
+            "level": "INFO", "method": "POST", "route": "/toolbox/{id}/…", "sandbox": id,
+            "organization": organization, "status": 200, "received": 5, "sent": 1, "complete": true,
+        }),
+        json!({
+            "level": "DEBUG", "method": "GET", "route": "/api/health", "status": 200, "received": 0,
+            "sent": 15, "complete": true,
+        }),
+        json!({
+            "level": "INFO", "method": "GET", "route": "unmatched", "organization": organization,
+            "status": 404, "received": 0, "sent": unmatched, "complete": true,
+        }),
+    ];
+    assert_eq!(lines, wanted);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_and_a_failure_have_their_lines_too() {
+    let (log, _guard) = Log::start();
+    let server = Server::start().await;
+    let id = server.create().await;
+    for path in ["hang", "trickle"] {
+        let path = format!("/toolbox/{id}/{path}");
+        let mut client = Client::connect(server.address).await;
+        let mut sending =
+            Box::pin(client.try_send(request(Method::POST, &path, Some(&server.key), "")));
+        tokio::select! {
+            answer = &mut sending => drop(answer),
+            _asked = server.seen.heard(|heard| heard.target == "/hang") => {}
+        }
+        drop(sending);
+        client.hang_up().await;
+        server.seen.forget();
+    }
+    server.fail_next_create(Fault::Host);
+    assert_eq!(server.post("/api/sandbox", "{}").await.status, 500);
+    server.stop().await;
+    let told: Vec<_> = log.requests()[1..]
+        .iter()
+        .map(|line| (line["level"].clone(), line["status"].clone(), line["complete"].clone()))
+        .collect();
+    let wanted: [(Value, Value, Value); 3] = [
+        ("INFO".into(), Value::Null, false.into()),
+        ("INFO".into(), 200.into(), false.into()),
+        ("WARN".into(), 500.into(), true.into()),
+    ];
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test]
+async fn every_line_about_a_request_has_its_id() {
+    let (log, _guard) = Log::start();
+    let server = Server::start().await;
+    server.fail_next_create(Fault::Host);
+    let refused = server.post("/api/sandbox", "{}").await;
+    let id = refused.headers["x-request-id"].to_str().unwrap();
+    let text = log.text();
+    let failed = text.lines().find(|line| line.contains(r#""message":"failed""#)).unwrap();
+    assert!(failed.contains(id), "{failed}");
 }
 
 #[tokio::test]

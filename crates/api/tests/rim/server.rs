@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use pitlane_api::{Api, ApiSettings, Door, Probe, RateLimits};
+use pitlane_api::{ApiSettings, Door, Probe, RateLimits};
 use pitlane_control::{AddSnapshot, Clock, Control, Parts, Policy, Random};
 use pitlane_driver::fake::{FakeDriver, Fault, Operation, Service};
 use pitlane_model::{
@@ -107,7 +107,7 @@ impl Server {
             probes: options.probes,
         };
         let mut serving = JoinSet::new();
-        serving.spawn(door.serve(Api::new(control, settings)));
+        serving.spawn(door.serve(control, settings));
         let serving = tokio::sync::Mutex::new(serving);
         let early = tokio::sync::Mutex::new(early);
         Self { address, key: KEY.to_owned(), seen, driver, stop, serving, early, _state: state }

@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pitlane_engine::{Engine, EngineConfig, LaunchCommand, LauncherArguments, run_launcher};
 use pitlane_image::Images;
 use pitlane_network::{RouterConfig, RouterName, Uplink};
 
-use super::state_folder::StateFolder;
+use super::state_folder::{StateFolder, run_folder};
 use super::{daemon, flag};
 use crate::exit::Exit;
 use crate::failure::{Doing as _, Failure};
@@ -47,7 +47,7 @@ pub(super) fn check_rights() -> Result<(), Failure> {
 
 /// Starts the engine.
 pub(super) async fn start(settings: &Settings, folder: &StateFolder) -> Result<Engine, Failure> {
-    let run = settings.run.clone().unwrap_or_else(|| Path::new("/run/pitlane").join(folder.id()));
+    let run = run_folder(settings);
     let config = EngineConfig {
         state: folder.path().to_owned(),
         launcher: LaunchCommand {

@@ -9,12 +9,31 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::{Doing as _, Failure};
+use crate::settings::Settings;
 
 /// Where the first key is kept, in the state folder.
 pub(crate) const KEY_FILE: &str = "admin-key";
 
 /// Where the server's address is kept, in the state folder.
 pub(crate) const ADDRESS_FILE: &str = "api-url";
+
+/// The database, in the state folder.
+pub(crate) const DATABASE_FILE: &str = "pitlane.db";
+
+/// Where a server with these settings has its sockets.
+pub(crate) fn run_folder(settings: &Settings) -> PathBuf {
+    let derived = || {
+        let state = settings.state.canonicalize().unwrap_or_else(|_absent| settings.state.clone());
+        Path::new("/run/pitlane").join(id_of(&state))
+    };
+    settings.run.clone().unwrap_or_else(derived)
+}
+
+/// Twelve letters and digits that tell one folder's traces on the machine from another's; the same every time.
+fn id_of(path: &Path) -> String {
+    let id = Sha256::digest(path.as_os_str().as_bytes());
+    id.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// A state folder that belongs to this process until it ends.
 #[derive(Debug)]
@@ -49,8 +68,7 @@ impl StateFolder {
             }
             Err(TryLockError::Error(cause)) => return Err(cause).doing(at("lock")),
         }
-        let id = Sha256::digest(path.as_os_str().as_bytes());
-        let id = id.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let id = id_of(&path);
         Ok(Self { path, id, _lock: lock })
     }
 
@@ -59,7 +77,7 @@ impl StateFolder {
         &self.path
     }
 
-    /// Twelve letters and digits that tell this folder's traces on the machine from another's; the same every time.
+    /// What tells this folder's traces on the machine from another's.
     pub(crate) fn id(&self) -> &str {
         &self.id
     }

@@ -66,6 +66,33 @@ fn a_wrong_value_is_told_with_where_it_stood() {
 }
 
 #[test]
+fn a_setting_is_shown_with_its_place_and_a_secret_is_not() {
+    let command = arguments(Command::new("serve").no_binary_name(true));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[sandboxes]\nprepared = 3\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let matches = command.try_get_matches_from(["--config", path, "--first-id", "65536"]).unwrap();
+    let shown = Settings::shown(&matches).unwrap();
+    assert_eq!(shown.len(), SETTINGS.len());
+    let told = |key: &str| {
+        let one = shown.iter().find(|one| one.key == key).unwrap();
+        (one.value.clone(), one.place)
+    };
+    assert_eq!(told("sandboxes.prepared"), ("3".to_owned(), "file"));
+    assert_eq!(told("sandboxes.first_id"), ("65536".to_owned(), "flag"));
+    assert_eq!(told("log.filter"), ("info".to_owned(), "default"));
+    for (key, wanted) in [
+        ("storage.secret", true),
+        ("storage.access_key", true),
+        ("proxy.password", true),
+        ("rate_limits.create_per_key", false),
+        ("listen", false),
+    ] {
+        assert_eq!(super::is_secret(key), wanted, "{key}");
+    }
+}
+
+#[test]
 fn every_setting_has_one_flag_one_key_and_one_variable() {
     for of in [|index: usize| SETTINGS[index].flag, |index: usize| SETTINGS[index].key] {
         let mut names: Vec<&str> = (0..SETTINGS.len()).map(of).collect();
