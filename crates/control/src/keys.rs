@@ -132,7 +132,9 @@ impl Keys {
         let (key, text) = self.generate(principal.organization, request)?;
         let (store, ring, row) = (self.store.clone(), Arc::clone(&self.ring), key.clone());
         let kept = self.tasks.spawn(async move {
+            pitlane_fault::point("key.decided");
             store.insert_key(row.clone()).await?;
+            pitlane_fault::point("key.row-written");
             ring.admit(row);
             Ok(())
         });
@@ -156,7 +158,12 @@ impl Keys {
             return Err(RevokeKeyError::NotFound { name: name.to_owned() });
         };
         let store = self.store.clone();
-        let forgotten = self.tasks.spawn(async move { store.delete_key(id).await });
+        let forgotten = self.tasks.spawn(async move {
+            pitlane_fault::point("key.expelled");
+            let deleted = store.delete_key(id).await;
+            pitlane_fault::point("key.row-deleted");
+            deleted
+        });
         finished(forgotten).await.map_err(|cause| RevokeKeyError::Store { cause })
     }
 
@@ -187,7 +194,9 @@ impl Keys {
         };
         let (key, text) = self.generate(organization.id, request)?;
         hand_over(&text).map_err(BootstrapError::HandOver)?;
+        pitlane_fault::point("first-key.handed-over");
         self.store.insert_organization(organization.clone(), key.clone()).await?;
+        pitlane_fault::point("first-key.row-written");
         self.ring.admit_organization(organization);
         self.ring.admit(key);
         Ok(Some(text))

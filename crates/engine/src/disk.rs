@@ -122,6 +122,7 @@ impl Disks {
         let path = self.prepared.join(format!("{slot}.ext4"));
         remove(&path)?;
         sparse::copy(&template, &path).map_err(file_error("copy the template to", &path))?;
+        pitlane_fault::point("disk.copied");
         Ok(path)
     }
 
@@ -134,7 +135,9 @@ impl Disks {
         fingerprint: &str,
     ) -> Result<PathBuf, DiskError> {
         let path = self.owned.join(format!("{id}.{slot}.{fingerprint}.ext4"));
+        pitlane_fault::point("disk.not-yet-owned");
         std::fs::rename(prepared, &path).map_err(file_error("rename", prepared))?;
+        pitlane_fault::point("disk.owned");
         Ok(path)
     }
 
@@ -271,6 +274,7 @@ impl Disks {
             });
         }
         file.sync_all().map_err(file_error("sync", &draft))?;
+        pitlane_fault::point("disk.template-drafted");
         std::fs::rename(&draft, &path).map_err(file_error("rename", &draft))?;
         Ok(path)
     }

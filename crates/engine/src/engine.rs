@@ -183,11 +183,14 @@ impl Inner {
         }
         let groups = Hierarchies::detect()?.group(Path::new("pitlane").join(&state_id));
         groups.create()?;
+        pitlane_fault::point("engine.groups-made");
         let disks =
             Disks::open(&state).map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
         let launcher = Launcher::find_or_start(&run, &launcher)
             .map_err(|cause| StartEngineError::Launcher(Box::new(cause)))?;
+        pitlane_fault::point("engine.launcher-found");
         let router = Arc::new(handle.block_on(open_router(&launcher, network))?);
+        pitlane_fault::point("engine.router-found");
         let slots = Slots::new(SLOT_COUNT, first_id);
         let preparer = Arc::new(Preparer {
             daemon: sealed_memory_file("pitlane-daemon", &daemon)?,
@@ -215,6 +218,7 @@ impl Inner {
             .find_sandboxes()
             .and_then(|()| inner.find_archives())
             .map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
+        pitlane_fault::point("engine.taken-over");
         Ok(inner)
     }
 
@@ -338,6 +342,7 @@ async fn open_router(
         return Ok(Router::adopt(namespace, config).await?);
     }
     let router = Router::create(config).await?;
+    pitlane_fault::point("engine.router-made");
     launcher.keep(NAME, router.namespace()).map_err(launcher_error)?;
     Ok(router)
 }

@@ -134,9 +134,12 @@ impl Preparer {
         disk: DiskFile,
     ) -> Result<Prepared, PrepareError> {
         let users = self.launcher.user_namespace(slot.first_id()).map_err(PrepareError::Users)?;
+        pitlane_fault::point("prepare.users-made");
         let (network, resolver) =
             self.link(&slot, recipe.network).map_err(PrepareError::Network)?;
+        pitlane_fault::point("prepare.linked");
         let mounted = disk::mount(&disk.path)?;
+        pitlane_fault::point("prepare.mounted");
         let layers = Layers {
             image: &recipe.image,
             disk: mounted,
@@ -146,7 +149,9 @@ impl Preparer {
         let fresh = (!disk.is_owned).then_some(Fresh { resolver });
         let root = layer::assemble(layers, fresh).map_err(PrepareError::Layers)?;
         let devices = Devices::new(slot.first_id()).map_err(PrepareError::Layers)?;
+        pitlane_fault::point("prepare.layered");
         let (groups, group_view) = self.groups(&slot)?;
+        pitlane_fault::point("prepare.grouped");
         let users = users.into();
         Ok(Prepared { slot, disk, root, devices, users, network, groups, group_view })
     }
@@ -156,6 +161,7 @@ impl Preparer {
     fn groups(&self, slot: &Slot) -> Result<(Groups, Option<OwnedFd>), PrepareError> {
         let groups = Groups::adopt(&self.groups, slot);
         groups.create_outer().map_err(PrepareError::Groups)?;
+        pitlane_fault::point("prepare.half-grouped");
         let view = match groups.outer.entrance().map_err(PrepareError::Groups)? {
             Entrance::Tasks(_) => None,
             Entrance::Folder(folder) => {

@@ -104,6 +104,7 @@ impl Waiting {
         rustix::fs::fcntl_setfl(&boot, OFlags::NONBLOCK).context("fcntl").map_err(descriptors)?;
         let name = slot.name();
         let (socket, listener) = SocketFile::bind(sockets, &name).map_err(descriptors)?;
+        pitlane_fault::point("launch.socket-bound");
         let commands = DetachedMount::of_path(&groups.workload().processes_folder());
         let mut command_files = groups.workload().other_tasks().map_err(descriptors)?;
         let other_tasks = command_files.len();
@@ -130,6 +131,7 @@ impl Waiting {
             launcher: launcher.clone(),
             is_claimed: false,
         };
+        pitlane_fault::point("launch.launched");
         // From here on the sandbox alone holds its mounts and namespaces, so they end with it.
         drop(parts);
         let boot = Some(boot);
@@ -170,13 +172,17 @@ impl Waiting {
             self.groups.limit(spec.limits).map_err(LaunchError::Limits)?;
         }
         self.socket.rename(sockets, &spec.id.to_string()).map_err(LaunchError::Descriptors)?;
+        pitlane_fault::point("wake.socket-renamed");
         let boot = serde_json::to_vec(&boot(spec, self.other_tasks)).unwrap_or_default();
         let deadline = Instant::now() + HELLO_DEADLINE;
         if let Some(pipe) = self.boot.take() {
             // The end of what is written tells the daemon that it is complete.
             write(&pipe, &boot, deadline)?;
         }
-        wait_for_hello(&self.hello, deadline)
+        pitlane_fault::point("wake.told");
+        let hello = wait_for_hello(&self.hello, deadline);
+        pitlane_fault::point("wake.hello-received");
+        hello
     }
 }
 

@@ -9,13 +9,14 @@ use super::Finding;
 use super::source::Tree;
 
 /// Every crate, with the crates of ours it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 15] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
     ("api", &["control", "model", "wire"]),
     ("client", &["wire"]),
-    ("control", &["driver", "model", "store"]),
+    ("control", &["driver", "fault", "model", "store"]),
     ("daemon", &["wire", "sys"]),
     ("driver", &["model"]),
-    ("engine", &["driver", "model", "image", "network", "sys", "wire"]),
+    ("engine", &["driver", "fault", "model", "image", "network", "sys", "wire"]),
+    ("fault", &[]),
     ("image", &["model", "sys"]),
     ("model", &[]),
     ("network", &["model", "sys"]),

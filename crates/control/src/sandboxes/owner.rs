@@ -136,15 +136,18 @@ impl Owner {
         // next server. A row that cannot be written keeps nothing from going.
         let row = entry.desk().row();
         drop(self.save(entry, row).await);
+        pitlane_fault::point("destroy.row-written");
         if !self.release(entry.id).await {
             return;
         }
+        pitlane_fault::point("destroy.freed");
         if let Err(error) = self.platform.store.delete_sandbox(entry.id).await {
             tracing::error!(
                 sandbox = %entry.id, error = %Chain(&error),
                 "row of a destroyed sandbox not removed; the next start does"
             );
         }
+        pitlane_fault::point("destroy.row-deleted");
         let freed = entry.desk().advance(&self.platform, Transition::Freed, |_| {});
         if let Err(error) = freed {
             tracing::error!(sandbox = %entry.id, %error, "destroyed in an unexpected state");

@@ -130,10 +130,13 @@ impl Inner {
         let mut parts = lock(&sandbox.parts);
         if let Some(running) = parts.running.take() {
             self.collect(id, &running.name);
+            pitlane_fault::point("free.exit-collected");
         }
+        pitlane_fault::point("free.ended");
         if let Some(disk) = &parts.disk {
             disk::remove(disk.path())?;
         }
+        pitlane_fault::point("free.disk-removed");
         if let Some(archive) = &parts.archive {
             disk::remove(archive)?;
         }

@@ -79,6 +79,7 @@ impl Driver for Engine {
             if !end(&process, force).await? {
                 return Err(Cause::from("its processes did not end after SIGKILL"));
             }
+            pitlane_fault::point("stop.processes-ended");
             let running = lock(&sandbox.parts).running.take();
             tokio::task::spawn_blocking(move || {
                 if let Some(running) = running {

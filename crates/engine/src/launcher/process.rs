@@ -82,6 +82,7 @@ fn start(arguments: &LauncherArguments) -> Result<(Process, MessageListener), Sy
     }
     let listener = MessageListener::bind(&path)?;
     rustix::process::setsid().context("setsid")?;
+    pitlane_fault::point("launcher.bound");
     leave_host_files()?;
     let filter = seccomp::filter().map_err(|_cause| SyscallError {
         call: "compile the system call filter",
@@ -175,7 +176,9 @@ impl Process {
         };
         match request {
             Request::UserNamespace { first, count } => {
-                match UserNamespace::new(self.single, first, count) {
+                let made = UserNamespace::new(self.single, first, count);
+                pitlane_fault::point("launcher.users-made");
+                match made {
                     Ok(namespace) => reply(socket, &Reply::Done, &[namespace.as_fd()])?,
                     Err(failure) => reply_failure(socket, &failure)?,
                 }
@@ -223,6 +226,7 @@ impl Process {
                     .into_iter()
                     .next()
                     .map(|descriptor| self.kept.insert(name, descriptor));
+                pitlane_fault::point("launcher.kept");
                 reply(socket, if kept.is_some() { &Reply::Done } else { &Reply::Unknown }, &[])?;
             }
             Request::Recall { name } => match self.kept.get(&name) {
@@ -258,6 +262,7 @@ impl Process {
             Some(Launched::Ended(how)) => {
                 let how = *how;
                 self.sandboxes.remove(id);
+                pitlane_fault::point("launcher.exit-forgotten");
                 reply(socket, &Reply::Ended { how }, &[])
             }
             Some(Launched::Running(child)) => {
@@ -300,6 +305,7 @@ impl Process {
         );
         match launched {
             Ok(child) => {
+                pitlane_fault::point("launcher.process-made");
                 let number = self.next_watch;
                 self.next_watch += 1;
                 epoll::add(
@@ -312,6 +318,7 @@ impl Process {
                 let sent = reply(socket, &Reply::Launched { pid: child.pid() }, &[child.as_fd()]);
                 self.watched.insert(number, id.clone());
                 self.sandboxes.insert(id, Launched::Running(child));
+                pitlane_fault::point("launcher.process-handed-over");
                 sent
             }
             Err(failure) => reply_failure(socket, &failure),

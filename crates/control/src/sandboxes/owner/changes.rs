@@ -32,6 +32,7 @@ impl Owner {
             return Err(CreateError::Deleted { id });
         }
         let launch = launch_spec(&row.sandbox, &row.image);
+        pitlane_fault::point("create.decided");
         if let Err(cause) = self.platform.store.insert_sandbox(row).await {
             self.withdraw(entry);
             return Err(match cause {
@@ -39,12 +40,15 @@ impl Owner {
                 cause => CreateError::Store { id, cause },
             });
         }
+        pitlane_fault::point("create.row-written");
         let outcome = within(READY_DEADLINE, self.platform.driver.create(&launch)).await;
+        pitlane_fault::point("create.made");
         let refusal = match outcome {
             Ok(Ok(hello)) => {
                 let Some(saved) = self.ready(entry, hello).await else {
                     return Err(CreateError::Deleted { id });
                 };
+                pitlane_fault::point("create.row-started");
                 match saved {
                     Ok(sandbox) => return Ok(sandbox),
                     // A sandbox that the next start would undo is none.
@@ -87,7 +91,9 @@ impl Owner {
         let launch = launch_spec(&row.sandbox, &row.image);
         // A row that cannot be written keeps nobody from working; the flush tries again.
         drop(self.save(entry, row).await);
+        pitlane_fault::point("start.row-written");
         let outcome = within(READY_DEADLINE, self.platform.driver.start(&launch)).await;
+        pitlane_fault::point("start.made");
         let cause = match outcome {
             Ok(Ok(hello)) => {
                 let ready = self.ready(entry, hello).await;
@@ -124,6 +130,7 @@ impl Owner {
         let is_ephemeral = row.sandbox.spec.lifecycle.is_ephemeral();
         // A row that cannot be written keeps nobody from stopping; the flush tries again.
         drop(self.save(entry, row).await);
+        pitlane_fault::point("stop.row-written");
         if let Err(cause) = self.end_processes(entry, force).await {
             self.fail(entry, "the machine could not stop it").await;
             let error = StopError::Host { id, cause };
@@ -136,7 +143,9 @@ impl Owner {
             .ok()
             .filter(|row| row.sandbox.state == SandboxState::Stopped)
             .ok_or(StopError::Deleted { id })?;
+        pitlane_fault::point("stop.ended");
         drop(self.save(entry, row).await);
+        pitlane_fault::point("stop.row-stopped");
         if is_ephemeral {
             drop(self.condemn(entry));
             entry.desk().is_to_go = false;
