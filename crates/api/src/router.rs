@@ -10,7 +10,7 @@ use socketioxide::layer::SocketIoLayer;
 use crate::body::MAX_BODY_BYTES;
 use crate::state::State;
 use crate::{
-    configuration, health, keys, organizations, rate_limit, reference, request, sandboxes,
+    configuration, health, keys, organizations, preview, rate_limit, reference, request, sandboxes,
     snapshots, toolbox,
 };
 
@@ -38,9 +38,15 @@ pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
         .route("/api/sandbox/{idOrName}/start", post(sandboxes::start))
         .route("/api/sandbox/{idOrName}/stop", post(sandboxes::stop))
         .route("/api/sandbox/{idOrName}/toolbox-proxy-url", get(sandboxes::toolbox_proxy_url))
+        .route("/api/sandbox/{idOrName}/ports/{port}/preview-url", get(preview::read))
+        .route("/api/sandbox/{idOrName}/ports/{port}/signed-preview-url", get(preview::sign))
+        .route(
+            "/api/sandbox/{idOrName}/ports/{port}/signed-preview-url/{token}/expire",
+            post(preview::expire),
+        )
         .route("/api/snapshots", get(snapshots::list))
         .route("/api/snapshots/{idOrName}", get(snapshots::read))
-        .route(toolbox::ROUTE, any(toolbox::forward))
+        .route(toolbox::ROUTE, any(preview::or_toolbox))
         .fallback(reference::unrouted)
         .method_not_allowed_fallback(reference::method_not_allowed)
         .layer(from_fn_with_state(state.clone(), rate_limit::limit))

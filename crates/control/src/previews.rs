@@ -334,6 +334,12 @@ impl Admission {
         matches!(self.ground, Ground::Public)
     }
 
+    /// Whether a key opened it.
+    #[must_use]
+    pub const fn is_by_key(&self) -> bool {
+        matches!(self.ground, Ground::Key)
+    }
+
     /// Whether a token opened it.
     #[must_use]
     pub const fn is_by_token(&self) -> bool {

@@ -9,6 +9,7 @@ mod error;
 mod key;
 mod list;
 mod organization;
+mod preview;
 mod sandbox;
 mod snapshot;
 
@@ -19,6 +20,7 @@ pub use error::{ErrorBody, SOURCE_API, SOURCE_DAEMON};
 pub use key::{ApiKeyItem, CreateApiKey, CreatedApiKey};
 pub use list::{PaginatedSandboxes, PaginatedSnapshots, SandboxPage};
 pub use organization::{CreateOrganization, Organization};
+pub use preview::{PortPreviewUrl, SignedPortPreviewUrl};
 pub use sandbox::{
     BuildInfo, CreateBuildInfo, CreateSandbox, Sandbox, SandboxCore, SandboxListItem,
     SandboxVolume, StateUpdated, ToolboxProxyUrl,

@@ -2,6 +2,7 @@
 
 mod keys;
 mod organizations;
+mod previews;
 mod sandboxes;
 mod server;
 mod snapshots;
@@ -15,6 +16,7 @@ pub(super) fn operations() -> Vec<Operation> {
         keys::operations(),
         organizations::operations(),
         sandboxes::operations(),
+        previews::operations(),
         snapshots::operations(),
     ]
     .into_iter()
