@@ -51,6 +51,8 @@ pub struct SandboxFilter {
     pub last_activity_at: Bounds<Timestamp>,
     /// When it goes by itself; only those that do pass a bound.
     pub auto_destroy_at: Bounds<Timestamp>,
+    /// Whether it failed and can be mended.
+    pub is_recoverable: Option<bool>,
     /// Whether those are shown as well that failed on their way out.
     pub shows_failed_deletions: bool,
 }

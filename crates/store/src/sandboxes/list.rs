@@ -154,6 +154,18 @@ impl Query {
         query.within("created_at", filter.created_at, Timestamp::as_micros);
         query.within("last_activity_at", filter.last_activity_at, Timestamp::as_micros);
         query.within(AUTO_DESTROY_AT, filter.auto_destroy_at, Timestamp::as_micros);
+        if let Some(is_recoverable) = filter.is_recoverable {
+            let words = [
+                SandboxState::Error.as_str(),
+                DesiredState::Destroyed.as_str(),
+                Sandbox::DISK_IS_GONE,
+            ];
+            let [state, desired, reason] = words.map(|word| Value::Text(word.to_owned()));
+            query.add(
+                "(state = ? AND desired <> ? AND error_reason IS NOT ?) = ?",
+                [state, desired, reason, Value::Integer(is_recoverable.into())],
+            );
+        }
         if !filter.shows_failed_deletions {
             let words = [SandboxState::Error.as_str(), DesiredState::Destroyed.as_str()];
             query.add(

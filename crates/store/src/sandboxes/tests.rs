@@ -238,7 +238,7 @@ fn small_row() -> impl Strategy<Value = StoredSandbox> {
         state,
         snapshot,
         (1..4u32, 1..4u32, 1..4u32),
-        (any::<bool>(), any::<bool>()),
+        (any::<bool>(), any::<bool>(), any::<bool>()),
         (0..4i64, 0..8u32),
         0..4i64,
     )
@@ -257,6 +257,9 @@ fn small_row() -> impl Strategy<Value = StoredSandbox> {
                 spec.lifecycle.ttl = ttl;
                 if flags.1 {
                     row.sandbox.desired = DesiredState::Destroyed;
+                }
+                if flags.2 {
+                    row.sandbox.error_reason = Some(Sandbox::DISK_IS_GONE.to_owned());
                 }
                 row.sandbox.state = state;
                 row.sandbox.created_at = at(created);
@@ -284,30 +287,33 @@ fn filter() -> impl Strategy<Value = SandboxFilter> {
         some("[aAbBé_%]{1,2}"),
         (labels, states, snapshots, any::<bool>()),
         (bounds(1..4u32), bounds(1..4u32), bounds(1..4u32)),
-        prop::option::weighted(0.3, any::<bool>()),
+        (prop::option::weighted(0.3, any::<bool>()), prop::option::weighted(0.3, any::<bool>())),
         (time(), time(), bounds((0..9i64).prop_map(|minutes| at(minutes * 60_000_000)))),
     )
-        .prop_map(|(id_prefix, name_prefix, lists, limits, is_public, times)| {
-            let (labels, states, snapshots, shows_failed_deletions) = lists;
-            let (created_at, last_activity_at, auto_destroy_at) = times;
-            let (cpu_count, memory_gib, disk_gib) = limits;
-            SandboxFilter {
-                id_prefix,
-                name_prefix,
-                labels,
-                states,
-                snapshots,
-                targets: Vec::new(),
-                cpu_count,
-                memory_gib,
-                disk_gib,
-                is_public,
-                created_at,
-                last_activity_at,
-                auto_destroy_at,
-                shows_failed_deletions,
-            }
-        })
+        .prop_map(
+            |(id_prefix, name_prefix, lists, limits, (is_public, is_recoverable), times)| {
+                let (labels, states, snapshots, shows_failed_deletions) = lists;
+                let (created_at, last_activity_at, auto_destroy_at) = times;
+                let (cpu_count, memory_gib, disk_gib) = limits;
+                SandboxFilter {
+                    id_prefix,
+                    name_prefix,
+                    labels,
+                    states,
+                    snapshots,
+                    targets: Vec::new(),
+                    cpu_count,
+                    memory_gib,
+                    disk_gib,
+                    is_public,
+                    created_at,
+                    last_activity_at,
+                    auto_destroy_at,
+                    is_recoverable,
+                    shows_failed_deletions,
+                }
+            },
+        )
 }
 
 fn order() -> impl Strategy<Value = SandboxOrder> {
@@ -350,6 +356,7 @@ fn passes(filter: &SandboxFilter, sandbox: &Sandbox) -> bool {
         && (filter.auto_destroy_at == Bounds::default()
             || spec.lifecycle.ttl > 0
                 && within(&filter.auto_destroy_at, after(sandbox.created_at, spec.lifecycle.ttl)))
+        && filter.is_recoverable.is_none_or(|wanted| wanted == sandbox.is_recoverable())
         && (filter.shows_failed_deletions
             || sandbox.state != SandboxState::Error
             || sandbox.desired != DesiredState::Destroyed)

@@ -69,6 +69,7 @@ fn filter(query: &Query) -> Result<Option<SandboxFilter>, Refusal> {
         created_at: dates(query, "createdAtAfter", "createdAtBefore")?,
         last_activity_at: dates(query, "lastEventAfter", "lastEventBefore")?,
         auto_destroy_at: dates(query, "autoDestroyAtAfter", "autoDestroyAtBefore")?,
+        is_recoverable: query.parsed("isRecoverable")?,
         shows_failed_deletions: query.parsed("includeErroredDeleted")?.unwrap_or(false),
         ..SandboxFilter::default()
     };
@@ -80,7 +81,7 @@ fn filter(query: &Query) -> Result<Option<SandboxFilter>, Refusal> {
     Ok(Some(SandboxFilter { states, cpu_count, memory_gib, disk_gib, ..rest }))
 }
 
-/// The states asked for, empty for any. `None` if all that is asked for are words such as `archived`: states of the
+/// The states asked for, empty for any. `None` if all that is asked for are words such as `snapshotting`: states of the
 /// reference that no sandbox is ever in here.
 fn states(query: &Query) -> Option<Vec<SandboxState>> {
     let asked: Vec<&str> = query.texts("states").collect();
@@ -89,16 +90,14 @@ fn states(query: &Query) -> Option<Vec<SandboxState>> {
     (asked.is_empty() || !states.is_empty()).then_some(states)
 }
 
-/// Whether a sandbox of this server can be meant: none can be mended, is of another kind than a container, or has a
-/// graphics card.
+/// Whether a sandbox of this server can be meant: none is of another kind than a container or has a graphics card.
 fn is_of_our_kind(query: &Query) -> Result<bool, Refusal> {
-    let is_recoverable = query.parsed::<bool>("isRecoverable")? == Some(true);
     let gpus = bounds(query, "minGpu", "maxGpu")?;
     let has_none = gpus.is_some_and(|gpus| gpus.at_least.is_none_or(|least| least == 0));
     let mut classes = query.texts("sandboxClasses").peekable();
     let is_container =
         classes.peek().is_none() || classes.any(|class| class == convert::SANDBOX_CLASS);
-    Ok(!is_recoverable && has_none && is_container)
+    Ok(has_none && is_container)
 }
 
 /// Whole numbers between two that need not be whole; `None` if there are none.
@@ -172,13 +171,12 @@ mod tests {
 
     #[test]
     fn what_no_sandbox_can_be_is_answered_without_looking() {
-        for text in ["states=archived", "isRecoverable=true", "sandboxClasses=windows"] {
+        for text in ["states=snapshotting", "sandboxClasses=windows"] {
             assert_eq!(filtered(text), None, "{text}");
         }
-        for text in ["isRecoverable=false", "sandboxClasses=windows&sandboxClasses=container"] {
-            assert_eq!(filtered(text), Some(SandboxFilter::default()), "{text}");
-        }
-        let some = filtered("states=archived&states=stopped").unwrap();
+        let both = filtered("sandboxClasses=windows&sandboxClasses=container");
+        assert_eq!(both, Some(SandboxFilter::default()));
+        let some = filtered("states=snapshotting&states=stopped").unwrap();
         assert_eq!(some.states, [SandboxState::Stopped]);
     }
 
@@ -188,7 +186,7 @@ mod tests {
             &includeWarm=true&states=started&snapshots=s&snapshots=t&regionIds=r&isPublic=true\
             &createdAtAfter=1970-01-01T00:00:01Z&createdAtBefore=1970-01-01T00:00:02Z\
             &lastEventAfter=1970-01-01T00:00:03Z&lastEventBefore=1970-01-01T00:00:04Z\
-            &autoDestroyAtAfter=1970-01-01T00:00:05Z&autoDestroyAtBefore=1970-01-01T00:00:06Z\
+            &isRecoverable=false&autoDestroyAtAfter=1970-01-01T00:00:05Z&autoDestroyAtBefore=1970-01-01T00:00:06Z\
             &minCpu=1&maxCpu=2&minMemoryGiB=3&maxMemoryGiB=4&minDiskGiB=5&maxDiskGiB=6\
             &sort=diskGib&order=asc&limit=7";
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
@@ -211,6 +209,7 @@ mod tests {
             created_at: seconds(1, 2),
             last_activity_at: seconds(3, 4),
             auto_destroy_at: seconds(5, 6),
+            is_recoverable: Some(false),
             shows_failed_deletions: true,
         };
         let order = SandboxOrder { field: SortField::DiskGib, direction: SortDirection::Ascending };
