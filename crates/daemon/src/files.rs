@@ -17,6 +17,7 @@ mod names;
 mod open;
 mod pool;
 mod random;
+mod relocation;
 mod removal;
 mod replace;
 mod stage;

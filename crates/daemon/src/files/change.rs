@@ -16,7 +16,8 @@ use tokio::sync::oneshot;
 use super::asked::Asked;
 use super::open::{name, own_path, parent};
 use super::pool::Files;
-use super::removal::{Begun, Removal};
+use super::relocation::Relocation;
+use super::removal::{Begun, Removal, RemovalError};
 use crate::http::{Answer, Query, Refusal, empty};
 use crate::toolbox::Toolbox;
 use crate::user;
@@ -98,11 +99,43 @@ pub(crate) async fn rename(toolbox: &Arc<Toolbox>, request: &Request<Incoming>) 
             "invalid path: {} cannot be moved into itself: {}",
             source.text, destination.text
         ))),
-        Err(Errno::XDEV) => Err(Refusal::bad_request(format!(
-            "{} and {} are on different file systems: copy instead",
-            source.text, destination.text
-        ))),
+        Err(Errno::XDEV) => relocate(toolbox, source, destination).await,
         Err(errno) => Err(source.refusal(errno)),
+    }
+}
+
+/// Moves to another file system. Once begun it goes on, whether its client waits for it or not.
+async fn relocate(toolbox: &Toolbox, source: Asked, destination: Asked) -> Answer {
+    let (answer, done) = oneshot::channel();
+    let files = toolbox.files().clone();
+    toolbox.tasks().spawn(async move {
+        answer.send(relocate_all(&files, &source, &destination).await).ok();
+    });
+    done.await.map_err(|_ended| Refusal::internal("the move broke off"))??;
+    empty(StatusCode::OK)
+}
+
+async fn relocate_all(files: &Files, source: &Asked, destination: &Asked) -> Result<(), Refusal> {
+    // It may have the names of large folders in memory.
+    let _permit = files.allow_many().await?;
+    let refused = |error: RemovalError| match error.errno {
+        Errno::EXIST | Errno::NOSPC | Errno::DQUOT => destination.refusal(error.errno),
+        errno => source.refusal_below(&error.path, errno),
+    };
+    let (from, to) = (source.path.clone(), destination.path.clone());
+    let begun = files.run(move || Relocation::begin(&from, &to)).await?;
+    let mut relocation = begun.map_err(refused)?;
+    loop {
+        let turn = move || {
+            let now = Instant::now();
+            let result = relocation.go_on(now.checked_add(TURN).unwrap_or(now));
+            (relocation, result)
+        };
+        let (rest, result) = files.run(turn).await?;
+        if result.map_err(refused)? {
+            return Ok(());
+        }
+        relocation = rest;
     }
 }
 

@@ -110,6 +110,11 @@ impl Descent {
         Path::new(OsStr::from_bytes(&self.path))
     }
 
+    /// Whether the path is that of the folder it is in.
+    pub(super) fn is_at_folder(&self) -> bool {
+        self.levels.last().is_some_and(|level| level.path == self.path.len())
+    }
+
     /// Lets the path be that of `name` in the folder it is in.
     pub(super) fn point_at(&mut self, name: &CStr) {
         self.point_back();

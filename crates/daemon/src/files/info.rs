@@ -38,7 +38,9 @@ pub(crate) async fn list(toolbox: &Toolbox, request: &Request<Incoming>) -> Answ
     let asked = Asked::or_work_dir(toolbox, request.uri(), "path")?;
     let depth = usize::try_from(depth).unwrap_or(usize::MAX);
     let files = toolbox.files().clone();
-    let walk = gradual::walk(&files, &asked, Limits { depth, skips_the_kernels: false }).await?;
+    let walk =
+        gradual::walk(&files, &asked, Limits { depth, skips_the_kernels: false, leaves_out: true })
+            .await?;
     let (walk, permit) = walk.map_err(|error| gradual::refusal(&asked, error))?;
     Gradual { files, finder: Listing(walk), permit, asked, frame: LIST }.answer(toolbox).await
 }

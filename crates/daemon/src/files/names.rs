@@ -20,7 +20,7 @@ pub(crate) async fn search_names(toolbox: &Toolbox, request: &Request<Incoming>)
     let asked = Asked::in_query(toolbox, request.uri(), "path")?;
     let pattern = Pattern::new(Query::of(request.uri()).required("pattern")?);
     let files = toolbox.files().clone();
-    let limits = Limits { depth: usize::MAX, skips_the_kernels: false };
+    let limits = Limits { depth: usize::MAX, skips_the_kernels: false, leaves_out: true };
     let (start, permit) = match gradual::walk(&files, &asked, limits).await? {
         Ok((walk, permit)) => (Start::Folder(walk), permit),
         Err(WalkError::Kernel(Errno::NOTDIR)) => {

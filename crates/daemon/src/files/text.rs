@@ -26,7 +26,7 @@ pub(crate) async fn find_text(toolbox: &Toolbox, request: &Request<Incoming>) ->
     }
     let pattern = memmem::Finder::new(pattern).into_owned();
     let files = toolbox.files().clone();
-    let limits = Limits { depth: usize::MAX, skips_the_kernels: true };
+    let limits = Limits { depth: usize::MAX, skips_the_kernels: true, leaves_out: true };
     let (finder, permit) = match gradual::walk(&files, &asked, limits).await? {
         Ok((walk, permit)) => (Find { walk: Some(walk), open: None, pattern }, permit),
         Err(WalkError::Kernel(Errno::NOTDIR)) => {

@@ -30,6 +30,8 @@ pub(super) struct Limits {
     pub(super) depth: usize,
     /// Whether it stays out of `/proc`, `/sys` and their like.
     pub(super) skips_the_kernels: bool,
+    /// Whether what cannot be looked at is left out, as what vanishes is.
+    pub(super) leaves_out: bool,
 }
 
 /// What a walk comes by.
@@ -91,7 +93,9 @@ impl Walk {
             let status = match statat(self.descent.folder()?, &name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(status) => status,
                 Err(Errno::NOENT) => continue,
-                Err(errno) if self.descent.depth() == 1 => return Err(errno.into()),
+                Err(errno) if !self.limits.leaves_out || self.descent.depth() == 1 => {
+                    return Err(errno.into());
+                }
                 Err(_) => continue,
             };
             let found = Found { name, status };
@@ -128,6 +132,16 @@ impl Walk {
     pub(super) fn open(&self, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         openat(self.descent.folder()?, name, flags, Mode::empty())
+    }
+
+    /// Whether it went into the folder that was found last.
+    pub(super) fn is_entered(&self) -> bool {
+        self.descent.is_at_folder()
+    }
+
+    /// The folder it is in.
+    pub(super) fn folder(&self) -> Result<&OwnedFd, Errno> {
+        self.descent.folder()
     }
 
     /// The path of what was found last.

@@ -243,6 +243,54 @@ mod privileged {
     }
 
     #[tokio::test]
+    async fn what_moves_to_another_file_system_is_whole_there_and_gone_here() {
+        let daemon = of_nobody();
+        let other = Mount::tmpfs(daemon.path("other"), c"size=8m,mode=0777");
+        let make = "umask 022; mkdir -p tree/in/deep; printf 1 > tree/in/file; chmod 4751 tree/in/file; \
+                    touch -d @100 tree/in/file; ln -s in/file tree/link; mkfifo tree/pipe; chmod 2775 tree/in; \
+                    printf single > single; ln -s nowhere dangling";
+        daemon.execute(make).await;
+        let list = "find . -printf '%P %M %u %l\\n' | sort; stat -c '%Y %s' in/file; cat in/file";
+        let before = daemon.execute(&format!("cd tree; {list}")).await;
+        let moves =
+            [("tree", "other/new"), ("single", "other/single"), ("dangling", "other/dangling")];
+        for (source, destination) in moves {
+            let target = format!("/files/move?source={source}&destination={destination}");
+            let (status, answer) = daemon.call("POST", &target).await;
+            assert_eq!(status, StatusCode::OK, "{target}: {answer}");
+            assert!(daemon.path(source).symlink_metadata().is_err(), "{source} is still there");
+        }
+        assert_eq!(daemon.execute(&format!("cd other/new; {list}")).await, before);
+        assert_eq!(daemon.text("other/single"), "single");
+        let shown = daemon.execute("ls -A other; readlink other/dangling").await;
+        assert_eq!(shown["result"], "dangling\nnew\nsingle\nnowhere\n");
+        drop(other);
+    }
+
+    #[tokio::test]
+    async fn a_move_to_another_file_system_that_fails_leaves_everything_where_it_was() {
+        let daemon = of_nobody();
+        let other = Mount::tmpfs(daemon.path("other"), c"size=1m,mode=0777");
+        daemon.execute("mkdir tree; head -c 3000000 /dev/zero > tree/large; printf 1 > other/taken; printf 2 > small").await;
+        std::fs::create_dir(daemon.path("roots")).expect("a folder");
+        std::fs::write(daemon.path("roots/file"), "3").expect("a file");
+        for (source, destination, status) in [
+            ("tree", "other/new", StatusCode::INSUFFICIENT_STORAGE),
+            ("small", "other/taken", StatusCode::CONFLICT),
+            ("small", "other/missing/new", StatusCode::NOT_FOUND),
+            ("roots/file", "other/new", StatusCode::FORBIDDEN),
+        ] {
+            let target = format!("/files/move?source={source}&destination={destination}");
+            let (got, answer) = daemon.call("POST", &target).await;
+            assert_eq!(got, status, "{target}: {answer}");
+        }
+        let shown =
+            daemon.execute("ls -A other; stat -c %s tree/large small roots/file other/taken").await;
+        assert_eq!(shown["result"], "taken\n3000000\n1\n1\n1\n");
+        drop(other);
+    }
+
+    #[tokio::test]
     async fn a_full_disk_is_said_and_leaves_the_old_file_and_nothing_else() {
         let daemon = of_nobody();
         let small = Mount::tmpfs(daemon.path("small"), c"size=1m,mode=0777");
