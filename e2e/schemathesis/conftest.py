@@ -49,5 +49,8 @@ def ask(server, document, url, folder, parameters, phases):
     command += ["--url", url, "--header", f"Authorization: Bearer {server.key}"]
     command += ["--seed", SEED, "--max-examples", EXAMPLES, "--generation-database", "none", "--phases", phases]
     command += ["--exclude-checks", LEFT_OUT, "--continue-on-failure", "--request-timeout", "30", "--warnings", "off"]
-    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder, timeout=600)
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE)}
+    run = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder, env=environment, timeout=600
+    )
     assert run.returncode == 0, run.stdout

@@ -83,6 +83,11 @@ impl Operation {
         self.parameter((name, "query"), true, schema, about)
     }
 
+    /// A header that may be left out.
+    pub(super) fn header(self, name: &'static str, schema: Value, about: &'static str) -> Self {
+        self.parameter((name, "header"), false, schema, about)
+    }
+
     /// All of `parameters`.
     pub(super) fn queries(
         self,
@@ -141,9 +146,9 @@ pub(super) fn word() -> Value {
     json!({ "type": "string", "minLength": 1 })
 }
 
-/// A date, RFC 3339; or nothing, which is the same as no parameter.
+/// A date, RFC 3339.
 pub(super) fn date() -> Value {
-    json!({ "type": "string", "anyOf": [{ "format": "date-time" }, { "maxLength": 0 }] })
+    json!({ "type": "string", "format": "date-time" })
 }
 
 /// `true` or `false`.

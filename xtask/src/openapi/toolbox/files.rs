@@ -25,7 +25,8 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::new("POST /files/folder", "Makes a folder and those above it")
             .needs("path", word(), "The folder.")
             .query("mode", mode(), "Its permissions, in octal.")
-            .succeeds(201, "It is there."),
+            .succeeds(201, "It is there.")
+            .refuses(&[507]),
         Operation::new("POST /files/move", "Moves or renames a file or folder")
             .needs("source", word(), "What is moved.")
             .needs("destination", word(), "What it is then; nothing may be there yet.")
@@ -62,7 +63,10 @@ pub(super) fn operations() -> Vec<Operation> {
             ),
         Operation::new("GET /files/download", "Reads a file of any size")
             .needs("path", word(), "The file.")
-            .gives(200, Content::Bytes("application/octet-stream"), "Its bytes."),
+            .header("Range", range(), "The part that is wanted: `bytes=FIRST-LAST`.")
+            .gives(200, Content::Bytes("application/octet-stream"), "Its bytes.")
+            .gives(206, Content::Bytes("application/octet-stream"), "The bytes of that part.")
+            .refuses(&[416]),
     ]
 }
 
@@ -76,6 +80,7 @@ fn upload(key: &'static str, summary: &'static str) -> Operation {
             "required": ["file"],
         })))
         .answers::<UploadedResource>(200, "It was written.")
+        .refuses(&[507])
 }
 
 /// A form of any number of files, numbered from 0.
@@ -91,6 +96,11 @@ fn files() -> Value {
 /// What a form that was not wholly written is answered; or a refusal of the whole request.
 fn not_all(schemas: &mut crate::openapi::schemas::Schemas) -> Value {
     json!({ "anyOf": [schemas.written::<UploadedFiles>(), schemas.written::<ErrorBody>()] })
+}
+
+/// What is no range of bytes is not obeyed, as HTTP has it.
+fn range() -> Value {
+    json!({ "type": "string", "examples": ["bytes=0-499"] })
 }
 
 fn mode() -> Value {
