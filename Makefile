@@ -84,6 +84,7 @@ lint: ## Check format, lints and the design's promises
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo xtask tidy
+	cargo xtask openapi --check
 
 machine:
 	@.ci/machine
