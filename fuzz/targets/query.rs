@@ -10,7 +10,7 @@ use pitlane_daemon::input::{Parameters, Pattern, names_a_folder, resolve};
 fuzz_target!(|query: &str| {
     let parameters = Parameters::parse(query);
     let path = parameters.bytes("path").unwrap_or_default();
-    if let Ok(resolved) = resolve(path, Path::new("/work"), Path::new("/home/user")) {
+    if let Ok(resolved) = resolve(path, Path::new("/srv"), Path::new("/home/user")) {
         let bytes = resolved.as_os_str().as_bytes();
         assert!(resolved.is_absolute() && bytes.len() < 4096 && !bytes.contains(&0));
         assert!(path.starts_with(b"~") || bytes.ends_with(path));

@@ -79,22 +79,22 @@ mod tests {
     use super::*;
 
     fn resolved(asked: &[u8]) -> Result<PathBuf, PathError> {
-        resolve(asked, Path::new("/work"), Path::new("/home/user"))
+        resolve(asked, Path::new("/srv"), Path::new("/home/user"))
     }
 
     #[test]
     fn paths_begin_where_callers_expect_it() {
         for (asked, wanted) in [
-            ("a/b", "/work/a/b"),
+            ("a/b", "/srv/a/b"),
             ("/a//b/", "/a//b/"),
-            (".", "/work/."),
-            ("../x", "/work/../x"),
+            (".", "/srv/."),
+            ("../x", "/srv/../x"),
             ("~", "/home/user"),
             ("~/", "/home/user"),
             ("~/a", "/home/user/a"),
             ("~//etc", "/home/user/etc"),
-            ("~other/a", "/work/~other/a"),
-            ("./~", "/work/./~"),
+            ("~other/a", "/srv/~other/a"),
+            ("./~", "/srv/./~"),
         ] {
             let path = resolved(asked.as_bytes()).unwrap();
             assert_eq!(path.as_os_str(), wanted, "{asked}");
