@@ -1,10 +1,11 @@
 //! A toolbox daemon that tells what it was asked.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, Bytes};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper_util::rt::TokioIo;
@@ -120,8 +121,63 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> Result<Response<Body>
             .body(Body::from("<script>"))
             .unwrap(),
         "/switch" => switched(request),
+        path if path.starts_with("/pitlane/connect/") => connected(request, seen),
+        "/sent-on" => Response::builder()
+            .status(StatusCode::FOUND)
+            .header("location", "http://localhost:3000/login")
+            .header("set-cookie", "session=1; Path=/; Domain=pit.test")
+            .header("set-cookie", "daytona-sandbox-auth-x=forged; Path=/")
+            .header("service-worker-allowed", "/")
+            .body(Body::empty())
+            .unwrap(),
+        "/trailers" => {
+            let trailers = HeaderMap::from_iter([
+                (HeaderName::from_static("x-sum"), HeaderValue::from_static("5")),
+                (HeaderName::from_static("set-cookie"), HeaderValue::from_static("a=b")),
+            ]);
+            let frames = [Frame::data(Bytes::from_static(b"hello")), Frame::trailers(trailers)];
+            let frames = futures_util::stream::iter(frames.map(Ok::<_, Infallible>));
+            let mut response = Response::new(Body::new(StreamBody::new(frames)));
+            let names = HeaderValue::from_static("x-sum, set-cookie");
+            response.headers_mut().insert("trailer", names);
+            response
+        }
         _ => Response::new(Body::from("hello")),
     })
+}
+
+/// What the daemon makes of a wish for a port. On most of them an application listens that is this daemon again.
+fn connected(mut request: Request<Incoming>, seen: Seen) -> Response<Body> {
+    let status = match request.uri().path() {
+        "/pitlane/connect/1" => StatusCode::BAD_GATEWAY,
+        "/pitlane/connect/2" => StatusCode::GATEWAY_TIMEOUT,
+        "/pitlane/connect/3" => StatusCode::NOT_FOUND,
+        _ => StatusCode::SWITCHING_PROTOCOLS,
+    };
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        let hangs_up = request.uri().path() == "/pitlane/connect/4";
+        let upgrade = hyper::upgrade::on(&mut request);
+        let application: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            let stream = upgrade.await.unwrap();
+            if hangs_up {
+                return;
+            }
+            let service = hyper::service::service_fn(|request| answer(request, seen.clone()));
+            let _ended = hyper::server::conn::http1::Builder::new()
+                .serve_connection(stream, service)
+                .with_upgrades()
+                .await;
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(application);
+        tasks.detach_all();
+    }
+    Response::builder()
+        .status(status)
+        .header("connection", "upgrade")
+        .header("upgrade", "pitlane-tunnel")
+        .body(Body::empty())
+        .unwrap()
 }
 
 /// Switches protocols and gives back every byte.

@@ -20,6 +20,7 @@ mod isolation;
 mod lists;
 mod log;
 mod permissions;
+mod preview;
 mod rate_limits;
 mod raw;
 mod revocation;
