@@ -1,7 +1,7 @@
 //! The list of the reference's operations and what Pitlane does with each.
 //!
-//! `openapi/operations.json` holds facts: method, path and name of every operation that the published clients know,
-//! and of those that only older clients or WebSockets use. `openapi/compat.toml` holds our answer to each, written by
+//! `openapi/operations.json` holds facts: method, path, name and the answer's required fields of every operation that
+//! the published clients know, and of those that only older clients or WebSockets use. `openapi/compat.toml` holds our answer to each, written by
 //! people; this command adds rows for new operations, drops rows of operations that went away and keeps the rest.
 //! From both follows the table by which the server refuses what it cannot do. Running it twice changes nothing.
 
@@ -68,6 +68,18 @@ pub(crate) fn served(root: &Path) -> anyhow::Result<ServedOperations> {
     let coverage: Coverage = toml::from_str(&read(&path)?)
         .with_context(|| format!("cannot understand {}", path.display()))?;
     Ok(ServedOperations::of(coverage))
+}
+
+/// The fields that the reference's successes always have, by operation: those of the control plane, then the toolbox's.
+#[cfg(test)]
+pub(crate) fn required_answers(
+    root: &Path,
+) -> anyhow::Result<[std::collections::BTreeMap<String, Vec<String>>; 2]> {
+    let operations: Operations = serde_json::from_str(&read(&Files::under(root).operations)?)?;
+    let fields = |interface: &row::Interface| {
+        interface.all().map(|operation| (operation.key(), operation.answer.clone())).collect()
+    };
+    Ok([fields(&operations.control), fields(&operations.toolbox)])
 }
 
 fn wanted(files: &Files) -> anyhow::Result<Wanted> {

@@ -49,6 +49,9 @@ pub(super) struct Operation {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) id: String,
+    /// Fields that a success always has, of an object or of each of a list's items; empty where nothing is known.
+    #[serde(default)]
+    pub(super) answer: Vec<String>,
 }
 
 impl Operation {
