@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::task::TaskTracker;
 
 use crate::disk::{self, Disks};
-use crate::launcher::{EndedAs, FirstProcess, Launcher, LauncherError};
+use crate::launcher::{EndedAs, FirstProcess, Launcher, LauncherError, ROUTER};
 use crate::pool::Pool;
 use crate::prepared::{DiskFile, Preparer, Recipe};
 use crate::running::Running;
@@ -133,12 +133,15 @@ impl Engine {
         let closed = tokio::task::spawn_blocking(move || {
             inner.pool.close();
             let sandboxes = std::mem::take(&mut *lock(&inner.sandboxes));
+            let mut has_running = false;
             for running in
                 sandboxes.values().filter_map(|sandbox| lock(&sandbox.parts).running.take())
             {
                 running.leave();
+                has_running = true;
             }
-            let has_ended = inner.launcher.quit()?;
+            // A launcher may not know all that run: those whose own has died. It holds the network for them, too.
+            let has_ended = !has_running && inner.launcher.quit()?;
             if has_ended {
                 inner.leave_no_trace();
             }
@@ -336,14 +339,13 @@ async fn open_router(
     launcher: &Launcher,
     config: RouterConfig,
 ) -> Result<Router, StartEngineError> {
-    const NAME: &str = "router";
     let launcher_error = |cause: LauncherError| StartEngineError::Launcher(Box::new(cause));
-    if let Some(namespace) = launcher.recall(NAME).map_err(launcher_error)? {
+    if let Some(namespace) = launcher.recall(ROUTER).map_err(launcher_error)? {
         return Ok(Router::adopt(namespace, config).await?);
     }
     let router = Router::create(config).await?;
     pitlane_fault::point("engine.router-made");
-    launcher.keep(NAME, router.namespace()).map_err(launcher_error)?;
+    launcher.keep(ROUTER, router.namespace()).map_err(launcher_error)?;
     Ok(router)
 }
 

@@ -10,6 +10,6 @@ mod process;
 mod protocol;
 mod seccomp;
 
-pub(crate) use client::{FirstProcess, Launcher, LauncherError};
+pub(crate) use client::{FirstProcess, Launcher, LauncherError, ROUTER};
 pub use process::{LauncherArguments, run};
 pub(crate) use protocol::{EndedAs, GENERATION, LaunchDescriptors};

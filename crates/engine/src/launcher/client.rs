@@ -1,20 +1,38 @@
 //! The server's side of the launcher: starts it, asks it, finds it again.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use pitlane_sys::{MessageSocket, SyscallError, UserNamespace};
+use pitlane_sys::{Context as _, MessageSocket, SyscallError, UserNamespace};
 use rustix::io::Errno;
 
 use super::protocol::{EndedAs, LaunchDescriptors, MAX_MESSAGE, Reply, Request, identity};
 use crate::{LaunchCommand, log_path, socket_path};
 
-/// A launcher that answers.
+/// The launcher. One that has died is replaced when it is next asked for something.
 #[derive(Debug, Clone)]
-pub(crate) struct Launcher {
+pub(crate) struct Launcher(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    run: PathBuf,
     socket: PathBuf,
+    command: LaunchCommand,
+    /// Held by whoever starts one.
+    started: Mutex<Started>,
+}
+
+/// What the next launcher needs that this one has.
+#[derive(Debug, Default)]
+struct Started {
+    /// The one that this server started.
+    process: Option<Child>,
+    /// What it keeps, by name.
+    kept: BTreeMap<String, OwnedFd>,
 }
 
 /// Why the launcher did not do what it was asked.
@@ -38,6 +56,9 @@ pub(crate) enum LauncherError {
     /// It cannot be reached.
     #[error("cannot reach the launcher")]
     Socket(#[from] SyscallError),
+    /// It ended before it answered.
+    #[error("the launcher died")]
+    Died,
     /// It answered something else.
     #[error("the launcher answered out of turn")]
     Reply,
@@ -55,6 +76,8 @@ pub(crate) struct FirstProcess {
     pub(crate) descriptor: OwnedFd,
 }
 
+/// Under which name the launcher keeps the network that all sandboxes meet in.
+pub(crate) const ROUTER: &str = "router";
 /// Requests are answered from memory or after one `clone3`, but one after the other: a crowd waits in line.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -68,14 +91,53 @@ impl Launcher {
         run: &Path,
         command: &LaunchCommand,
     ) -> Result<Self, LauncherError> {
-        let launcher = Self { socket: socket_path(run) };
-        if launcher.list().is_ok() && !launcher.make_way(command)? {
-            return Ok(launcher);
+        let launcher = Self(Arc::new(Inner {
+            run: run.to_owned(),
+            socket: socket_path(run),
+            command: command.clone(),
+            started: Mutex::default(),
+        }));
+        let mut started = launcher.started();
+        if !launcher.answers() || launcher.make_way(&mut started)? {
+            launcher.start(&mut started)?;
+        }
+        drop(started);
+        Ok(launcher)
+    }
+
+    fn started(&self) -> MutexGuard<'_, Started> {
+        self.0.started.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answers(&self) -> bool {
+        self.exchange(&Request::List { after: String::new() }, &[]).is_ok()
+    }
+
+    /// Starts another in the place of one that has died. What ran under it runs on; how that ends will be unknown.
+    fn replace(&self) -> Result<(), LauncherError> {
+        let mut started = self.started();
+        // Somebody else may have been quicker.
+        if self.answers() {
+            return Ok(());
+        }
+        self.start(&mut started)?;
+        tracing::warn!(
+            "the launcher had died and was replaced; how the sandboxes end that ran under it will be unknown"
+        );
+        Ok(())
+    }
+
+    fn start(&self, started: &mut Started) -> Result<(), LauncherError> {
+        let Inner { run, command, .. } = &*self.0;
+        if let Some(mut dead) = started.process.take() {
+            // It does not answer: whether it has ended, or hangs and must not come back, it ends here.
+            drop(dead.kill());
+            drop(dead.wait());
         }
         let log = log_path(run);
-        let started =
+        let failed =
             |cause| LauncherError::Start { program: command.program.display().to_string(), cause };
-        let output = std::fs::File::create(&log).map_err(started)?;
+        let output = std::fs::File::create(&log).map_err(failed)?;
         #[expect(
             clippy::disallowed_methods,
             reason = "the launcher is the process that makes all others"
@@ -84,35 +146,45 @@ impl Launcher {
         process
             .args(&command.arguments)
             .env_clear()
+            .envs(pitlane_fault::environment())
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::from(output));
-        let mut child = process.spawn().map_err(started)?;
+        let mut child = process.spawn().map_err(failed)?;
         let began = Instant::now();
-        while began.elapsed() < DEADLINE {
-            if launcher.list().is_ok() {
-                return Ok(launcher);
-            }
-            if child.try_wait().map_err(started)?.is_some() {
-                break;
+        while !self.answers() {
+            if began.elapsed() > DEADLINE || child.try_wait().map_err(failed)?.is_some() {
+                drop(child.kill());
+                drop(child.wait());
+                return Err(LauncherError::Silent { log: log.display().to_string() });
             }
             // There is no event for "a socket appeared at a path" that would be simpler than asking again.
             std::thread::park_timeout(Duration::from_millis(2));
         }
-        Err(LauncherError::Silent { log: log.display().to_string() })
+        started.process = Some(child);
+        for (name, descriptor) in &started.kept {
+            let request = Request::Keep { name: name.clone() };
+            self.exchange(&request, &[descriptor.as_fd()])?;
+        }
+        Ok(())
     }
 
     /// Ends a launcher of another build, since it would isolate new sandboxes as that build did; false when it stays.
-    fn make_way(&self, command: &LaunchCommand) -> Result<bool, LauncherError> {
-        let program = match self.ask(&Request::Identify, &[]) {
+    fn make_way(&self, started: &mut Started) -> Result<bool, LauncherError> {
+        let program = match self.exchange(&Request::Identify, &[]) {
             Ok((Reply::Identified { program }, None)) => program,
             // A launcher that does not know the question is older than it.
             Ok(_) | Err(LauncherError::Failed { .. }) => String::new(),
             Err(other) => return Err(other),
         };
-        if identity(&command.program).is_ok_and(|current| current == program) {
+        if identity(&self.0.command.program).is_ok_and(|current| current == program) {
             return Ok(false);
+        }
+        // Sandboxes whose launcher has died run on without this one knowing them: their router must outlive it.
+        let router = self.exchange(&Request::Recall { name: ROUTER.to_owned() }, &[])?;
+        if let (Reply::Done, Some(descriptor)) = router {
+            started.kept.insert(ROUTER.to_owned(), descriptor);
         }
         let has_ended = self.quit()?;
         if !has_ended {
@@ -133,18 +205,46 @@ impl Launcher {
         }
     }
 
+    /// Asks the launcher, or the one after it if it has died.
     fn ask(
         &self,
         request: &Request,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(Reply, Option<OwnedFd>), LauncherError> {
-        let socket = MessageSocket::connect(&self.socket)?;
+        let answer = self.exchange(request, descriptors);
+        let is_gone = match &answer {
+            // Nobody listens: nothing was asked yet.
+            Err(LauncherError::Socket(failure)) if failure.call == "connect" => {
+                failure.is(Errno::CONNREFUSED) || failure.is(Errno::NOENT)
+            }
+            // It died with the question, which does no harm twice.
+            Err(LauncherError::Died) => !matches!(request, Request::Launch { .. }),
+            _ => false,
+        };
+        if !is_gone {
+            return answer;
+        }
+        self.replace()?;
+        self.exchange(request, descriptors)
+    }
+
+    fn exchange(
+        &self,
+        request: &Request,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(Reply, Option<OwnedFd>), LauncherError> {
+        let socket = MessageSocket::connect(&self.0.socket)?;
         socket.set_deadline(DEADLINE)?;
         let bytes = serde_json::to_vec(request).map_err(|_unserializable| LauncherError::Reply)?;
-        socket.send(&bytes, descriptors)?;
+        let has_died =
+            |failure: &SyscallError| failure.is(Errno::PIPE) || failure.is(Errno::CONNRESET);
+        let died = |failure: SyscallError| {
+            if has_died(&failure) { LauncherError::Died } else { LauncherError::Socket(failure) }
+        };
+        socket.send(&bytes, descriptors).map_err(died)?;
         let mut buffer = [0u8; MAX_MESSAGE];
-        let Some((length, received)) = socket.receive(&mut buffer)? else {
-            return Err(LauncherError::Reply);
+        let Some((length, received)) = socket.receive(&mut buffer).map_err(died)? else {
+            return Err(LauncherError::Died);
         };
         let reply = buffer.get(..length).and_then(|bytes| serde_json::from_slice(bytes).ok());
         match reply.ok_or(LauncherError::Reply)? {
@@ -220,6 +320,9 @@ impl Launcher {
 
     /// Lets the launcher hold a descriptor for the next server.
     pub(crate) fn keep(&self, name: &str, descriptor: BorrowedFd<'_>) -> Result<(), LauncherError> {
+        let copy = descriptor.try_clone_to_owned();
+        let copy = copy.context("dup").map_err(LauncherError::Socket)?;
+        self.started().kept.insert(name.to_owned(), copy);
         match self.ask(&Request::Keep { name: name.to_owned() }, &[descriptor])? {
             (Reply::Done, None) => Ok(()),
             _ => Err(LauncherError::Reply),
@@ -229,7 +332,11 @@ impl Launcher {
     /// What an earlier server let the launcher hold.
     pub(crate) fn recall(&self, name: &str) -> Result<Option<OwnedFd>, LauncherError> {
         match self.ask(&Request::Recall { name: name.to_owned() }, &[])? {
-            (Reply::Done, Some(descriptor)) => Ok(Some(descriptor)),
+            (Reply::Done, Some(descriptor)) => {
+                let copy = descriptor.try_clone().context("dup").map_err(LauncherError::Socket)?;
+                self.started().kept.insert(name.to_owned(), copy);
+                Ok(Some(descriptor))
+            }
             (Reply::Unknown, None) => Ok(None),
             _ => Err(LauncherError::Reply),
         }
@@ -237,8 +344,8 @@ impl Launcher {
 
     /// Ends the launcher; false when sandboxes still run.
     pub(crate) fn quit(&self) -> Result<bool, LauncherError> {
-        match self.ask(&Request::Quit, &[]) {
-            Ok((Reply::Done, None)) => Ok(true),
+        match self.exchange(&Request::Quit, &[]) {
+            Ok((Reply::Done, None)) | Err(LauncherError::Died) => Ok(true),
             Err(LauncherError::Failed { .. }) => Ok(false),
             Err(LauncherError::Socket(failure))
                 if failure.is(Errno::CONNREFUSED) || failure.is(Errno::NOENT) =>
@@ -254,7 +361,6 @@ impl Launcher {
 impl FirstProcess {
     /// Sends SIGKILL: the kernel ends every process of the sandbox with its first.
     pub(crate) fn kill(&self) -> Result<(), SyscallError> {
-        use pitlane_sys::Context as _;
         match rustix::process::pidfd_send_signal(
             self.descriptor.as_fd(),
             rustix::process::Signal::KILL,

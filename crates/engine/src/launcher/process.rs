@@ -236,19 +236,21 @@ impl Process {
             Request::Identify => {
                 reply(socket, &Reply::Identified { program: self.program.clone() }, &[])?;
             }
-            Request::Quit => {
-                let is_idle =
-                    !self.sandboxes.values().any(|sandbox| matches!(sandbox, Launched::Running(_)));
-                let answer = if is_idle {
-                    Reply::Done
-                } else {
-                    Reply::Failed { why: String::from("sandboxes are running") }
-                };
-                reply(socket, &answer, &[])?;
-                return Ok(is_idle);
-            }
+            Request::Quit => return self.quit(socket),
         }
         Ok(false)
+    }
+
+    fn quit(&self, socket: &MessageSocket) -> Result<bool, SyscallError> {
+        let is_idle =
+            !self.sandboxes.values().any(|sandbox| matches!(sandbox, Launched::Running(_)));
+        let answer = if is_idle {
+            Reply::Done
+        } else {
+            Reply::Failed { why: String::from("sandboxes are running") }
+        };
+        reply(socket, &answer, &[])?;
+        Ok(is_idle)
     }
 
     fn collect(&mut self, socket: &MessageSocket, id: &str) -> Result<(), SyscallError> {
