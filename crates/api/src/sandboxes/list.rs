@@ -110,6 +110,21 @@ pub(crate) async fn list_by_page(
     }))
 }
 
+/// Reads a query as both lists do, and a cursor of its list through its text.
+#[cfg(fuzzing)]
+pub(crate) fn read_any(organization: pitlane_model::OrganizationId, text: &str) {
+    let query = Query::parse(text);
+    drop(Wish::of(&query));
+    drop(crate::query::page(&query));
+    let Some(text) = query.text("cursor") else { return };
+    drop(cursor::open(organization, &query, text));
+    // Any place is one that a list could have come to.
+    if let Ok(place) = text.parse::<pitlane_control::Cursor>() {
+        let sealed = cursor::seal(organization, &query, &place);
+        assert_eq!(cursor::open(organization, &query, &sealed).ok(), Some(place));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
