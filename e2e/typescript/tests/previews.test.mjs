@@ -5,6 +5,8 @@ import { readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 
 import { Daytona, DaytonaBadRequestError, DaytonaNotFoundError } from '@daytonaio/sdk'
+import { WebSocket } from 'ws'
+
 import { Server } from '../server.mjs'
 
 const application = readFileSync(new URL('../../application.py', import.meta.url))
