@@ -242,6 +242,45 @@ def test_raw_bodies_and_ranges_work_without_an_sdk(web):
     assert got.headers["content-disposition"] == "attachment; filename=\"raw\"; filename*=utf-8''raw"
 
 
+def test_an_upload_that_is_refused_is_told_so_before_all_of_it_is_read(web):
+    def pieces():
+        for _ in range(64):
+            yield b"x" * (1 << 20)
+
+    for body in ({"content": pieces()}, {"content": b"x" * (64 << 20)}, {"files": {"file": ("x", b"x" * (64 << 20))}}):
+        answer = web.post("/files/upload-v2", params={"path": "/etc/bad"}, **body)
+        assert (answer.status_code, answer.json()["code"]) == (403, "FILE_ACCESS_DENIED")
+
+
+def test_of_uploads_to_one_path_one_is_there_as_a_whole(server, sandbox):
+    contents = [bytes([number]) * 3_000_000 for number in range(12)]
+    uploads = [threading.Thread(target=sandbox.fs.upload_file, args=(content, "same/file")) for content in contents]
+    for upload in uploads:
+        upload.start()
+    for upload in uploads:
+        upload.join()
+    assert sandbox.fs.download_file("same/file") in contents
+    assert [info.name for info in sandbox.fs.list_files("same")] == ["file"]
+
+
+def test_a_file_that_a_program_holds_back_is_in_use_and_hangs_nobody(sandbox):
+    program = """
+import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+held = os.open("held", os.O_RDONLY | os.O_CREAT)
+fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+open("is-held", "w").close()
+while not os.path.exists("enough"):
+    signal.sigtimedwait([], 0.02)
+"""
+    sandbox.fs.upload_file(program.encode(), "hold.py")
+    sandbox.process.exec("python3 hold.py >/dev/null 2>&1 & while [ ! -e is-held ]; do sleep 0.01; done")
+    with pytest.raises(DaytonaError, match="in use"):
+        sandbox.fs.download_file("held")
+    assert sandbox.fs.find_files(".", "no file has this text " + "in it") == []
+    sandbox.fs.upload_file(b"", "enough")
+
+
 def test_an_error_without_an_sdk_is_whole(web):
     answer = web.get("/files/info", params={"path": "/no/such"})
     body = answer.json()

@@ -53,7 +53,7 @@ impl Refusal {
             Errno::EXIST => {
                 (StatusCode::CONFLICT, "CONFLICT", format!("file already exists: {path}"))
             }
-            Errno::BUSY | Errno::TXTBSY | Errno::STALE => {
+            Errno::BUSY | Errno::TXTBSY | Errno::STALE | Errno::AGAIN => {
                 (StatusCode::CONFLICT, "CONFLICT", format!("file is in use: {path}: {errno}"))
             }
             Errno::ISDIR | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::INVAL => {
@@ -107,5 +107,43 @@ impl Refusal {
         *response.status_mut() = self.status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::Refusal;
+
+    #[test]
+    fn what_the_kernel_says_of_a_file_has_a_status_and_a_word() {
+        for (errno, status, code, message) in [
+            (Errno::NOENT, 404, "FILE_NOT_FOUND", "file not found: a"),
+            (Errno::ACCESS, 403, "FILE_ACCESS_DENIED", "access denied: a"),
+            (Errno::PERM, 403, "FILE_ACCESS_DENIED", "access denied: a"),
+            (Errno::ROFS, 403, "FILE_ACCESS_DENIED", "access denied: a"),
+            (Errno::EXIST, 409, "CONFLICT", "file already exists: a"),
+            (Errno::TXTBSY, 409, "CONFLICT", "file is in use: a: Text file busy (os error 26)"),
+            (
+                Errno::LOOP,
+                400,
+                "INVALID_FILE_PATH",
+                "invalid path: a: Too many levels of symbolic links (os error 40)",
+            ),
+            (Errno::NOTEMPTY, 400, "BAD_REQUEST", "directory is not empty: a"),
+            (Errno::NOSPC, 507, "DISK_FULL", "no space left on the disk: a"),
+            (Errno::DQUOT, 507, "DISK_QUOTA_EXCEEDED", "disk quota exceeded: a"),
+            (
+                Errno::IO,
+                500,
+                "FILE_READ_FAILED",
+                "cannot access file: a: Input/output error (os error 5)",
+            ),
+        ] {
+            let Refusal { status: got, code: word, message: sentence } =
+                Refusal::of_file("a", errno);
+            assert_eq!((got.as_u16(), word, sentence.as_str()), (status, code, message));
+        }
     }
 }
