@@ -4,12 +4,12 @@
 
 use http::StatusCode;
 use pitlane_control::{
-    ActError, AuthenticateError, ConnectError, CreateError, CreateKeyError,
+    ActError, AuthenticateError, ChangeError, ConnectError, CreateError, CreateKeyError,
     CreateOrganizationError, DeleteError, DeleteOrganizationError, FindError,
     FindOrganizationError, FindSnapshotError, Forbidden, ListError, ListSnapshotsError,
-    RevokeKeyError, StartError, StopError,
+    ResizeError, RevokeKeyError, UpdateError,
 };
-use pitlane_model::{SandboxId, SandboxState};
+use pitlane_model::{SandboxId, SandboxState, Transition, TransitionError};
 
 use crate::refusal::Refusal;
 
@@ -162,30 +162,68 @@ impl From<CreateError> for Refusal {
     }
 }
 
-impl From<StartError> for Refusal {
-    fn from(error: StartError) -> Self {
+impl From<TransitionError> for Refusal {
+    fn from(error: TransitionError) -> Self {
         match error {
-            StartError::Forbidden(error) => error.into(),
-            StartError::Find(error) => error.into(),
-            StartError::InProgress => Self::conflict(IN_PROGRESS),
-            StartError::Illegal { .. } => Self::bad_request(error.to_string()),
-            StartError::Deleted { .. } => Self::conflict(DELETED_MEANWHILE),
-            StartError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN),
-            StartError::Host { .. } => failed("the sandbox could not be started", error),
+            TransitionError::InProgress => Self::conflict(IN_PROGRESS),
+            TransitionError::Illegal { .. } => Self::bad_request(error.to_string()),
         }
     }
 }
 
-impl From<StopError> for Refusal {
-    fn from(error: StopError) -> Self {
+impl From<ChangeError> for Refusal {
+    fn from(error: ChangeError) -> Self {
         match error {
-            StopError::Forbidden(error) => error.into(),
-            StopError::Find(error) => error.into(),
-            StopError::InProgress => Self::conflict(IN_PROGRESS),
-            StopError::Illegal { .. } => Self::bad_request(error.to_string()),
-            StopError::Deleted { .. } => Self::conflict(DELETED_MEANWHILE),
-            StopError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN),
-            StopError::Host { .. } => failed("the sandbox could not be stopped", error),
+            ChangeError::Forbidden(error) => error.into(),
+            ChangeError::Find(error) => error.into(),
+            ChangeError::State(error) => error.into(),
+            ChangeError::Ephemeral | ChangeError::Unrecoverable { .. } => {
+                Self::bad_request(error.to_string())
+            }
+            ChangeError::Full => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            ChangeError::Deleted { .. } => Self::conflict(DELETED_MEANWHILE),
+            ChangeError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN),
+            ChangeError::Host { transition, .. } => {
+                let message = match transition {
+                    Transition::Start => "the sandbox could not be started",
+                    Transition::Stop => "the sandbox could not be stopped",
+                    Transition::Archive => "the sandbox could not be archived",
+                    Transition::Resize => "the sandbox could not be resized",
+                    Transition::Recover => "the sandbox could not be recovered",
+                    // No caller asks for these by a change.
+                    Transition::Ready
+                    | Transition::Ended
+                    | Transition::Packed
+                    | Transition::Fail
+                    | Transition::Destroy
+                    | Transition::Freed => "the sandbox could not be changed",
+                };
+                failed(message, error)
+            }
+        }
+    }
+}
+
+impl From<ResizeError> for Refusal {
+    fn from(error: ResizeError) -> Self {
+        match error {
+            ResizeError::Change(error) => error.into(),
+            ResizeError::Limits(_)
+            | ResizeError::Unchanged
+            | ResizeError::Shrinks { .. }
+            | ResizeError::DiskInUse => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<UpdateError> for Refusal {
+    fn from(error: UpdateError) -> Self {
+        match error {
+            UpdateError::Forbidden(error) => error.into(),
+            UpdateError::Find(error) => error.into(),
+            UpdateError::Deleted { .. } => Self::conflict(DELETED_MEANWHILE),
+            UpdateError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN),
+            UpdateError::Store { .. } => failed("the sandbox could not be changed", error),
         }
     }
 }
@@ -231,7 +269,9 @@ fn not_running(id: SandboxId, state: SandboxState) -> String {
         SandboxState::Creating | SandboxState::Starting | SandboxState::Restoring => {
             "wait until it has started"
         }
-        SandboxState::Archiving | SandboxState::Resizing => "wait until that is done, then start it",
+        SandboxState::Archiving | SandboxState::Resizing => {
+            "wait until that is done, then start it"
+        }
         SandboxState::Stopping => "wait until it has stopped, then start it",
         SandboxState::Started => "try again",
         SandboxState::Error => "its errorReason says why; recover or delete it",

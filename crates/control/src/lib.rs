@@ -31,20 +31,21 @@ pub use pitlane_store::{
     Bounds, Cursor, ParseCursorError, SandboxFilter, SandboxOrder, SandboxPage, SandboxSlice,
     SnapshotFilter, SnapshotSlice, SnapshotSort, SnapshotSortField, SortDirection, SortField,
 };
-pub use policy::Policy;
+pub use policy::{Patience, Policy};
 pub use previews::{
     Admission, AdmitError, ExpirePreviewError, Passage, Place, PreviewError, Previews,
     SignedPreview, Visit, VisitError,
 };
 pub use principal::{Forbidden, Principal};
 pub use sandboxes::{
-    ConnectError, CreateError, CreateSandbox, DeleteError, FindError, ListError, ListSandboxes,
-    PageSandboxes, RequestedLimits, Sandboxes, StartError, StopError,
+    ANSWER_AFTER, ChangeError, ConnectError, CreateError, CreateSandbox, DeleteError, FindError,
+    ListError, ListSandboxes, PageSandboxes, RequestedLimits, ResizeError, Sandboxes, Update,
+    UpdateError,
 };
 pub use snapshots::{
     AddSnapshot, AddSnapshotError, FindSnapshotError, ListSnapshotsError, PageSnapshots, Snapshots,
 };
-pub use source::{Clock, NoRandomness, Random};
+pub use source::{Clock, NoRandomness, Random, Sleep};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! What the operator decided for all callers.
 
+use std::time::Duration;
+
 use pitlane_model::Limits;
 
 /// The operator's choices.
@@ -13,6 +15,34 @@ pub struct Policy {
     pub default_user: String,
     /// The region this machine is.
     pub target: String,
+    /// How long changes may take.
+    pub patience: Patience,
+}
+
+/// How long a sandbox may be on its way at most. What takes longer has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Until it is usable.
+    pub start: Duration,
+    /// Until its processes have ended; then as long again by force.
+    pub stop: Duration,
+    /// Until its disk is packed away, or back.
+    pub archive: Duration,
+    /// Until its limits are others.
+    pub resize: Duration,
+    /// Until everything it held is free, with as many tries as fit.
+    pub destroy: Duration,
+}
+
+impl Patience {
+    /// 2 minutes to start, 1 to stop, 30 to archive or restore, 10 to resize, 5 to destroy.
+    pub const STANDARD: Self = Self {
+        start: Duration::from_secs(120),
+        stop: Duration::from_secs(60),
+        archive: Duration::from_secs(1800),
+        resize: Duration::from_secs(600),
+        destroy: Duration::from_secs(300),
+    };
 }
 
 impl Policy {
@@ -24,6 +54,7 @@ impl Policy {
             default_snapshot: "default".to_owned(),
             default_user: "daytona".to_owned(),
             target: "local".to_owned(),
+            patience: Patience::STANDARD,
         }
     }
 }

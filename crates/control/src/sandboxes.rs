@@ -9,11 +9,16 @@ mod census;
 mod directory;
 mod entry;
 mod error;
+mod flush;
 mod owner;
 mod request;
+mod resize;
 mod restart;
+mod timers;
+mod update;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pitlane_driver::{Connection, Driver, Existing};
 use pitlane_model::{
@@ -25,14 +30,24 @@ use tokio::sync::{broadcast, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::activity::Activity;
 use self::directory::Directory;
-use self::entry::{Change, Entry};
+use self::entry::{Change, Entry, Reply};
 pub use self::error::{
-    ConnectError, CreateError, DeleteError, FindError, ListError, StartError, StopError,
+    ChangeError, ConnectError, CreateError, DeleteError, FindError, ListError, ResizeError,
+    UpdateError,
 };
 use self::owner::Owner;
 pub use self::request::{CreateSandbox, ListSandboxes, PageSandboxes, RequestedLimits};
+pub(crate) use self::timers::Timers;
+pub use self::update::Update;
 use crate::{Clock, Event, Policy, Principal, Random, Snapshots};
+
+/// How long a start may take before it is answered with what the sandbox is by then.
+pub const ANSWER_AFTER: Duration = Duration::from_secs(30);
+
+/// Where the outcome of a change comes.
+type Answer = oneshot::Receiver<Result<Arc<Sandbox>, ChangeError>>;
 
 /// What sandboxes need from around them.
 #[derive(Debug)]
@@ -44,6 +59,7 @@ pub(crate) struct Platform {
     pub(crate) policy: Policy,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) timers: Timers,
     pub(crate) tasks: TaskTracker,
     pub(crate) ending: CancellationToken,
 }
@@ -64,7 +80,8 @@ impl Sandboxes {
         let owner = Owner { platform: Arc::new(platform), directory: Arc::new(Directory::new()) };
         restart::reconcile(&owner, rows, existing);
         owner.platform.tasks.spawn(owner::watch_exits(owner.clone()));
-        owner.platform.tasks.spawn(activity::keep_flushing(owner.clone()));
+        owner.platform.tasks.spawn(flush::keep_flushing(owner.clone()));
+        owner.platform.tasks.spawn(timers::act_on_deadlines(owner.clone()));
         Self { owner }
     }
 
@@ -85,7 +102,7 @@ impl Sandboxes {
         let (spec, snapshot) = self.specify(principal.organization, request)?;
         let now = self.platform().clock.now();
         self.platform().snapshots.used(snapshot.id, now);
-        let entry = Arc::new(Entry::new(StoredSandbox {
+        let row = StoredSandbox {
             sandbox: Sandbox {
                 spec,
                 state: SandboxState::Creating,
@@ -98,7 +115,8 @@ impl Sandboxes {
             },
             image: snapshot.image,
             revision: 0,
-        }));
+        };
+        let entry = Arc::new(Entry::new(row, &self.platform().clock));
         let (reply, answer) = oneshot::channel();
         if let Err(name) = self.owner.admit(&entry, reply) {
             return Err(CreateError::NameTaken { name });
@@ -157,28 +175,26 @@ impl Sandboxes {
         slice.await.map_err(|cause| ListError::Store { cause })
     }
 
-    /// Starts a stopped sandbox on the disk it had and returns when it is usable. Starting a started one succeeds.
+    /// Starts a stopped or archived sandbox on the disk it had. Starting a started one succeeds.
     ///
-    /// Dropping the future does not undo it.
+    /// Returns when it is usable, or after [`ANSWER_AFTER`] with what it is then. Dropping the future does not undo it.
     ///
     /// # Errors
     ///
-    /// See [`StartError`].
+    /// See [`ChangeError`].
     pub async fn start(
         &self,
         principal: &Principal,
         id_or_name: &str,
-    ) -> Result<Arc<Sandbox>, StartError> {
-        principal.require(Permission::WriteSandboxes)?;
-        let entry = self.entry(principal, id_or_name)?;
-        self.refuse_when_ending(StartError::ShuttingDown)?;
-        let (reply, answer) = oneshot::channel();
-        let claimed = self.owner.claim(&entry, Transition::Start, || Change::Start { reply });
+    ) -> Result<Arc<Sandbox>, ChangeError> {
+        let entry = self.changeable(principal, id_or_name)?;
+        let claimed = self.claim(&entry, Transition::Start, |reply| Change::Start { reply });
         match claimed {
-            Ok(()) => answer.await.unwrap_or(Err(StartError::ShuttingDown)),
-            Err(TransitionError::Illegal { from: SandboxState::Started, .. }) => Ok(entry.view()),
-            Err(TransitionError::InProgress) => Err(StartError::InProgress),
-            Err(TransitionError::Illegal { from, .. }) => Err(StartError::Illegal { state: from }),
+            Err(TransitionError::Illegal { from: SandboxState::Started, .. }) => {
+                entry.used.touch();
+                Ok(entry.view())
+            }
+            claimed => outcome(&entry, claimed?).await,
         }
     }
 
@@ -188,23 +204,59 @@ impl Sandboxes {
     ///
     /// # Errors
     ///
-    /// See [`StopError`].
+    /// See [`ChangeError`].
     pub async fn stop(
         &self,
         principal: &Principal,
         id_or_name: &str,
         force: bool,
-    ) -> Result<Arc<Sandbox>, StopError> {
-        principal.require(Permission::WriteSandboxes)?;
-        let entry = self.entry(principal, id_or_name)?;
-        self.refuse_when_ending(StopError::ShuttingDown)?;
-        let (reply, answer) = oneshot::channel();
-        let claimed = self.owner.claim(&entry, Transition::Stop, || Change::Stop { force, reply });
-        match claimed {
-            Ok(()) => answer.await.unwrap_or(Err(StopError::ShuttingDown)),
-            Err(TransitionError::InProgress) => Err(StopError::InProgress),
-            Err(TransitionError::Illegal { from, .. }) => Err(StopError::Illegal { state: from }),
+    ) -> Result<Arc<Sandbox>, ChangeError> {
+        let entry = self.changeable(principal, id_or_name)?;
+        let answer = self.claim(&entry, Transition::Stop, |reply| Change::Stop { force, reply })?;
+        answer.await.unwrap_or(Err(ChangeError::ShuttingDown))
+    }
+
+    /// Has the disk of a stopped sandbox packed away, which is then still under way.
+    ///
+    /// # Errors
+    ///
+    /// See [`ChangeError`].
+    pub fn archive(
+        &self,
+        principal: &Principal,
+        id_or_name: &str,
+    ) -> Result<Arc<Sandbox>, ChangeError> {
+        let entry = self.changeable(principal, id_or_name)?;
+        if entry.view().spec.lifecycle.is_ephemeral() {
+            return Err(ChangeError::Ephemeral);
         }
+        // It takes longer than anybody should wait for an answer.
+        drop(self.claim(&entry, Transition::Archive, |reply| Change::Archive { reply })?);
+        Ok(entry.view())
+    }
+
+    /// Mends a sandbox that failed, and starts it if `is_to_run`: one that was never made is made.
+    ///
+    /// Returns when it is usable, or after [`ANSWER_AFTER`] with what it is then. Dropping the future does not undo it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::Unrecoverable`]: delete it. Otherwise see the variants.
+    pub async fn recover(
+        &self,
+        principal: &Principal,
+        id_or_name: &str,
+        is_to_run: bool,
+    ) -> Result<Arc<Sandbox>, ChangeError> {
+        let entry = self.changeable(principal, id_or_name)?;
+        let sandbox = entry.view();
+        if sandbox.state == SandboxState::Error && !sandbox.is_recoverable() {
+            let reason = sandbox.error_reason.clone().unwrap_or_default();
+            return Err(ChangeError::Unrecoverable { id: entry.id, reason });
+        }
+        let answer =
+            self.claim(&entry, Transition::Recover, |reply| Change::Recover { is_to_run, reply })?;
+        outcome(&entry, answer).await
     }
 
     /// Has a sandbox destroyed with everything it holds.
@@ -233,7 +285,7 @@ impl Sandboxes {
         }
     }
 
-    /// Opens a byte stream to a sandbox's daemon, and counts as activity.
+    /// Opens a byte stream to a sandbox's daemon. The sandbox is in use for as long as the stream is open.
     ///
     /// Touches no database and waits for nothing but the driver.
     ///
@@ -254,17 +306,48 @@ impl Sandboxes {
         organization: OrganizationId,
         id: SandboxId,
     ) -> Result<Connection, ConnectError> {
-        let entry =
-            self.owner.directory.by_id(organization, id).ok_or(ConnectError::NotFound { id })?;
-        let state = entry.state();
-        if state != SandboxState::Started {
-            return Err(ConnectError::NotRunning { id, state });
+        let entry = self.owned(organization, id)?;
+        // Counted before its state is asked for: the timer that stops it looks the other way round.
+        let activity = Activity::begin(&entry.used);
+        Ok(activity.over(self.open(&entry).await?))
+    }
+
+    /// Opens a byte stream like [`Self::connect`], but the sandbox is not in use for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect`].
+    pub async fn connect_unnoticed(
+        &self,
+        principal: &Principal,
+        id: SandboxId,
+    ) -> Result<Connection, ConnectError> {
+        self.open(&self.owned(principal.organization, id)?).await
+    }
+
+    fn owned(
+        &self,
+        organization: OrganizationId,
+        id: SandboxId,
+    ) -> Result<Arc<Entry>, ConnectError> {
+        self.owner.directory.by_id(organization, id).ok_or(ConnectError::NotFound { id })
+    }
+
+    async fn open(&self, entry: &Arc<Entry>) -> Result<Connection, ConnectError> {
+        let id = entry.id;
+        let refusal = {
+            let desk = entry.desk();
+            let sandbox = desk.sandbox();
+            let state = sandbox.state;
+            (!sandbox.is_usable()).then_some(ConnectError::NotRunning { id, state })
+        };
+        if let Some(refusal) = refusal {
+            return Err(refusal);
         }
-        entry.touch(self.platform().clock.now());
         match self.platform().driver.connect(id).await {
             Ok(connection) => Ok(connection),
             Err(pitlane_driver::ConnectError::NotRunning { .. }) => {
-                self.owner.suspect_exit(&entry);
+                self.owner.suspect_exit(entry);
                 Err(ConnectError::NotRunning { id, state: SandboxState::Stopped })
             }
             Err(pitlane_driver::ConnectError::Host { cause, .. }) => {
@@ -279,7 +362,7 @@ impl Sandboxes {
     ///
     /// [`FindError::NotFound`]: there is none.
     pub fn touch(&self, principal: &Principal, id_or_name: &str) -> Result<(), FindError> {
-        self.entry(principal, id_or_name)?.touch(self.platform().clock.now());
+        self.entry(principal, id_or_name)?.used.touch();
         Ok(())
     }
 
@@ -292,7 +375,7 @@ impl Sandboxes {
 
     /// Writes down what is only in memory so far.
     pub(crate) async fn flush(&self) {
-        activity::flush(&self.owner).await;
+        flush::flush(&self.owner).await;
     }
 
     fn platform(&self) -> &Platform {
@@ -304,6 +387,30 @@ impl Sandboxes {
             .directory
             .find(principal.organization, id_or_name)
             .ok_or_else(|| FindError::NotFound { id_or_name: id_or_name.to_owned() })
+    }
+
+    /// The sandbox, if the caller may change it and there is still time.
+    fn changeable(
+        &self,
+        principal: &Principal,
+        id_or_name: &str,
+    ) -> Result<Arc<Entry>, ChangeError> {
+        principal.require(Permission::WriteSandboxes)?;
+        let entry = self.entry(principal, id_or_name)?;
+        self.refuse_when_ending(ChangeError::ShuttingDown)?;
+        Ok(entry)
+    }
+
+    /// Decides a change, and answers where its outcome will come.
+    fn claim(
+        &self,
+        entry: &Arc<Entry>,
+        transition: Transition,
+        change: impl FnOnce(Reply<ChangeError>) -> Change,
+    ) -> Result<Answer, TransitionError> {
+        let (reply, answer) = oneshot::channel();
+        self.owner.claim(entry, transition, || change(reply))?;
+        Ok(answer)
     }
 
     fn refuse_when_ending<E>(&self, error: E) -> Result<(), E> {
@@ -355,5 +462,13 @@ impl Sandboxes {
             target: request.target.unwrap_or_else(|| policy.target.clone()),
         };
         Ok((spec, snapshot))
+    }
+}
+
+/// Waits for the outcome of a change, but not longer than an HTTP client does.
+async fn outcome(entry: &Entry, answer: Answer) -> Result<Arc<Sandbox>, ChangeError> {
+    match tokio::time::timeout(ANSWER_AFTER, answer).await {
+        Ok(answer) => answer.unwrap_or(Err(ChangeError::ShuttingDown)),
+        Err(_elapsed) => Ok(entry.view()),
     }
 }

@@ -1,37 +1,75 @@
 //! Time and randomness, which come in as values so that tests decide them.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use pitlane_driver::Cause;
 use pitlane_model::Timestamp;
 
-/// Tells the time.
+/// A wait for time to pass.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Tells the time, and lets it pass.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+pub struct Clock(Arc<Works>);
+
+struct Works {
+    now: Box<dyn Fn() -> Timestamp + Send + Sync>,
+    uptime: Box<dyn Fn() -> Duration + Send + Sync>,
+    sleep: Box<dyn Fn(Duration) -> Sleep + Send + Sync>,
+}
 
 impl Clock {
-    /// A clock that answers with `now`.
-    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self(Arc::new(now))
+    /// A clock that is never set, answers with `now` and sleeps in real time.
+    pub fn new(now: impl Fn() -> Timestamp + Clone + Send + Sync + 'static) -> Self {
+        let begun = now();
+        let steady = now.clone();
+        Self::made_of(now, move || steady().since(begun), |time| Box::pin(tokio::time::sleep(time)))
+    }
+
+    /// A clock that answers with `now`, which may be set, and `uptime`, which is not, and waits by `sleep`.
+    pub fn made_of(
+        now: impl Fn() -> Timestamp + Send + Sync + 'static,
+        uptime: impl Fn() -> Duration + Send + Sync + 'static,
+        sleep: impl Fn(Duration) -> Sleep + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Works {
+            now: Box::new(now),
+            uptime: Box::new(uptime),
+            sleep: Box::new(sleep),
+        }))
     }
 
     /// The machine's clock.
     #[must_use]
     pub fn system() -> Self {
-        Self::new(|| {
+        let now = || {
             #[expect(clippy::disallowed_methods, reason = "this is where time enters")]
             let now = SystemTime::now();
             let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             Timestamp::from_micros(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
-        })
+        };
+        let begun = Instant::now();
+        Self::made_of(now, move || begun.elapsed(), |time| Box::pin(tokio::time::sleep(time)))
     }
 
     /// The present time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        (self.0)()
+        (self.0.now)()
+    }
+
+    /// How long the clock has run, whatever it was set to meanwhile.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        (self.0.uptime)()
+    }
+
+    /// Waits.
+    pub async fn sleep(&self, time: Duration) {
+        (self.0.sleep)(time).await;
     }
 }
 

@@ -4,9 +4,12 @@ mod behaviour;
 mod crash;
 mod crowd;
 mod keys;
+mod lifecycle;
+mod model;
 mod organizations;
 mod property;
 mod restart;
+mod timers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -21,7 +24,7 @@ use pitlane_model::{
 };
 use pitlane_store::Store;
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     AddSnapshot, Clock, Control, CreateSandbox, ListSandboxes, Parts, Policy, Principal, Random,
@@ -34,7 +37,10 @@ const DEADLINE: Duration = Duration::from_secs(30);
 struct Machine {
     folder: TempDir,
     driver: FakeDriver,
+    /// Microseconds since the epoch, as the clock says.
     now: Arc<AtomicI64>,
+    /// How long the machine has run, in microseconds.
+    uptime: watch::Sender<i64>,
     token: std::sync::OnceLock<String>,
 }
 
@@ -52,12 +58,46 @@ impl Machine {
             Response::new(Bytes::from(format!("hello from {}", inside.id)))
         });
         let folder = TempDir::new().unwrap();
-        Self { folder, driver, now: Arc::new(AtomicI64::new(1_000_000)), token: Default::default() }
+        Self {
+            folder,
+            driver,
+            now: Arc::new(AtomicI64::new(1_000_000)),
+            uptime: watch::Sender::new(0),
+            token: Default::default(),
+        }
     }
 
+    /// Lets time pass.
     fn advance_clock(&self, by: Duration) -> Timestamp {
         let micros = i64::try_from(by.as_micros()).unwrap();
-        Timestamp::from_micros(self.now.fetch_add(micros, Ordering::SeqCst) + micros)
+        let now = self.now.fetch_add(micros, Ordering::SeqCst) + micros;
+        self.uptime.send_modify(|uptime| *uptime += micros);
+        Timestamp::from_micros(now)
+    }
+
+    /// Sets the clock without letting time pass.
+    fn set_clock(&self, by: Duration) {
+        self.now.fetch_add(i64::try_from(by.as_micros()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// A clock that stands still but for [`Self::advance_clock`] and [`Self::set_clock`].
+    fn clock(&self) -> Clock {
+        let (now, uptime) = (Arc::clone(&self.now), self.uptime.subscribe());
+        let steady = self.uptime.subscribe();
+        Clock::made_of(
+            move || Timestamp::from_micros(now.load(Ordering::SeqCst)),
+            move || Duration::from_micros(steady.borrow().unsigned_abs()),
+            move |time| {
+                let mut uptime = uptime.clone();
+                let until = *uptime.borrow() + i64::try_from(time.as_micros()).unwrap();
+                Box::pin(async move {
+                    // Whoever held the time is gone, and it stands still for ever.
+                    if uptime.wait_for(|uptime| *uptime >= until).await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                })
+            },
+        )
     }
 
     fn open_store(&self) -> Store {
@@ -65,14 +105,17 @@ impl Machine {
     }
 
     async fn start_without_snapshot(&self) -> Server {
+        self.start_with(Policy::standard()).await
+    }
+
+    async fn start_with(&self, policy: Policy) -> Server {
         let store = self.open_store();
-        let now = Arc::clone(&self.now);
         let control = Control::start(Parts {
             store: store.clone(),
             driver: Arc::new(self.driver.clone()),
-            clock: Clock::new(move || Timestamp::from_micros(now.load(Ordering::SeqCst))),
+            clock: self.clock(),
             random: Random::system(),
-            policy: Policy::standard(),
+            policy,
         })
         .await
         .unwrap();
@@ -150,6 +193,15 @@ impl Server {
 
 fn named(name: &str) -> CreateSandbox {
     CreateSandbox { name: Some(SandboxName::new(name).unwrap()), ..CreateSandbox::plain() }
+}
+
+/// What `id_or_name` names, as a caller sees it.
+fn find(server: &Server, id_or_name: &str) -> Arc<Sandbox> {
+    server.control.sandboxes().find(&server.principal, id_or_name).unwrap()
+}
+
+fn minutes(minutes: u32) -> Duration {
+    Duration::from_secs(u64::from(minutes) * 60)
 }
 
 fn ephemeral(name: &str) -> CreateSandbox {

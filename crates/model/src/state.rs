@@ -238,7 +238,9 @@ impl Transition {
         }
     }
 
-    const fn as_verb(self) -> &'static str {
+    /// What the sandbox does, as in "cannot start".
+    #[must_use]
+    pub const fn as_verb(self) -> &'static str {
         match self {
             Self::Ready => "become ready",
             Self::Start => "start",

@@ -1,56 +1,131 @@
-//! Writes down, every few seconds and all at once, what is only in memory: when sandboxes were last used, when
-//! snapshots were, and rows that could not be written before.
+//! When a sandbox was last used, and whether somebody uses it right now.
 
-use std::time::Duration;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::task::{Context, Poll};
 
-use super::owner::Owner;
-use crate::chain::Chain;
+use pitlane_driver::Connection;
+use pitlane_model::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How far behind the rows may be.
-const PERIOD: Duration = Duration::from_secs(5);
+use crate::Clock;
 
-pub(super) async fn keep_flushing(owner: Owner) {
-    let mut ticks = tokio::time::interval(PERIOD);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = owner.platform.ending.cancelled() => return,
-            _ = ticks.tick() => flush(&owner).await,
+/// The use of one sandbox.
+#[derive(Debug)]
+pub(super) struct Usage {
+    last: AtomicI64,
+    saved: AtomicI64,
+    in_flight: AtomicU32,
+    clock: Clock,
+}
+
+impl Usage {
+    pub(super) fn new(last: Timestamp, clock: Clock) -> Self {
+        let (last, saved) = (AtomicI64::new(last.as_micros()), AtomicI64::new(last.as_micros()));
+        Self { last, saved, in_flight: AtomicU32::new(0), clock }
+    }
+
+    /// Somebody uses it.
+    pub(super) fn touch(&self) {
+        self.last.fetch_max(self.clock.now().as_micros(), Ordering::Relaxed);
+    }
+
+    /// When it was last used: now, while somebody does.
+    pub(super) fn last(&self) -> Timestamp {
+        if self.is_in_use() {
+            self.touch();
         }
+        Timestamp::from_micros(self.last.load(Ordering::Relaxed))
+    }
+
+    /// Whether a request is under way or a stream is open.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.in_flight.load(Ordering::SeqCst) > 0
+    }
+
+    /// The last use, if it is not written down yet.
+    pub(super) fn unsaved(&self) -> Option<Timestamp> {
+        let last = self.last();
+        (last.as_micros() > self.saved.load(Ordering::Relaxed)).then_some(last)
+    }
+
+    pub(super) fn note_saved(&self, at: Timestamp) {
+        self.saved.fetch_max(at.as_micros(), Ordering::Relaxed);
+    }
+
+    /// The clock was set by so many microseconds: what was a while ago still is.
+    pub(super) fn shift(&self, micros: i64) {
+        self.last.fetch_add(micros, Ordering::Relaxed);
     }
 }
 
-pub(super) async fn flush(owner: &Owner) {
-    let store = &owner.platform.store;
-    let entries = owner.directory.all();
-    for entry in &entries {
-        let row = {
-            let desk = entry.desk();
-            desk.is_unsaved.then(|| desk.row())
-        };
-        if let Some(row) = row {
-            // Says by itself when it fails again.
-            drop(owner.save(entry, row).await);
-        }
+/// Holds a sandbox in use. Its idle time begins when the last of these is dropped.
+#[derive(Debug)]
+pub(super) struct Activity(Arc<Usage>);
+
+impl Activity {
+    pub(super) fn begin(usage: &Arc<Usage>) -> Self {
+        usage.in_flight.fetch_add(1, Ordering::SeqCst);
+        usage.touch();
+        Self(Arc::clone(usage))
     }
-    let activity: Vec<_> =
-        entries.iter().filter_map(|entry| Some((entry.id, entry.unsaved_activity()?))).collect();
-    if !activity.is_empty() {
-        match store.save_activity(activity.clone()).await {
-            Ok(()) => {
-                for (id, at) in activity {
-                    if let Some(entry) = owner.directory.any(id) {
-                        entry.saved_activity(at);
-                    }
-                }
-            }
-            Err(error) => tracing::warn!(error = %Chain(&error), "last activity not kept yet"),
-        }
+
+    /// A connection that keeps its sandbox in use for as long as it is open.
+    pub(super) fn over(self, connection: Connection) -> Connection {
+        Box::new(InUse { connection, _activity: self })
     }
-    let uses = owner.platform.snapshots.unsaved_uses();
-    if !uses.is_empty()
-        && let Err(error) = store.save_snapshot_uses(uses).await
-    {
-        tracing::warn!(error = %Chain(&error), "use of snapshots not kept");
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+struct InUse {
+    connection: Connection,
+    _activity: Activity,
+}
+
+impl AsyncRead for InUse {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for InUse {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.connection.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_shutdown(context)
     }
 }

@@ -4,18 +4,18 @@
 //! [`Desk::advance`], which asks the state machine, counts the revision and tells the listeners, in this order and
 //! under the lock, so that events arrive in the order of the changes.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pitlane_model::{
-    OrganizationId, Sandbox, SandboxId, SandboxName, SandboxState, Timestamp, Transition,
+    Limits, OrganizationId, Sandbox, SandboxId, SandboxName, SandboxState, Transition,
     TransitionError,
 };
 use pitlane_store::StoredSandbox;
 use tokio::sync::oneshot;
 
-use super::{CreateError, Platform, StartError, StopError};
-use crate::Event;
+use super::activity::Usage;
+use super::{ChangeError, CreateError, Platform};
+use crate::{Clock, Event};
 
 /// Where the outcome of a change goes. Whoever asked may have gone away.
 pub(super) type Reply<E> = oneshot::Sender<Result<Arc<Sandbox>, E>>;
@@ -23,9 +23,29 @@ pub(super) type Reply<E> = oneshot::Sender<Result<Arc<Sandbox>, E>>;
 /// A change that was asked for.
 #[derive(Debug)]
 pub(super) enum Change {
-    Create { reply: Reply<CreateError> },
-    Start { reply: Reply<StartError> },
-    Stop { force: bool, reply: Reply<StopError> },
+    Create {
+        reply: Reply<CreateError>,
+    },
+    Start {
+        reply: Reply<ChangeError>,
+    },
+    Stop {
+        force: bool,
+        reply: Reply<ChangeError>,
+    },
+    Archive {
+        reply: Reply<ChangeError>,
+    },
+    /// To the limits that it has already; `before` were those it had.
+    Resize {
+        before: Limits,
+        is_running: bool,
+        reply: Reply<ChangeError>,
+    },
+    Recover {
+        is_to_run: bool,
+        reply: Reply<ChangeError>,
+    },
 }
 
 /// What a sandbox's owner is to do next.
@@ -42,8 +62,7 @@ pub(super) struct Entry {
     pub(super) id: SandboxId,
     pub(super) organization: OrganizationId,
     pub(super) name: SandboxName,
-    last_activity: AtomicI64,
-    saved_activity: AtomicI64,
+    pub(super) used: Arc<Usage>,
     desk: Mutex<Desk>,
 }
 
@@ -51,6 +70,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Desk {
     sandbox: Arc<Sandbox>,
+    used: Arc<Usage>,
     row: StoredSandboxRest,
     /// Whether the present revision could not be written.
     pub(super) is_unsaved: bool,
@@ -69,17 +89,17 @@ struct StoredSandboxRest {
 }
 
 impl Entry {
-    pub(super) fn new(row: StoredSandbox) -> Self {
+    pub(super) fn new(row: StoredSandbox, clock: &Clock) -> Self {
         let StoredSandbox { sandbox, image, revision } = row;
-        let last_activity = sandbox.last_activity_at.as_micros();
+        let used = Arc::new(Usage::new(sandbox.last_activity_at, clock.clone()));
         Self {
             id: sandbox.spec.id,
             organization: sandbox.spec.organization,
             name: sandbox.spec.name.clone(),
-            last_activity: AtomicI64::new(last_activity),
-            saved_activity: AtomicI64::new(last_activity),
+            used: Arc::clone(&used),
             desk: Mutex::new(Desk {
                 sandbox: Arc::new(sandbox),
+                used,
                 row: StoredSandboxRest { image, revision },
                 is_unsaved: false,
                 change: None,
@@ -100,35 +120,21 @@ impl Entry {
 
     /// The sandbox as a caller sees it.
     pub(super) fn view(&self) -> Arc<Sandbox> {
-        let mut sandbox = Arc::clone(&self.desk().sandbox);
-        let last_activity_at = self.last_activity();
-        if sandbox.last_activity_at < last_activity_at {
-            Arc::make_mut(&mut sandbox).last_activity_at = last_activity_at;
-        }
-        sandbox
-    }
-
-    pub(super) fn touch(&self, now: Timestamp) {
-        self.last_activity.fetch_max(now.as_micros(), Ordering::Relaxed);
-    }
-
-    fn last_activity(&self) -> Timestamp {
-        Timestamp::from_micros(self.last_activity.load(Ordering::Relaxed))
-    }
-
-    /// The last activity, if it is not written down yet.
-    pub(super) fn unsaved_activity(&self) -> Option<Timestamp> {
-        let last = self.last_activity();
-        (last.as_micros() > self.saved_activity.load(Ordering::Relaxed)).then_some(last)
-    }
-
-    pub(super) fn saved_activity(&self, at: Timestamp) {
-        self.saved_activity.fetch_max(at.as_micros(), Ordering::Relaxed);
+        Arc::clone(self.desk().current())
     }
 }
 
 impl Desk {
     pub(super) fn sandbox(&self) -> &Arc<Sandbox> {
+        &self.sandbox
+    }
+
+    /// The sandbox, with its last use up to date.
+    pub(super) fn current(&mut self) -> &Arc<Sandbox> {
+        let last = self.used.last();
+        if self.sandbox.last_activity_at != last {
+            Arc::make_mut(&mut self.sandbox).last_activity_at = last;
+        }
         &self.sandbox
     }
 
@@ -165,17 +171,34 @@ impl Desk {
     ) -> Result<StoredSandbox, TransitionError> {
         let old = self.sandbox.state;
         let new = old.after(transition)?;
-        let sandbox = Arc::make_mut(&mut self.sandbox);
-        sandbox.state = new;
-        sandbox.desired = transition.desired().unwrap_or(sandbox.desired);
-        edit(sandbox);
-        sandbox.updated_at = platform.clock.now();
-        self.row.revision += 1;
+        if new != old && matches!(new, SandboxState::Started | SandboxState::Stopped) {
+            self.used.touch();
+        }
+        let row = self.edit(platform, |sandbox| {
+            sandbox.state = new;
+            sandbox.desired = transition.desired().unwrap_or(sandbox.desired);
+            edit(sandbox);
+        });
         if new != old {
             let sandbox = Arc::clone(&self.sandbox);
             // Nobody listening is no failure.
             drop(platform.events.send(Event::SandboxStateUpdated { sandbox, old, new }));
         }
-        Ok(self.row())
+        Ok(row)
+    }
+
+    /// Changes something other than the state, and answers the row to write.
+    pub(super) fn edit(
+        &mut self,
+        platform: &Platform,
+        edit: impl FnOnce(&mut Sandbox),
+    ) -> StoredSandbox {
+        self.current();
+        let sandbox = Arc::make_mut(&mut self.sandbox);
+        edit(sandbox);
+        sandbox.updated_at = platform.clock.now();
+        self.row.revision += 1;
+        platform.timers.watch(&self.sandbox);
+        self.row()
     }
 }

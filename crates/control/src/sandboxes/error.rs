@@ -2,7 +2,9 @@
 //!
 //! `Host` and `Store` variants carry their cause for the log; only an operator can act on them.
 
-use pitlane_model::{LimitError, SandboxId, SandboxName, SandboxState, SnapshotState};
+use pitlane_model::{
+    LimitError, SandboxId, SandboxName, SandboxState, SnapshotState, Transition, TransitionError,
+};
 use pitlane_store::{ReadError, WriteError};
 
 use crate::{Forbidden, NoRandomness};
@@ -91,26 +93,34 @@ pub enum CreateError {
     },
 }
 
-/// Why a sandbox was not started.
+/// Why a sandbox did not change: why it was not started, stopped, archived or recovered.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum ChangeError {
     /// Use another key.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// There is none.
     #[error(transparent)]
     Find(#[from] FindError),
-    /// Wait until the present change is done, then try again.
-    #[error("sandbox state change in progress")]
-    InProgress,
-    /// Its state does not allow it.
-    #[error("a sandbox that is {} cannot be started", state.as_str())]
-    Illegal {
-        /// Its state.
-        state: SandboxState,
+    /// Wait until the present change is done, or find out what the state allows.
+    #[error(transparent)]
+    State(#[from] TransitionError),
+    /// It would be deleted where it would be archived.
+    #[error("a sandbox that is deleted when it stops cannot be archived")]
+    Ephemeral,
+    /// Nobody can bring it back: delete it.
+    #[error("sandbox {id} cannot be recovered: {reason}")]
+    Unrecoverable {
+        /// The sandbox.
+        id: SandboxId,
+        /// Why.
+        reason: String,
     },
-    /// Somebody deleted it before it was ready.
-    #[error("sandbox {id} was deleted before it was ready")]
+    /// Delete some sandboxes, then try again.
+    #[error("this machine has no room for another sandbox")]
+    Full,
+    /// Somebody deleted it meanwhile.
+    #[error("sandbox {id} was deleted meanwhile")]
     Deleted {
         /// The sandbox.
         id: SandboxId,
@@ -118,37 +128,55 @@ pub enum StartError {
     /// The server is ending: try again when it is back.
     #[error("the server is shutting down")]
     ShuttingDown,
-    /// The machine failed; the sandbox is stopped as before: try again.
-    #[error("cannot start sandbox {id}")]
+    /// The machine failed. The sandbox is as it was before: try again. One that could not be stopped is in state error.
+    #[error("cannot change sandbox {id}: it should {}", transition.as_verb())]
     Host {
         /// The sandbox.
         id: SandboxId,
+        /// What it should do.
+        transition: Transition,
         /// What failed.
         #[source]
         cause: pitlane_driver::Cause,
     },
 }
 
-/// Why a sandbox was not stopped.
+/// Why a sandbox has the limits it had.
 #[derive(Debug, thiserror::Error)]
-pub enum StopError {
+pub enum ResizeError {
+    /// As of any change.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// Ask for other limits.
+    #[error(transparent)]
+    Limits(#[from] LimitError),
+    /// Ask for something.
+    #[error("the sandbox has these limits already")]
+    Unchanged,
+    /// Ask for more, or stop it first if it is not its disk.
+    #[error("{resource} of {} can only grow", if *is_running { "a running sandbox" } else { "a sandbox" })]
+    Shrinks {
+        /// `cpu`, `memory` or `disk`.
+        resource: &'static str,
+        /// Whether it runs.
+        is_running: bool,
+    },
+    /// Stop it first.
+    #[error("the disk of a running sandbox cannot be resized: stop it first")]
+    DiskInUse,
+}
+
+/// Why something about a sandbox is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
     /// Use another key.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// There is none.
     #[error(transparent)]
     Find(#[from] FindError),
-    /// Wait until the present change is done, then try again.
-    #[error("sandbox state change in progress")]
-    InProgress,
-    /// It does not run.
-    #[error("a sandbox that is {} cannot be stopped", state.as_str())]
-    Illegal {
-        /// Its state.
-        state: SandboxState,
-    },
-    /// Somebody deleted it meanwhile.
-    #[error("sandbox {id} was deleted while it stopped")]
+    /// It is on its way out.
+    #[error("sandbox {id} is being deleted")]
     Deleted {
         /// The sandbox.
         id: SandboxId,
@@ -156,14 +184,14 @@ pub enum StopError {
     /// The server is ending: try again when it is back.
     #[error("the server is shutting down")]
     ShuttingDown,
-    /// The machine failed; the sandbox is in state error.
-    #[error("cannot stop sandbox {id}")]
-    Host {
+    /// It was not written. It may be in force until the server ends.
+    #[error("cannot keep the change of sandbox {id}")]
+    Store {
         /// The sandbox.
         id: SandboxId,
         /// What failed.
         #[source]
-        cause: pitlane_driver::Cause,
+        cause: WriteError,
     },
 }
 

@@ -5,6 +5,7 @@
 //! Every piece writes the row before it asks the driver and after the driver answered.
 
 mod changes;
+mod rest;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use super::{CreateError, Platform};
 use crate::Event;
 use crate::chain::Chain;
 
-/// How long the driver may take to destroy a sandbox before it is asked again.
+/// How long one try to destroy a sandbox may take before the next.
 const DESTROY_DEADLINE: Duration = Duration::from_secs(60);
 /// How long after a failed destruction the next is tried; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -52,6 +53,7 @@ impl Owner {
         let sandbox = Arc::clone(desk.sandbox());
         // Nobody listening is no failure.
         drop(self.platform.events.send(Event::SandboxCreated { sandbox }));
+        self.platform.timers.watch(desk.sandbox());
         desk.change = Some(Change::Create { reply });
         self.hire(entry, &mut desk);
         Ok(())
@@ -67,7 +69,12 @@ impl Owner {
             }
         }
         drop(desk);
+        self.forget(entry);
+    }
+
+    fn forget(&self, entry: &Entry) {
         self.directory.remove(entry);
+        self.platform.timers.forget(entry.id);
     }
 
     /// Decides a change, if the state allows it, and hands it over.
@@ -78,24 +85,28 @@ impl Owner {
         change: impl FnOnce() -> Change,
     ) -> Result<(), TransitionError> {
         let mut desk = entry.desk();
+        desk.sandbox().state.after(transition)?;
+        entry.used.touch();
         desk.advance(&self.platform, transition, |_| {})?;
         desk.change = Some(change());
-        entry.touch(self.platform.clock.now());
         self.hire(entry, &mut desk);
         Ok(())
     }
 
     /// Decides that a sandbox goes, unless that is decided already, and has it destroyed.
     pub(super) fn condemn(&self, entry: &Arc<Entry>) -> Option<Condemned> {
-        let mut desk = entry.desk();
+        self.condemn_at(entry, &mut entry.desk())
+    }
+
+    /// The same, for whoever has the desk.
+    pub(super) fn condemn_at(&self, entry: &Arc<Entry>, desk: &mut Desk) -> Option<Condemned> {
         if desk.sandbox().state == SandboxState::Destroying {
             return None;
         }
         let row = desk.advance(&self.platform, Transition::Destroy, |_| {}).ok()?;
         let sandbox = Arc::clone(desk.sandbox());
         desk.is_to_go = true;
-        self.hire(entry, &mut desk);
-        drop(desk);
+        self.hire(entry, desk);
         self.directory.free_name(entry);
         let (saver, entry) = (self.clone(), Arc::clone(entry));
         let saved = self.platform.tasks.spawn(async move { saver.save(&entry, row).await });
@@ -123,6 +134,15 @@ impl Owner {
                 Some(Task::Change(Change::Stop { force, reply })) => {
                     drop(reply.send(self.stop(entry, force).await));
                 }
+                Some(Task::Change(Change::Archive { reply })) => {
+                    drop(reply.send(self.archive(entry).await));
+                }
+                Some(Task::Change(Change::Resize { before, is_running, reply })) => {
+                    drop(reply.send(self.resize(entry, before, is_running).await));
+                }
+                Some(Task::Change(Change::Recover { is_to_run, reply })) => {
+                    drop(reply.send(self.recover(entry, is_to_run).await));
+                }
                 Some(Task::Destroy) => self.destroy(entry).await,
                 Some(Task::LookAfterExit) => self.look_after_exit(entry).await,
                 None => return,
@@ -130,30 +150,44 @@ impl Owner {
         }
     }
 
-    /// Frees everything, then forgets the sandbox. Gives up only when the server ends; the next one goes on.
+    /// Frees everything, then forgets the sandbox. Gives up when the server ends, and then the next one goes on; or when
+    /// it takes too long, and then the sandbox is in state error until its timer or a caller asks again.
     async fn destroy(&self, entry: &Entry) {
         // Whoever condemned it writes this too, but perhaps not yet: what is half gone must not look whole to the
         // next server. A row that cannot be written keeps nothing from going.
         let row = entry.desk().row();
         drop(self.save(entry, row).await);
-        pitlane_fault::point("destroy.row-written");
-        if !self.release(entry.id).await {
-            return;
+        let patience = self.platform.policy.patience.destroy;
+        match timeout(patience, self.release(entry.id)).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(_elapsed) => return self.give_up_destroying(entry).await,
         }
-        pitlane_fault::point("destroy.freed");
         if let Err(error) = self.platform.store.delete_sandbox(entry.id).await {
             tracing::error!(
                 sandbox = %entry.id, error = %Chain(&error),
                 "row of a destroyed sandbox not removed; the next start does"
             );
         }
-        pitlane_fault::point("destroy.row-deleted");
         let freed = entry.desk().advance(&self.platform, Transition::Freed, |_| {});
         if let Err(error) = freed {
             tracing::error!(sandbox = %entry.id, %error, "destroyed in an unexpected state");
         }
-        self.directory.remove(entry);
+        self.forget(entry);
         tracing::info!(sandbox = %entry.id, "destroyed");
+    }
+
+    async fn give_up_destroying(&self, entry: &Entry) {
+        tracing::error!(sandbox = %entry.id, "not destroyed in time; tried again later");
+        let failed = entry.desk().advance(&self.platform, Transition::Fail, |sandbox| {
+            let reason = "the machine could not free what it holds; this is tried again";
+            sandbox.error_reason = Some(reason.to_owned());
+            // Another one may have its name by now.
+            sandbox.spec.name = SandboxName::from(entry.id);
+        });
+        if let Ok(row) = failed {
+            drop(self.save(entry, row).await);
+        }
     }
 
     /// Has the driver free everything of this id, until it succeeds or the server ends.

@@ -1,23 +1,28 @@
 //! What a new server makes of what an earlier one left.
 //!
-//! | row | it runs | it has a disk | it has nothing |
-//! |---|---|---|---|
-//! | creating | destroyed | destroyed | destroyed |
-//! | started, starting | started | stopped | error |
-//! | stopping | stopped now | stopped | error |
-//! | stopped | started | stopped | error |
-//! | destroying | destroyed | destroyed | destroyed |
-//! | error | error | error | error |
-//! | none | destroyed | destroyed | |
+//! | row | it runs | it has a disk | its disk is packed away | it has nothing |
+//! |---|---|---|---|---|
+//! | creating | destroyed | destroyed | destroyed | destroyed |
+//! | started, starting | started | stopped | archived | error |
+//! | stopping | stopped now | stopped | archived | error |
+//! | stopped | started | stopped | archived | error |
+//! | archiving | started | archived now | archived | error |
+//! | archived | started | stopped | archived | error |
+//! | restoring | started | stopped | archived | error |
+//! | resizing | resized now | resized now | archived | error |
+//! | destroying | destroyed | destroyed | destroyed | destroyed |
+//! | error | error | error | error | error |
+//! | none | destroyed | destroyed | destroyed | |
 //!
-//! A creation that nobody was told of is undone. Where an ephemeral sandbox would be stopped or in error, it is
-//! destroyed instead. A row that says stopped of one that runs is behind: nothing is lost by believing the machine.
+//! A creation that nobody was told of is undone, and a destruction that was given up is begun again. Where an ephemeral
+//! sandbox would be stopped or in error, it is destroyed instead. A row that says stopped of one that runs is behind:
+//! nothing is lost by believing the machine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use pitlane_driver::{Existing, Liveness};
-use pitlane_model::{SandboxId, SandboxState, Transition};
+use pitlane_model::{DesiredState, Sandbox, SandboxId, SandboxState, Transition};
 use pitlane_store::StoredSandbox;
 use tokio::sync::oneshot;
 
@@ -42,7 +47,7 @@ pub(super) fn reconcile(owner: &Owner, rows: Vec<StoredSandbox>, existing: &[Exi
 fn take_over(owner: &Owner, row: StoredSandbox, liveness: Option<Liveness>) {
     let before = row.sandbox.state;
     let revision = row.revision;
-    let entry = Arc::new(Entry::new(row));
+    let entry = Arc::new(Entry::new(row, &owner.platform.clock));
     let mut desk = entry.desk();
     settle(owner, &mut desk, liveness);
     let after = desk.sandbox().state;
@@ -56,6 +61,7 @@ fn take_over(owner: &Owner, row: StoredSandbox, liveness: Option<Liveness>) {
     tracing::info!(
         sandbox = %entry.id, was = before.as_str(), now = after.as_str(), "taken over"
     );
+    owner.platform.timers.watch(desk.sandbox());
     let row = desk.row();
     if row.revision != revision {
         let (saver, entry) = (owner.clone(), Arc::clone(&entry));
@@ -68,10 +74,29 @@ fn take_over(owner: &Owner, row: StoredSandbox, liveness: Option<Liveness>) {
 
 /// Brings the state in line with the machine, by the table above.
 fn settle(owner: &Owner, desk: &mut Desk, liveness: Option<Liveness>) {
+    for transition in steps(desk, liveness) {
+        let advanced = desk.advance(&owner.platform, *transition, |sandbox| match transition {
+            Transition::Fail => {
+                sandbox.error_reason = Some(Sandbox::DISK_IS_GONE.to_owned());
+            }
+            Transition::Ended => sandbox.desired = DesiredState::Stopped,
+            _ => {}
+        });
+        if let Err(error) = advanced {
+            tracing::error!(sandbox = %desk.sandbox().spec.id, %error, "not taken over as meant");
+        }
+    }
+}
+
+/// What has happened to a sandbox meanwhile. What is to be done with it now is written on its desk.
+fn steps(desk: &mut Desk, liveness: Option<Liveness>) -> &'static [Transition] {
     use SandboxState as S;
     let is_ephemeral = desk.sandbox().spec.lifecycle.is_ephemeral();
-    let transitions: &[Transition] = match (desk.sandbox().state, liveness) {
+    match (desk.sandbox().state, liveness) {
         (S::Creating, _) => &[Transition::Destroy],
+        (S::Error, _) if desk.sandbox().desired == DesiredState::Destroyed => {
+            &[Transition::Destroy]
+        }
         (S::Stopped | S::Archived, Some(Liveness::Stopped)) if is_ephemeral => {
             &[Transition::Destroy]
         }
@@ -79,7 +104,19 @@ fn settle(owner: &Owner, desk: &mut Desk, liveness: Option<Liveness>) {
         | (S::Started, Some(Liveness::Running))
         | (S::Stopped, Some(Liveness::Stopped))
         | (S::Archived, Some(Liveness::Archived)) => &[],
-        (S::Starting | S::Restoring | S::Resizing, Some(Liveness::Running)) => &[Transition::Ready],
+        (S::Starting | S::Restoring, Some(Liveness::Running)) => &[Transition::Ready],
+        // What was begun is done, or done again. Whoever asked for it is gone.
+        (S::Resizing, Some(liveness @ (Liveness::Running | Liveness::Stopped))) => {
+            let (before, (reply, _)) = (desk.sandbox().spec.limits, oneshot::channel());
+            let is_running = liveness == Liveness::Running;
+            desk.change = Some(Change::Resize { before, is_running, reply });
+            &[]
+        }
+        (S::Archiving, Some(Liveness::Stopped)) => {
+            let (reply, _) = oneshot::channel();
+            desk.change = Some(Change::Archive { reply });
+            &[]
+        }
         (S::Stopped | S::Archived, Some(Liveness::Running)) => {
             &[Transition::Start, Transition::Ready]
         }
@@ -87,7 +124,6 @@ fn settle(owner: &Owner, desk: &mut Desk, liveness: Option<Liveness>) {
             &[Transition::Ended, Transition::Start, Transition::Ready]
         }
         (S::Stopping, Some(Liveness::Running)) => {
-            // Whoever asked for it is gone.
             let (reply, _) = oneshot::channel();
             desk.change = Some(Change::Stop { force: false, reply });
             &[]
@@ -95,10 +131,9 @@ fn settle(owner: &Owner, desk: &mut Desk, liveness: Option<Liveness>) {
         (S::Started | S::Starting | S::Stopping, Some(Liveness::Stopped)) if is_ephemeral => {
             &[Transition::Ended, Transition::Destroy]
         }
-        (
-            S::Started | S::Starting | S::Stopping | S::Archiving | S::Restoring | S::Resizing,
-            Some(Liveness::Stopped),
-        ) => &[Transition::Ended],
+        (S::Started | S::Starting | S::Stopping | S::Restoring, Some(Liveness::Stopped)) => {
+            &[Transition::Ended]
+        }
         (S::Archived, Some(Liveness::Stopped)) => &[Transition::Start, Transition::Ended],
         (S::Archiving | S::Restoring, Some(Liveness::Archived)) => &[Transition::Packed],
         (S::Stopped, Some(Liveness::Archived)) => &[Transition::Archive, Transition::Packed],
@@ -121,16 +156,6 @@ fn settle(owner: &Owner, desk: &mut Desk, liveness: Option<Liveness>) {
             } else {
                 &[Transition::Fail]
             }
-        }
-    };
-    for transition in transitions {
-        let advanced = desk.advance(&owner.platform, *transition, |sandbox| {
-            if *transition == Transition::Fail {
-                sandbox.error_reason = Some("its disk is gone".to_owned());
-            }
-        });
-        if let Err(error) = advanced {
-            tracing::error!(sandbox = %desk.sandbox().spec.id, %error, "not taken over as meant");
         }
     }
 }

@@ -4,13 +4,15 @@ use hyper_util::rt::TokioIo;
 use pitlane_driver::Connection;
 use pitlane_driver::Exit;
 use pitlane_driver::fake::{Fault, Moment, Operation};
-use pitlane_model::{DesiredState, KeyId, LimitError, OrganizationId, Permission, SnapshotState};
+use pitlane_model::{
+    DesiredState, KeyId, LimitError, OrganizationId, Permission, SnapshotState, TransitionError,
+};
 use tokio::task::JoinSet;
 
 use super::*;
 use crate::{
-    AddSnapshotError, ConnectError, CreateError, DeleteError, Event, FindError, Forbidden,
-    ListError, RequestedLimits, StartError, StopError,
+    AddSnapshotError, ChangeError, ConnectError, CreateError, DeleteError, Event, FindError,
+    Forbidden, ListError, RequestedLimits,
 };
 
 async fn ask(connection: Connection) -> Bytes {
@@ -88,7 +90,13 @@ async fn a_sandbox_stops_starts_and_goes() {
         "{refused:?}"
     );
     let again = sandboxes.stop(&server.principal, "first", false).await;
-    assert!(matches!(again, Err(StopError::Illegal { state: SandboxState::Stopped })), "{again:?}");
+    assert!(
+        matches!(
+            again,
+            Err(ChangeError::State(TransitionError::Illegal { from: SandboxState::Stopped, .. }))
+        ),
+        "{again:?}"
+    );
 
     let sandbox = sandboxes.start(&server.principal, "first").await.unwrap();
     assert_eq!((sandbox.state, sandbox.desired), (SandboxState::Started, DesiredState::Started));
@@ -166,9 +174,9 @@ async fn a_change_while_another_is_under_way_is_refused() {
     gate.reached().await;
     let sandboxes = server.control.sandboxes();
     let start = sandboxes.start(&server.principal, "first").await;
-    assert!(matches!(start, Err(StartError::InProgress)), "{start:?}");
+    assert!(matches!(start, Err(ChangeError::State(TransitionError::InProgress))), "{start:?}");
     let stop = sandboxes.stop(&server.principal, "first", true).await;
-    assert!(matches!(stop, Err(StopError::InProgress)), "{stop:?}");
+    assert!(matches!(stop, Err(ChangeError::State(TransitionError::InProgress))), "{stop:?}");
     gate.open();
     assert_eq!(callers.join_next().await.unwrap().unwrap().unwrap().state, SandboxState::Stopped);
     assert_eq!(server.driver.misuses(), Vec::<String>::new());
@@ -247,7 +255,13 @@ async fn a_sandbox_the_machine_failed_to_make_says_so_until_it_is_deleted() {
     assert_eq!(server.rows().await, vec![Sandbox::clone(&sandbox)]);
     assert_eq!(server.driver.existing(), Vec::new());
     let start = sandboxes.start(&server.principal, "first").await;
-    assert!(matches!(start, Err(StartError::Illegal { state: SandboxState::Error })), "{start:?}");
+    assert!(
+        matches!(
+            start,
+            Err(ChangeError::State(TransitionError::Illegal { from: SandboxState::Error, .. }))
+        ),
+        "{start:?}"
+    );
     sandboxes.delete(&server.principal, "first").await.unwrap();
     server.until_gone(sandbox.spec.id).await;
     server.shut_down().await;
@@ -284,7 +298,7 @@ async fn a_start_that_failed_can_be_tried_again() {
     sandboxes.stop(&server.principal, "first", false).await.unwrap();
     server.driver.fail_next(Operation::Start, Fault::Host);
     let failed = sandboxes.start(&server.principal, "first").await;
-    assert!(matches!(failed, Err(StartError::Host { .. })), "{failed:?}");
+    assert!(matches!(failed, Err(ChangeError::Host { .. })), "{failed:?}");
     server.until_state(id, SandboxState::Stopped).await;
     sandboxes.start(&server.principal, "first").await.unwrap();
     server.shut_down().await;
@@ -303,7 +317,7 @@ async fn a_stop_that_failed_is_tried_by_force_and_then_given_up() {
     server.driver.fail_next(Operation::Stop, Fault::Host);
     server.driver.fail_next(Operation::Stop, Fault::Host);
     let failed = sandboxes.stop(&server.principal, "first", false).await;
-    assert!(matches!(failed, Err(StopError::Host { .. })), "{failed:?}");
+    assert!(matches!(failed, Err(ChangeError::Host { .. })), "{failed:?}");
     server.until_state(id, SandboxState::Error).await;
     sandboxes.delete(&server.principal, "first").await.unwrap();
     server.until_gone(id).await;
@@ -404,9 +418,9 @@ async fn what_belongs_to_another_organization_does_not_exist() {
         assert_eq!(sandboxes.find(&stranger, id_or_name), Err(not_found.clone()));
         assert_eq!(sandboxes.touch(&stranger, id_or_name), Err(not_found));
         let start = sandboxes.start(&stranger, id_or_name).await;
-        assert!(matches!(start, Err(StartError::Find(_))), "{start:?}");
+        assert!(matches!(start, Err(ChangeError::Find(_))), "{start:?}");
         let stop = sandboxes.stop(&stranger, id_or_name, true).await;
-        assert!(matches!(stop, Err(StopError::Find(_))), "{stop:?}");
+        assert!(matches!(stop, Err(ChangeError::Find(_))), "{stop:?}");
         let delete = sandboxes.delete(&stranger, id_or_name).await;
         assert!(matches!(delete, Err(DeleteError::Find(_))), "{delete:?}");
     }
@@ -434,9 +448,9 @@ async fn a_key_without_the_permission_changes_nothing() {
     let create = sandboxes.create(&reader, named("second")).await;
     assert!(matches!(create, Err(CreateError::Forbidden(missing)) if missing == write));
     let start = sandboxes.start(&reader, "first").await;
-    assert!(matches!(start, Err(StartError::Forbidden(missing)) if missing == write));
+    assert!(matches!(start, Err(ChangeError::Forbidden(missing)) if missing == write));
     let stop = sandboxes.stop(&reader, "first", false).await;
-    assert!(matches!(stop, Err(StopError::Forbidden(missing)) if missing == write));
+    assert!(matches!(stop, Err(ChangeError::Forbidden(missing)) if missing == write));
     let delete = sandboxes.delete(&reader, "first").await;
     let missing = Forbidden { missing: Permission::DeleteSandboxes };
     assert!(matches!(delete, Err(DeleteError::Forbidden(found)) if found == missing));
@@ -572,9 +586,9 @@ async fn a_server_that_ends_refuses_changes_and_leaves_sandboxes_running() {
     let create = sandboxes.create(&server.principal, named("second")).await;
     assert!(matches!(create, Err(CreateError::ShuttingDown)), "{create:?}");
     let stop = sandboxes.stop(&server.principal, "first", false).await;
-    assert!(matches!(stop, Err(StopError::ShuttingDown)), "{stop:?}");
+    assert!(matches!(stop, Err(ChangeError::ShuttingDown)), "{stop:?}");
     let start = sandboxes.start(&server.principal, "first").await;
-    assert!(matches!(start, Err(StartError::ShuttingDown)), "{start:?}");
+    assert!(matches!(start, Err(ChangeError::ShuttingDown)), "{start:?}");
     let delete = sandboxes.delete(&server.principal, "first").await;
     assert!(matches!(delete, Err(DeleteError::ShuttingDown)), "{delete:?}");
     assert_eq!(server.driver.existing(), vec![running(id)]);

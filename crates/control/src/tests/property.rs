@@ -117,15 +117,6 @@ impl Server {
 
 /// Every change that was told is one the state machine knows, and follows on the one before.
 fn check_events(mut events: broadcast::Receiver<Event>) {
-    const TRANSITIONS: [Transition; 7] = [
-        Transition::Ready,
-        Transition::Start,
-        Transition::Stop,
-        Transition::Ended,
-        Transition::Fail,
-        Transition::Destroy,
-        Transition::Freed,
-    ];
     let mut last: HashMap<SandboxId, SandboxState> = HashMap::new();
     loop {
         match events.try_recv() {
@@ -137,7 +128,7 @@ fn check_events(mut events: broadcast::Receiver<Event>) {
                 let before = last.insert(sandbox.spec.id, new);
                 assert_eq!(before, Some(old), "{}", sandbox.spec.id);
                 assert!(
-                    TRANSITIONS.iter().any(|step| old.after(*step) == Ok(new)),
+                    Transition::ALL.iter().any(|step| old.after(*step) == Ok(new)),
                     "{old:?} {new:?}"
                 );
             }

@@ -10,19 +10,14 @@ use pitlane_store::WriteError;
 use tokio::time::timeout;
 
 use super::super::entry::Entry;
-use super::super::{CreateError, StartError, StopError};
+use super::super::{ChangeError, CreateError};
 use super::Owner;
 use crate::chain::Chain;
-
-/// How long a sandbox may take to become usable.
-const READY_DEADLINE: Duration = Duration::from_secs(120);
-/// How long a sandbox may take to stop.
-const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The driver took longer than it may.
 #[derive(Debug, thiserror::Error)]
 #[error("not done after {} seconds", .0.as_secs())]
-struct Overdue(Duration);
+pub(super) struct Overdue(Duration);
 
 impl Owner {
     pub(super) async fn create(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, CreateError> {
@@ -41,7 +36,8 @@ impl Owner {
             });
         }
         pitlane_fault::point("create.row-written");
-        let outcome = within(READY_DEADLINE, self.platform.driver.create(&launch)).await;
+        let outcome =
+            within(self.platform.policy.patience.start, self.platform.driver.create(&launch)).await;
         pitlane_fault::point("create.made");
         let refusal = match outcome {
             Ok(Ok(hello)) => {
@@ -82,37 +78,45 @@ impl Owner {
         error
     }
 
-    pub(super) async fn start(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, StartError> {
+    /// Starts a sandbox whose start has been decided, after bringing its disk back if that is packed away.
+    pub(super) async fn start(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, ChangeError> {
         let id = entry.id;
         let row = entry.desk().row();
-        if row.sandbox.state != SandboxState::Starting {
-            return Err(StartError::Deleted { id });
-        }
-        let launch = launch_spec(&row.sandbox, &row.image);
+        let is_archived = match row.sandbox.state {
+            SandboxState::Starting => false,
+            SandboxState::Restoring => true,
+            _ => return Err(ChangeError::Deleted { id }),
+        };
         // A row that cannot be written keeps nobody from working; the flush tries again.
         drop(self.save(entry, row).await);
-        pitlane_fault::point("start.row-written");
-        let outcome = within(READY_DEADLINE, self.platform.driver.start(&launch)).await;
-        pitlane_fault::point("start.made");
+        if is_archived {
+            self.restore(entry).await?;
+        }
+        self.launch(entry).await
+    }
+
+    /// Starts a sandbox on its disk. One that does not start is stopped.
+    pub(super) async fn launch(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, ChangeError> {
+        let id = entry.id;
+        let row = entry.desk().row();
+        let launch = launch_spec(&row.sandbox, &row.image);
+        let patience = self.platform.policy.patience.start;
+        let outcome = within(patience, self.platform.driver.start(&launch)).await;
+        let transition = Transition::Start;
         let cause = match outcome {
             Ok(Ok(hello)) => {
                 let ready = self.ready(entry, hello).await;
-                return ready.map(|_| entry.view()).ok_or(StartError::Deleted { id });
+                return ready.map(|_| entry.view()).ok_or(ChangeError::Deleted { id });
             }
             Ok(Err(error @ pitlane_driver::StartError::NotFound { .. })) => {
-                self.fail(entry, "its disk is gone").await;
-                return Err(StartError::Host { id, cause: error.into() });
+                self.fail(entry, Sandbox::DISK_IS_GONE).await;
+                return Err(ChangeError::Host { id, transition, cause: error.into() });
             }
             Ok(Err(pitlane_driver::StartError::Host { cause, .. })) | Err(cause) => cause,
         };
-        let error = StartError::Host { id, cause };
+        let error = ChangeError::Host { id, transition, cause };
         tracing::error!(sandbox = %id, error = %Chain(&error), "not started");
-        let stopped = entry.desk().advance(&self.platform, Transition::Ended, |sandbox| {
-            sandbox.desired = DesiredState::Stopped;
-        });
-        if let Ok(row) = stopped {
-            drop(self.save(entry, row).await);
-        }
+        self.rest(entry, Transition::Ended, DesiredState::Stopped).await;
         Err(error)
     }
 
@@ -121,19 +125,17 @@ impl Owner {
         &self,
         entry: &Arc<Entry>,
         force: bool,
-    ) -> Result<Arc<Sandbox>, StopError> {
+    ) -> Result<Arc<Sandbox>, ChangeError> {
         let id = entry.id;
         let row = entry.desk().row();
         if row.sandbox.state != SandboxState::Stopping {
-            return Err(StopError::Deleted { id });
+            return Err(ChangeError::Deleted { id });
         }
-        let is_ephemeral = row.sandbox.spec.lifecycle.is_ephemeral();
         // A row that cannot be written keeps nobody from stopping; the flush tries again.
         drop(self.save(entry, row).await);
-        pitlane_fault::point("stop.row-written");
         if let Err(cause) = self.end_processes(entry, force).await {
             self.fail(entry, "the machine could not stop it").await;
-            let error = StopError::Host { id, cause };
+            let error = ChangeError::Host { id, transition: Transition::Stop, cause };
             tracing::error!(sandbox = %id, error = %Chain(&error), "not stopped");
             return Err(error);
         }
@@ -142,10 +144,10 @@ impl Owner {
             .advance(&self.platform, Transition::Ended, |_| {})
             .ok()
             .filter(|row| row.sandbox.state == SandboxState::Stopped)
-            .ok_or(StopError::Deleted { id })?;
-        pitlane_fault::point("stop.ended");
+            .ok_or(ChangeError::Deleted { id })?;
+        // Also if it became ephemeral while it stopped.
+        let is_ephemeral = row.sandbox.spec.lifecycle.is_ephemeral();
         drop(self.save(entry, row).await);
-        pitlane_fault::point("stop.row-stopped");
         if is_ephemeral {
             drop(self.condemn(entry));
             entry.desk().is_to_go = false;
@@ -155,7 +157,7 @@ impl Owner {
     }
 
     /// Asks the driver to stop it, and if that fails a second time by force.
-    async fn end_processes(&self, entry: &Entry, force: bool) -> Result<(), Cause> {
+    pub(super) async fn end_processes(&self, entry: &Entry, force: bool) -> Result<(), Cause> {
         let first = self.ask_to_stop(entry.id, force).await;
         let Err(cause) = first else { return Ok(()) };
         tracing::warn!(sandbox = %entry.id, error = %Chain(&*cause), "not stopped; now by force");
@@ -163,11 +165,12 @@ impl Owner {
     }
 
     async fn ask_to_stop(&self, id: SandboxId, force: bool) -> Result<(), Cause> {
-        within(STOP_DEADLINE, self.platform.driver.stop(id, force)).await?.map_err(Cause::from)
+        let patience = self.platform.policy.patience.stop;
+        within(patience, self.platform.driver.stop(id, force)).await?.map_err(Cause::from)
     }
 
     /// Notes that a sandbox is usable; `None` if it is on its way out.
-    async fn ready(
+    pub(super) async fn ready(
         &self,
         entry: &Arc<Entry>,
         hello: Hello,
@@ -183,11 +186,34 @@ impl Owner {
         Some(self.save(entry, row).await.map(|()| sandbox))
     }
 
+    /// Lets a sandbox rest where it was, or is to be, unless it is on its way out.
+    pub(super) async fn rest(&self, entry: &Entry, transition: Transition, desired: DesiredState) {
+        let resting = {
+            let mut desk = entry.desk();
+            if desk.sandbox().state == SandboxState::Destroying {
+                return;
+            }
+            desk.advance(&self.platform, transition, |sandbox| sandbox.desired = desired)
+        };
+        match resting {
+            Ok(row) => drop(self.save(entry, row).await),
+            Err(error) => {
+                tracing::error!(sandbox = %entry.id, %error, "it does not rest as it should");
+            }
+        }
+    }
+
     /// Puts a sandbox into state error, unless it is on its way out.
-    async fn fail(&self, entry: &Entry, reason: &str) {
-        let failed = entry.desk().advance(&self.platform, Transition::Fail, |sandbox| {
-            sandbox.error_reason = Some(reason.to_owned());
-        });
+    pub(super) async fn fail(&self, entry: &Entry, reason: &str) {
+        let failed = {
+            let mut desk = entry.desk();
+            if desk.sandbox().state == SandboxState::Destroying {
+                return;
+            }
+            desk.advance(&self.platform, Transition::Fail, |sandbox| {
+                sandbox.error_reason = Some(reason.to_owned());
+            })
+        };
         if let Ok(row) = failed {
             drop(self.save(entry, row).await);
         }
@@ -195,12 +221,15 @@ impl Owner {
 }
 
 /// Waits for a driver, but not for ever.
-async fn within<T>(deadline: Duration, work: impl Future<Output = T>) -> Result<T, Cause> {
+pub(super) async fn within<T>(
+    deadline: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, Cause> {
     timeout(deadline, work).await.map_err(|_elapsed| Overdue(deadline).into())
 }
 
 /// A sandbox as the driver needs to know it.
-fn launch_spec(sandbox: &Sandbox, image: &ImageName) -> LaunchSpec {
+pub(super) fn launch_spec(sandbox: &Sandbox, image: &ImageName) -> LaunchSpec {
     let spec = &sandbox.spec;
     let own = [
         ("DAYTONA_SANDBOX_ID", spec.id.to_string()),
