@@ -6,20 +6,24 @@ mod tests;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use pitlane_client::{Client, RequestError};
 
-use crate::commands::{completion, key, run, sandbox, version};
+use crate::commands::{completion, key, login, run, sandbox, version};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, say_failure};
 use crate::{connection, doctor, serve};
+
+/// Over the options that are the same for every command.
+const EVERYWHERE: &str = "Options of every command";
 
 /// Runs code written by AI agents in isolated Linux sandboxes that start in milliseconds.
 #[derive(Debug, Parser)]
 #[command(name = "pitlane", version, propagate_version = false, max_term_width = 100)]
 pub(crate) struct CommandLine {
     /// Write JSON for programs instead of text for people
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// Address of the API to talk to [default: see docs/configuration.md]
     #[arg(
@@ -27,7 +31,8 @@ pub(crate) struct CommandLine {
         global = true,
         value_name = "URL",
         env = "PITLANE_API_URL",
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = EVERYWHERE
     )]
     api_url: Option<String>,
     #[command(subcommand)]
@@ -42,12 +47,14 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Run a program in a new sandbox and delete the sandbox
     Run(run::Arguments),
-    /// Create, list, use and delete sandboxes
+    /// Create, list, use, change and delete sandboxes
     #[command(subcommand)]
     Sandbox(sandbox::Command),
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Keep the address of a server and a key for it, for later commands
+    Login(login::Arguments),
     /// Write a script that completes commands in a shell
     Completion(completion::Arguments),
     /// Tell the version
@@ -63,6 +70,9 @@ impl Command {
 
 /// Runs what this process' command line says.
 pub(crate) fn main() -> ExitCode {
+    if let Some(answered) = completion::answer() {
+        return answered;
+    }
     let given = match CommandLine::try_parse() {
         Ok(given) => given,
         Err(told) => {
@@ -92,13 +102,34 @@ impl CommandLine {
         match self.command {
             Command::Serve(arguments) => serve::serve(&arguments, format),
             Command::Doctor(arguments) => doctor::run(&arguments, format),
-            Command::Run(arguments) => run::run(&client()?, arguments, format),
-            Command::Sandbox(command) => sandbox::sandbox(&client()?, command, format),
-            Command::Key(command) => key::key(&client()?, command, format),
-            Command::Completion(arguments) => completion::completion(&arguments, Self::command()),
+            Command::Run(arguments) => {
+                with(&client()?, |client| run::run(client, arguments, format))
+            }
+            Command::Sandbox(command) => {
+                with(&client()?, |client| sandbox::sandbox(client, command, format))
+            }
+            Command::Key(command) => with(&client()?, |client| key::key(client, command, format)),
+            Command::Login(arguments) => login::login(self.api_url.as_deref(), &arguments, format),
+            Command::Completion(arguments) => completion::completion(&arguments),
             Command::Version => version::version(format),
         }
     }
+}
+
+/// Does a command that talks to a server. If they do not understand each other, their versions are compared.
+fn with(
+    client: &Client,
+    command: impl FnOnce(&Client) -> Result<ExitCode, Failure>,
+) -> Result<ExitCode, Failure> {
+    command(client).map_err(|failure| match failure.request() {
+        Some(RequestError::Unreadable { .. } | RequestError::Refused { status: 501, .. }) => {
+            match version::difference(client) {
+                Some(difference) => failure.hint(difference),
+                None => failure,
+            }
+        }
+        Some(_) | None => failure,
+    })
 }
 
 /// `NAME=VALUE`, as labels and variables are given.

@@ -3,6 +3,7 @@
 pub(crate) mod completion;
 mod execution;
 pub(crate) mod key;
+pub(crate) mod login;
 pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod version;

@@ -109,7 +109,8 @@ fn advice(error: &RequestError) -> (Exit, Option<String>) {
             Exit::Failed,
             "the server does not know the key: set PITLANE_API_KEY, or look at ~/.config/pitlane/config.toml",
         ),
-        RequestError::Refused { status: 403, code: Some(_), .. } => (
+        // A sandbox says 403 of its files, too.
+        RequestError::Refused { status: 403, message, .. } if message.contains("permission ") => (
             Exit::Failed,
             "`pitlane key create NAME --permission …`, with a key that may, makes one that may",
         ),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::environment;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::table::plain;
 
 /// For whom a command speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,14 @@ impl Format {
     /// The format that `--json` asks for, or its absence.
     pub(crate) const fn new(is_json: bool) -> Self {
         if is_json { Self::Json } else { Self::Human }
+    }
+
+    /// Writes one line for people while more is to come.
+    pub(crate) fn line(self, text: &str) -> Result<(), Failure> {
+        match self {
+            Self::Human => write(format!("{}\n", plain(text, false)).as_bytes()),
+            Self::Json => Ok(()),
+        }
     }
 
     /// Writes `data`: as it is for programs, as `text` says it for people.

@@ -133,6 +133,93 @@ fn the_launcher_is_nothing_for_people() {
 
 #[test]
 fn completions_are_written_for_a_shell() {
-    let written = pitlane(&[], &["completion", "bash"], "");
-    assert!(written.0 == 0 && written.1.contains("complete -F _pitlane"), "{}", written.2);
+    for (shell, word) in
+        [("bash", "complete -o"), ("zsh", "#compdef pitlane"), ("fish", "complete --")]
+    {
+        let written = pitlane(&[], &["completion", shell], "");
+        assert!(written.0 == 0 && written.1.contains(word), "{shell}: {written:?}");
+    }
+    assert_eq!(pitlane(&[], &["completion", "tcsh"], "").0, 2);
+}
+
+#[test]
+fn names_of_sandboxes_are_completed_by_asking_the_server() {
+    let server = Server::fake();
+    for name in ["build", "build-2", "zebra"] {
+        assert_eq!(server.run(&["sandbox", "create", "--name", name], "").0, 0);
+    }
+    let completed = |words: &[&str]| {
+        let index = words.len() - 1;
+        let variables = [
+            ("PITLANE_COMPLETE", "bash"),
+            ("_CLAP_COMPLETE_INDEX", &index.to_string()),
+            ("_CLAP_COMPLETE_COMP_TYPE", "9"),
+            ("_CLAP_IFS", "\n"),
+        ];
+        let answered = server.run_with(&variables, &[&["--"], words].concat(), "");
+        let mut lines: Vec<String> = answered.1.lines().map(str::to_owned).collect();
+        lines.sort();
+        (answered.0, lines)
+    };
+    assert_eq!(completed(&["pitlane", "sandbox", "st"]), (0, vec!["start".into(), "stop".into()]));
+    let builds = vec!["build".to_owned(), "build-2".to_owned()];
+    assert_eq!(completed(&["pitlane", "sandbox", "stop", "bu"]), (0, builds));
+    assert_eq!(completed(&["pitlane", "sandbox", "cp", "zeb"]), (0, vec!["zebra:".to_owned()]));
+}
+
+#[test]
+fn several_sandboxes_are_stopped_started_and_deleted_at_once() {
+    let server = Server::fake();
+    let create = |name: &str| {
+        let created = server.run(&["sandbox", "create", "--name", name, "--label", "a=1"], "");
+        created.1.trim().to_owned()
+    };
+    let (one, two) = (create("one"), create("two"));
+    let both = format!("{one}\n{two}\n");
+    assert_eq!(server.run(&["sandbox", "stop", "one", "two"], ""), outcome(0, &both, ""));
+    let states = |state: &str| {
+        let listed = ["sandbox", "ls", "--quiet", "--state", state, "--sort", "name"];
+        server.run(&listed, "").1
+    };
+    assert_eq!((states("stopped"), states("started")), (both.clone(), String::new()));
+
+    let started = server.run(&["sandbox", "start", "--label", "a=1", "--json"], "");
+    let mut started: serde_json::Value = serde_json::from_str(&started.1).unwrap();
+    let ids = started["started"].as_array_mut().unwrap();
+    ids.sort_by_key(|id| id != one.as_str());
+    assert_eq!(started, serde_json::json!({"started": [one, two]}));
+
+    let gone = server.run(&["sandbox", "rm", &one[..8], "nope", "two"], "");
+    assert_eq!((gone.0, gone.1), (4, both));
+    assert_eq!(server.run(&["sandbox", "stop", "--all"], ""), outcome(0, "", "there is none\n"));
+}
+
+#[test]
+fn a_misspelt_name_is_answered_with_similar_ones() {
+    let server = Server::fake();
+    assert_eq!(server.run(&["sandbox", "create", "--name", "build"], "").0, 0);
+    let said = "error: Sandbox with ID or name biuld not found\nhint: did you mean build?\n";
+    assert_eq!(server.run(&["sandbox", "info", "biuld"], ""), outcome(4, "", said));
+}
+
+#[test]
+fn a_key_that_is_kept_is_used_by_later_commands() {
+    let server = Server::fake();
+    let key = server.run(&["key", "create", "mine", "--expires", "1h"], "").1;
+    let ready: serde_json::Value = serde_json::from_str(server.ready_line()).unwrap();
+    let url = ready["url"].as_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("XDG_CONFIG_HOME", folder.path().to_str().unwrap())];
+    let wrong = pitlane(&settings, &["login", url], "dtn_wrong\n");
+    assert!(
+        wrong.0 == 1 && wrong.2.contains("hint: the server does not know the key"),
+        "{wrong:?}"
+    );
+    let kept = pitlane(&settings, &["login", url], &key);
+    let said = format!(
+        "{url} takes the key mine; kept in {}/pitlane/config.toml\n",
+        folder.path().display()
+    );
+    assert_eq!(kept, outcome(0, "", &said));
+    assert_eq!(pitlane(&settings, &["sandbox", "ls", "--json"], ""), outcome(0, "[]\n", ""));
 }

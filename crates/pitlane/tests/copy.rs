@@ -1,6 +1,5 @@
 //! `pitlane sandbox cp` against a sandbox that lies: nothing but the folder that was named is ever touched.
 #![expect(clippy::unwrap_used, reason = "a test may")]
-#![expect(clippy::disallowed_methods, reason = "a test starts the program it tests")]
 
 mod program;
 

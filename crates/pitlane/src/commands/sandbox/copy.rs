@@ -27,6 +27,7 @@ use self::place::Place;
 use self::remote::Remote;
 use self::report::Report;
 use self::target::Target;
+use crate::commands::completion::places;
 use crate::commands::execution::Interruption;
 use crate::commands::wait;
 use crate::exit::Exit;
@@ -37,10 +38,11 @@ use crate::output::{self, Format};
 const PIECE: usize = 256 << 10;
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "pitlane sandbox cp [OPTIONS] <SOURCE>... <DESTINATION>")]
 pub(crate) struct Arguments {
     /// What to copy, then where to: PATH here, SANDBOX:PATH in a sandbox, - for standard input or output.
     /// Folders are copied with what is in them
-    #[arg(required = true, num_args = 2.., value_names = ["SOURCE", "DESTINATION"])]
+    #[arg(required = true, num_args = 2.., value_names = ["SOURCE", "DESTINATION"], add = places())]
     places: Vec<String>,
     /// Copy what symbolic links in folders point to; without this they are left out and named
     #[arg(long, short = 'L')]
@@ -101,17 +103,15 @@ async fn work(
     if *destination == Place::Standard {
         return match sources {
             [Place::Sandbox { sandbox, path }] => {
-                let files = sandboxes.files(sandbox).await?;
-                to_standard_output(&files, path, report).await
+                let remote = sandboxes.remote(sandbox).await?;
+                to_standard_output(&remote.files, path, report).await
             }
             _ => Err(Failure::new("only a file goes to standard output").exit(Exit::Usage)),
         };
     }
     let target = match destination {
         Place::Sandbox { sandbox, path } => {
-            let remote =
-                Remote { files: sandboxes.files(sandbox).await?, sandbox: sandbox.clone() };
-            Target::in_sandbox(remote, path, sources.len()).await?
+            Target::in_sandbox(sandboxes.remote(sandbox).await?, path, sources.len()).await?
         }
         Place::Local(path) => Target::here(path, sources.len())?,
         Place::Standard => return Ok(()),
@@ -123,9 +123,7 @@ async fn work(
                 walk::copy(walk::Source::here(path), &target, follow_links, report).await?;
             }
             Place::Sandbox { sandbox, path } => {
-                let files = sandboxes.files(sandbox).await?;
-                let remote = Remote { files, sandbox: sandbox.clone() };
-                let source = walk::Source::in_sandbox(remote, path);
+                let source = walk::Source::in_sandbox(sandboxes.remote(sandbox).await?, path);
                 walk::copy(source, &target, follow_links, report).await?;
             }
         }
@@ -136,18 +134,19 @@ async fn work(
 /// Sandboxes that were asked for, each once.
 struct Sandboxes<'a> {
     client: &'a Client,
-    known: Vec<(String, Files<'a>)>,
+    known: Vec<Remote<'a>>,
 }
 
 impl<'a> Sandboxes<'a> {
-    async fn files(&mut self, sandbox: &str) -> Result<Files<'a>, Failure> {
-        if let Some((_, files)) = self.known.iter().find(|(known, _)| known == sandbox) {
-            return Ok(files.clone());
+    async fn remote(&mut self, sandbox: &str) -> Result<Remote<'a>, Failure> {
+        if let Some(known) = self.known.iter().find(|known| known.sandbox == sandbox) {
+            return Ok(known.clone());
         }
         let found = crate::commands::sandbox::find(self.client, sandbox).await?;
         let files = self.client.files(&found)?;
-        self.known.push((sandbox.to_owned(), files.clone()));
-        Ok(files)
+        let remote = Remote { files, sandbox: sandbox.to_owned(), id: found.core.id };
+        self.known.push(remote.clone());
+        Ok(remote)
     }
 }
 

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use pitlane_client::{Client, ExecuteRequest, StreamRequest};
 
+use super::find::find;
 use crate::cli::{pair, shell_line};
+use crate::commands::completion::sandbox_names;
 use crate::commands::execution::{Interruption, follow};
 use crate::commands::wait;
 use crate::failure::Failure;
@@ -13,7 +15,8 @@ use crate::output::Format;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Its id or name
+    /// Its id, the beginning of its id, or its name
+    #[arg(add = sandbox_names())]
     sandbox: String,
     /// The command and its arguments, after --; for pipes and the like: -- sh -c '…'
     #[arg(required = true, last = true, value_name = "COMMAND")]
@@ -44,7 +47,7 @@ pub(super) fn exec(
     wait(async {
         let mut interruption = Interruption::watch()?;
         let work = async {
-            let sandbox = client.sandbox(&arguments.sandbox).await?;
+            let sandbox = find(client, &arguments.sandbox).await?;
             follow(client, &sandbox, &run, format).await
         };
         tokio::select! {

@@ -8,7 +8,9 @@ use super::walk::{Facts, Kind};
 #[derive(Debug, Clone)]
 pub(super) struct Remote<'a> {
     pub(super) files: Files<'a>,
+    /// As the user called it.
     pub(super) sandbox: String,
+    pub(super) id: String,
 }
 
 impl Remote<'_> {
@@ -36,6 +38,24 @@ pub(super) fn join(folder: &str, name: &str) -> String {
 pub(super) fn base_name(path: &str) -> Option<&str> {
     let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     is_name(name).then_some(name)
+}
+
+/// Whether `path` is in `folder` or is it, as far as the texts say; both begin in the same folder, or at the root.
+pub(super) fn is_within(path: &str, folder: &str) -> bool {
+    let (path, folder) = (components(path), components(folder));
+    path.starts_with(&folder)
+}
+
+fn components(path: &str) -> Vec<&str> {
+    let mut components = Vec::new();
+    for component in path.split('/') {
+        match component {
+            "" | "." => {}
+            ".." => drop(components.pop()),
+            name => components.push(name),
+        }
+    }
+    components
 }
 
 /// What a sandbox says about a file. Of its permissions only those that mean the same everywhere are kept.
@@ -66,6 +86,16 @@ mod tests {
         }
         for name in ["", ".", "..", "/", "a/b", "../x", "/etc/passwd", "a\0b", &"x".repeat(256)] {
             assert!(!is_name(name), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_within_a_folder_is_found_however_it_is_written() {
+        for path in ["/tmp/a", "/tmp", "/tmp/", "/tmp/./x/../a", "//tmp//b"] {
+            assert!(is_within(path, "/tmp/."), "{path}");
+        }
+        for path in ["/tmpa", "/", "/tmp/..", "/var/tmp"] {
+            assert!(!is_within(path, "/tmp"), "{path}");
         }
     }
 

@@ -20,6 +20,7 @@ use super::remote::{self, Remote, facts, is_name};
 use super::report::Report;
 use super::target::Target;
 use super::{pieces, pieces_of, write_here};
+use crate::exit::Exit;
 use crate::failure::{Doing as _, Failure};
 
 /// Files that are copied at the same time.
@@ -93,6 +94,10 @@ pub(super) async fn copy<'a>(
     let facts =
         facts.map_err(|failure| failure.doing(format!("cannot copy {}", source.shown())))?;
     let goal = source.goal(target);
+    if facts.kind == Kind::Folder && goal.is_within(&source).await? {
+        let message = format!("{} would be copied into itself, {}", source.shown(), goal.shown());
+        return Err(Failure::new(message).exit(Exit::Usage));
+    }
     let mut walk = Walk {
         follow_links,
         report,
@@ -414,6 +419,22 @@ impl Goal<'_> {
             Self::Here(folder, None) => folder.shown(Path::new("")),
             Self::Sandbox(remote, path) => remote.shown(path),
         }
+    }
+
+    /// Whether it is in a folder of the same sandbox.
+    async fn is_within(&self, source: &Source<'_>) -> Result<bool, Failure> {
+        let (Self::Sandbox(remote, path), Source::Sandbox(other, folder)) = (self, source) else {
+            return Ok(false);
+        };
+        if remote.id != other.id {
+            return Ok(false);
+        }
+        let start = remote.files.work_dir().await?;
+        let absolute = |path: &str| match path.starts_with('/') {
+            true => path.to_owned(),
+            false => format!("{start}/{path}"),
+        };
+        Ok(remote::is_within(&absolute(path), &absolute(folder)))
     }
 
     /// Makes it a folder, if it is not one; answers the folder itself.
