@@ -217,5 +217,8 @@ pub(super) fn ended_in(event: &Event) -> Option<SandboxId> {
 /// Whether a sandbox of this state has to be started before anything can be reached in it.
 pub(super) const fn is_end(state: SandboxState) -> bool {
     use SandboxState as S;
-    matches!(state, S::Stopped | S::Error | S::Destroying | S::Destroyed)
+    matches!(
+        state,
+        S::Stopped | S::Archiving | S::Archived | S::Error | S::Destroying | S::Destroyed
+    )
 }
