@@ -10,7 +10,7 @@ use axum::extract::State as FromState;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
-use pitlane_control::Control;
+use pitlane_control::{Chain, Control};
 use pitlane_wire::control as wire;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -54,6 +54,10 @@ impl fmt::Debug for Probe {
 /// How every part is: `None` for well.
 type Condition = BTreeMap<&'static str, Option<String>>;
 
+fn is_down(condition: &Condition, part: &str) -> bool {
+    condition.get(part).is_some_and(Option::is_some)
+}
+
 /// The last answer, which callers share who come at the same time.
 #[derive(Debug)]
 pub(crate) struct Readiness {
@@ -70,7 +74,7 @@ impl Readiness {
                 let control = control.clone();
                 Box::pin(async move {
                     control.check().await.map_err(|error| {
-                        tracing::warn!(%error, "the database does not work");
+                        tracing::debug!(error = %Chain(&error), "the database does not work");
                         error.to_string()
                     })
                 })
@@ -94,6 +98,13 @@ impl Readiness {
                 Err(_) => Some("does not answer in time".to_owned()),
             };
             metrics::part_is_up(probe.name, trouble.is_none());
+            let was_down = last.as_ref().is_some_and(|(_, last)| is_down(last, probe.name));
+            // Who watches asks all the time: only what changes is news.
+            match &trouble {
+                Some(why) if !was_down => tracing::warn!(part = probe.name, why, "does not work"),
+                None if was_down => tracing::info!(part = probe.name, "works again"),
+                Some(_) | None => {}
+            }
             condition.insert(probe.name, trouble);
         }
         *last = Some((Instant::now(), condition.clone()));

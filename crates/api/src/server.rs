@@ -29,7 +29,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where clients come in, open before there is anything to serve them.
 ///
-/// Until [`Door::serve`], questions about the server's health are answered at once, and all others wait for a while:
+/// Until [`Door::admit`], questions about the server's health are answered at once, and all others wait for a while:
 /// a server that starts again is a pause to its clients and no failure. Dropping a door cuts off whoever came in.
 #[derive(Debug)]
 pub struct Door {
@@ -64,17 +64,26 @@ impl Door {
         Self { stop, admitted, tasks, _cut_off: ending.clone().drop_guard(), ending }
     }
 
-    /// Serves the rim over `control` until told to stop, then lets requests in flight end for ten seconds.
-    ///
-    /// What is still in flight after that is cut off; commands in sandboxes run on. Dropping the future cuts off at
-    /// once.
-    pub async fn serve(self, control: Control, settings: ApiSettings) {
+    /// Lets in whoever waits: requests are answered by the rim over `control` from now on.
+    pub fn admit(&self, control: Control, settings: ApiSettings) {
         // One token for all: whoever notices that a client is gone knows whether the server is going as well.
         let state = State::new(control, settings, self.tasks.clone(), self.ending.clone());
         let (layer, events) = Events::new(&state);
         let happening = state.control().events();
         self.tasks.spawn(events.run(state.clone(), happening, self.stop.clone()));
-        self.admit(router::of(state, layer));
+        self.answer_by(router::of(state, layer));
+    }
+
+    /// Has requests answered by `router` from now on.
+    pub(crate) fn answer_by(&self, router: Router) {
+        self.admitted.send_replace(Some(router));
+    }
+
+    /// Serves until told to stop, then lets requests in flight end for ten seconds.
+    ///
+    /// What is still in flight after that is cut off; commands in sandboxes run on. Dropping the future cuts off at
+    /// once.
+    pub async fn serve(self) {
         self.stop.cancelled().await;
         self.tasks.close();
         if tokio::time::timeout(GRACE, self.tasks.wait()).await.is_err() {
@@ -82,11 +91,6 @@ impl Door {
         }
         self.ending.cancel();
         self.tasks.wait().await;
-    }
-
-    /// Has requests answered by `router` from now on.
-    pub(crate) fn admit(&self, router: Router) {
-        self.admitted.send_replace(Some(router));
     }
 }
 

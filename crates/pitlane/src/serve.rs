@@ -155,8 +155,9 @@ async fn run(
             rate_limits: settings.rate_limits,
             probes: probes::of(&maker, folder.path()),
         };
+        door.admit(control.clone(), api);
         announcement::ready(settings, folder, addresses, first_key.as_ref(), format)?;
-        door.serve(control.clone(), api).await;
+        door.serve().await;
     }
     tracing::info!("stopping");
     control.shut_down(GRACE).await;

@@ -78,7 +78,7 @@ impl Metrics {
         tasks.spawn(changes::follow(control.events()));
         let door = Door::open(listener, "metrics", MAX_CONNECTIONS, stop.clone());
         let reader = Reader { handle: self.handle.clone(), control };
-        door.admit(Router::new().route("/metrics", get(read)).with_state(reader));
+        door.answer_by(Router::new().route("/metrics", get(read)).with_state(reader));
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,

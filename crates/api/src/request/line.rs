@@ -112,13 +112,12 @@ impl Line {
         }
     }
 
-    /// Health is asked for all day; what this server failed at is for the operator.
+    /// Health is asked for all day, and what changes in it has a line of its own; what this server failed at is for the
+    /// operator.
     fn level(&self) -> Level {
         match &self.answer {
+            Some(_) if self.path.starts_with(health::PATH) => Level::DEBUG,
             Some(answer) if is_failure(answer.status) => Level::WARN,
-            Some(answer) if answer.status.is_success() && self.path.starts_with(health::PATH) => {
-                Level::DEBUG
-            }
             _ => Level::INFO,
         }
     }

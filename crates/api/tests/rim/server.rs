@@ -107,7 +107,8 @@ impl Server {
             probes: options.probes,
         };
         let mut serving = JoinSet::new();
-        serving.spawn(door.serve(control, settings));
+        door.admit(control, settings);
+        serving.spawn(door.serve());
         let serving = tokio::sync::Mutex::new(serving);
         let early = tokio::sync::Mutex::new(early);
         Self { address, key: KEY.to_owned(), seen, driver, stop, serving, early, _state: state }

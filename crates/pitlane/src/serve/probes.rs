@@ -21,9 +21,8 @@ pub(super) fn of(maker: &Maker, state: &Path) -> Vec<Probe> {
                 let engine = Arc::clone(&engine);
                 Box::pin(async move {
                     engine.check_launcher().await.map_err(|error| {
-                        tracing::warn!(%error, "the launcher does not answer");
-                        "does not answer; no sandbox can start until the server is started again"
-                            .to_owned()
+                        tracing::debug!(%error, "the launcher does not answer");
+                        "does not answer; no sandbox can start while it does not".to_owned()
                     })
                 })
             }),

@@ -110,6 +110,19 @@ impl Server {
         process.wait().unwrap()
     }
 
+    /// The launchers of this server, by their command lines.
+    pub(crate) fn launchers(&self) -> Vec<u32> {
+        let run = self.folder.path().join("run").to_str().unwrap().to_owned();
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse().ok());
+        let is_launcher = |number: &u32| {
+            let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+            let mut words = line.split(|byte| *byte == 0).skip(1);
+            words.next() == Some(b"launch") && words.any(|word| word == run.as_bytes())
+        };
+        numbers.filter(is_launcher).collect()
+    }
+
     pub(crate) fn state(&self) -> String {
         let folder = self.folder.path().canonicalize().unwrap();
         folder.join("state").to_str().unwrap().to_owned()
