@@ -1,11 +1,13 @@
 //! Whom commands and files belong to, as the image's `/etc/passwd` and `/etc/group` say.
 
 use std::fs::OpenOptions;
-use std::io::Read as _;
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use pitlane_sys::Identity;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 /// Larger than any list of users.
 const MAX_LIST: u64 = 4 << 20;
@@ -140,22 +142,34 @@ fn memberships(user: &str, own: u32, groups: &str) -> Vec<u32> {
     std::iter::once(own).chain(others).collect()
 }
 
-/// The file belongs to the sandbox: it may be anything. One that is missing has no lines.
+/// The list belongs to the sandbox: it may be missing, endless or no file at all. What is no regular file has no lines.
 fn read(list: &'static str) -> Result<String, UserError> {
+    read_path(Path::new(list)).map_err(|cause| UserError::List { list, cause })
+}
+
+fn read_path(path: &Path) -> io::Result<String> {
+    // Without waiting for the other end of a pipe.
     let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0);
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) if file.metadata()?.is_file() => file,
+        Ok(_) => return Ok(String::new()),
+        Err(error) if is_no_file(&error) => return Ok(String::new()),
+        Err(error) => return Err(error),
+    };
     let mut text = Vec::new();
-    let result = OpenOptions::new().read(true).custom_flags(flags).open(list).and_then(|file| {
-        if file.metadata()?.file_type().is_fifo() {
-            return Ok(0);
-        }
-        file.take(MAX_LIST).read_to_end(&mut text)
-    });
-    match result {
-        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-            Err(UserError::List { list, cause })
-        }
-        _ => Ok(String::from_utf8_lossy(&text).into_owned()),
-    }
+    file.take(MAX_LIST).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Whether there is nothing to open: no such path, a link that leads nowhere or in circles, a socket.
+fn is_no_file(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(
+        errno,
+        Some(
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO | Errno::NODEV | Errno::ACCESS
+        )
+    )
 }
 
 #[cfg(test)]
@@ -215,5 +229,27 @@ docker:x:999:daytonas
     #[test]
     fn a_name_without_a_line_is_nobody() {
         assert_eq!(find("nobody"), None);
+    }
+
+    #[test]
+    fn a_list_that_is_no_file_has_no_lines_and_is_not_waited_for() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, mode, 0)
+            .unwrap();
+        std::os::unix::fs::symlink(at("pipe"), at("link")).unwrap();
+        std::os::unix::fs::symlink(at("circle"), at("circle")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("endless")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        for name in ["pipe", "link", "circle", "endless", "socket", "missing", ".", "pipe/x"] {
+            assert_eq!(read_path(&at(name)).unwrap(), "", "{name}");
+        }
+        std::fs::write(at("list"), PASSWORDS).unwrap();
+        assert_eq!(read_path(&at("list")).unwrap(), PASSWORDS);
+        let large = std::fs::File::create(at("large")).unwrap();
+        large.set_len(MAX_LIST * 2).unwrap();
+        let read = u64::try_from(read_path(&at("large")).unwrap().len()).unwrap();
+        assert_eq!(read, MAX_LIST);
     }
 }
