@@ -192,7 +192,8 @@ impl Inner {
         let launcher = Launcher::find_or_start(&run, &launcher)
             .map_err(|cause| StartEngineError::Launcher(Box::new(cause)))?;
         pitlane_fault::point("engine.launcher-found");
-        let router = Arc::new(handle.block_on(open_router(&launcher, network))?);
+        let (router, is_new) = handle.block_on(open_router(&launcher, network))?;
+        let router = Arc::new(router);
         pitlane_fault::point("engine.router-found");
         let slots = Slots::new(SLOT_COUNT, first_id);
         let preparer = Arc::new(Preparer {
@@ -221,6 +222,9 @@ impl Inner {
             .find_sandboxes()
             .and_then(|()| inner.find_archives())
             .map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
+        if is_new {
+            inner.relink();
+        }
         pitlane_fault::point("engine.taken-over");
         Ok(inner)
     }
@@ -307,6 +311,17 @@ impl Inner {
     }
 }
 
+impl Drop for Inner {
+    /// Sandboxes run on whatever becomes of the engine: the next one takes them over.
+    fn drop(&mut self) {
+        for sandbox in lock(&self.sandboxes).values() {
+            if let Some(running) = lock(&sandbox.parts).running.take() {
+                running.leave();
+            }
+        }
+    }
+}
+
 impl Sandbox {
     fn new(parts: Parts) -> Self {
         Self { turn: Arc::new(Semaphore::new(1)), parts: Mutex::new(parts) }
@@ -334,19 +349,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes over the router that the launcher holds, or makes one for it to hold.
+/// Takes over the router that the launcher holds, or makes one for it to hold; true when it is new.
 async fn open_router(
     launcher: &Launcher,
     config: RouterConfig,
-) -> Result<Router, StartEngineError> {
+) -> Result<(Router, bool), StartEngineError> {
     let launcher_error = |cause: LauncherError| StartEngineError::Launcher(Box::new(cause));
     if let Some(namespace) = launcher.recall(ROUTER).map_err(launcher_error)? {
-        return Ok(Router::adopt(namespace, config).await?);
+        return Ok((Router::adopt(namespace, config).await?, false));
     }
     let router = Router::create(config).await?;
     pitlane_fault::point("engine.router-made");
     launcher.keep(ROUTER, router.namespace()).map_err(launcher_error)?;
-    Ok(router)
+    Ok((router, true))
 }
 
 /// Waits until a process has ended.

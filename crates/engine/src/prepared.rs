@@ -268,6 +268,16 @@ impl Groups {
         pids.into_iter().find_map(FirstProcess::of_orphan)
     }
 
+    /// Ends process 1 of the group, though no launcher is its parent, if there is one.
+    pub(crate) fn end_orphan(&self) {
+        if let Some(process) = self.orphan() {
+            if let Err(failure) = process.kill() {
+                tracing::error!(%failure, "cannot end a process that nobody owns");
+            }
+            process.wait(ORPHAN_DEADLINE);
+        }
+    }
+
     /// Sets the limits. What the daemon needs comes on top, so that it answers when the workload is at its limit.
     pub(crate) fn limit(&self, limits: Limits) -> Result<(), SyscallError> {
         let memory = u64::from(limits.memory_gib()) << 30;
@@ -310,13 +320,10 @@ pub(crate) fn remove_unused_groups(parent: &Group, is_used: impl Fn(u32) -> bool
         let outer = parent.child(&name);
         // Removes them when it is dropped.
         let groups = Groups { workload: outer.child("workload"), outer };
-        if let Some(process) = groups.orphan() {
+        if groups.orphan().is_some() {
             tracing::warn!(group = name, "ending a sandbox that nobody owns");
-            if let Err(failure) = process.kill() {
-                tracing::error!(group = name, %failure, "cannot end it");
-            }
-            process.wait(ORPHAN_DEADLINE);
         }
+        groups.end_orphan();
         if let Err(failure) = groups.outer.kill() {
             tracing::error!(group = name, %failure, "cannot end what is in it");
         }

@@ -1,14 +1,16 @@
 //! A sandbox with processes.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pitlane_model::{NetworkPolicy, SandboxId};
 use pitlane_sys::{Context as _, SyscallError};
 use pitlane_wire::handshake::Hello;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::launcher::FirstProcess;
@@ -36,8 +38,14 @@ impl Running {
 }
 
 /// The path at which the daemon is reached; removed with its value.
+///
+/// Its name is the record of what no other trace of a running sandbox tells: `ID.sock`, or `ID.isolated.sock` of one
+/// that has no network.
 #[derive(Debug)]
 pub(crate) struct SocketFile(Arc<Path>);
+
+/// What the name of a sandbox without a network has after its id.
+const ISOLATED: &str = ".isolated";
 
 fn path_of(sockets: &Path, name: &str) -> Arc<Path> {
     sockets.join(format!("{name}.sock")).into()
@@ -58,14 +66,34 @@ impl SocketFile {
         Ok((socket, listener))
     }
 
-    /// The socket of a sandbox that runs already.
-    pub(crate) fn of(sockets: &Path, name: &str) -> Self {
+    fn of(sockets: &Path, name: &str) -> Self {
         Self(path_of(sockets, name))
     }
 
-    /// Gives it another name.
-    pub(crate) fn rename(&mut self, sockets: &Path, name: &str) -> Result<(), SyscallError> {
-        let path = path_of(sockets, name);
+    /// The socket of a sandbox that runs already.
+    pub(crate) fn find(sockets: &Path, id: SandboxId) -> Self {
+        let isolated = path_of(sockets, &format!("{id}{ISOLATED}"));
+        if isolated.exists() { Self(isolated) } else { Self::of(sockets, &id.to_string()) }
+    }
+
+    /// Whether the sandbox has a network, by its name.
+    pub(crate) fn has_network(&self) -> bool {
+        let name = self.0.file_stem().unwrap_or_default();
+        !name.as_encoded_bytes().ends_with(ISOLATED.as_bytes())
+    }
+
+    /// Gives it to a sandbox.
+    pub(crate) fn give(
+        &mut self,
+        sockets: &Path,
+        id: SandboxId,
+        network: NetworkPolicy,
+    ) -> Result<(), SyscallError> {
+        let mark = match network {
+            NetworkPolicy::Open => "",
+            NetworkPolicy::Blocked => ISOLATED,
+        };
+        let path = path_of(sockets, &format!("{id}{mark}"));
         rustix::fs::rename(&*self.0, &*path).context("rename(socket)")?;
         self.0 = path;
         Ok(())
@@ -97,6 +125,17 @@ impl FirstProcess {
         let mut numbers = numbers.split_whitespace();
         let is_first = numbers.next().is_some() && numbers.last() == Some("1");
         is_first.then_some(Self { descriptor })
+    }
+
+    /// The network namespace that it is in; fails when it has ended.
+    pub(crate) fn network(&self) -> std::io::Result<OwnedFd> {
+        let ended = || std::io::Error::from(Errno::SRCH);
+        let about = format!("/proc/self/fdinfo/{}", self.descriptor.as_raw_fd());
+        let about = std::fs::read_to_string(about)?;
+        let pid = about.lines().find_map(|line| line.strip_prefix("Pid:")).ok_or_else(ended)?;
+        let namespace = std::fs::File::open(format!("/proc/{}/ns/net", pid.trim()))?;
+        // If the number has a new owner, the process of the descriptor has ended.
+        if self.wait(Duration::ZERO) { Err(ended()) } else { Ok(namespace.into()) }
     }
 
     /// Waits until the process has ended; false when `limit` passed first.

@@ -125,15 +125,20 @@ impl Waiting {
             entrance: groups.daemon().entrance().map_err(descriptors)?,
             group_view,
         };
+        let launched = launcher.launch(&name, &parts);
+        // From here on the sandbox alone holds its mounts and namespaces, so they end with it.
+        drop(parts);
+        if let Err(LauncherError::Died) = &launched {
+            // It may have made the process before it died.
+            groups.end_orphan();
+        }
         let process = Unclaimed {
-            process: Arc::new(launcher.launch(&name, &parts)?),
+            process: Arc::new(launched?),
             name,
             launcher: launcher.clone(),
             is_claimed: false,
         };
         pitlane_fault::point("launch.launched");
-        // From here on the sandbox alone holds its mounts and namespaces, so they end with it.
-        drop(parts);
         let boot = Some(boot);
         Ok(Self { process, socket, groups, disk, slot, limits, hello, boot, other_tasks })
     }
@@ -171,7 +176,7 @@ impl Waiting {
         if spec.limits != self.limits {
             self.groups.limit(spec.limits).map_err(LaunchError::Limits)?;
         }
-        self.socket.rename(sockets, &spec.id.to_string()).map_err(LaunchError::Descriptors)?;
+        self.socket.give(sockets, spec.id, spec.network).map_err(LaunchError::Descriptors)?;
         pitlane_fault::point("wake.socket-renamed");
         let boot = serde_json::to_vec(&boot(spec, self.other_tasks)).unwrap_or_default();
         let deadline = Instant::now() + HELLO_DEADLINE;

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pitlane_sys::{SyscallError, new_network_namespace};
+use pitlane_sys::{SyscallError, enter_network, new_network_namespace};
 
 use crate::netlink::{Batch, End, HardwareAddress, Neighbour, Netlink, NetlinkError, Pair, Route};
 use crate::resident::{Resident, ResidentGone};
@@ -85,10 +85,34 @@ pub(crate) fn link(
     slot: u32,
     indices: &AtomicU32,
 ) -> Result<Link, LinkError> {
+    let namespace = new_sandbox_namespace(&mut router.settings)?;
+    attach(router, namespace, subnet, slot, indices)
+}
+
+/// Links a namespace that has lost its link with the router that it led to. The thread is the router's and is left in
+/// the sandbox's namespace.
+pub(crate) fn relink(
+    router: &mut Resident,
+    namespace: OwnedFd,
+    subnet: Subnet,
+    slot: u32,
+    indices: &AtomicU32,
+) -> Result<Link, LinkError> {
+    enter_network(namespace.as_fd()).map_err(LinkError::Namespace)?;
+    attach(router, namespace, subnet, slot, indices)
+}
+
+/// Links the namespace that the thread is in.
+fn attach(
+    router: &mut Resident,
+    namespace: OwnedFd,
+    subnet: Subnet,
+    slot: u32,
+    indices: &AtomicU32,
+) -> Result<Link, LinkError> {
     let address = subnet.address(slot)?;
     let gateway = subnet.gateway();
     let refused = |cause| LinkError::Netlink { slot, cause };
-    let namespace = new_sandbox_namespace(&mut router.settings)?;
     let index = add_pair(&mut router.netlink, &namespace, slot, indices).map_err(refused)?;
     // A link of an earlier holder of the slot may linger: the new route takes the place of the old one.
     router

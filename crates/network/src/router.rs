@@ -181,6 +181,20 @@ impl Router {
             .map_err(LinkError::Closed)?
     }
 
+    /// Links a sandbox's namespace whose link is gone, since the router that it led to is.
+    ///
+    /// # Errors
+    ///
+    /// As [`LinkError`] says; a namespace that still has a link is refused. Nothing is left of the new link then.
+    pub async fn relink(&self, slot: u32, namespace: OwnedFd) -> Result<(), LinkError> {
+        let subnet = self.subnet;
+        let indices = Arc::clone(&self.indices);
+        self.inside
+            .run(move |router| link::relink(router, namespace, subnet, slot, &indices).map(drop))
+            .await
+            .map_err(LinkError::Closed)?
+    }
+
     /// Makes a network namespace that has nothing but its loopback.
     ///
     /// # Errors

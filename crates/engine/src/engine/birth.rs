@@ -7,8 +7,9 @@ use pitlane_model::SandboxId;
 
 use super::{Inner, Parts, Sandbox, hello_of, lock};
 use crate::disk::{self, DiskError};
-use crate::prepared::Recipe;
-use crate::waiting::{Waiting, Woken};
+use crate::launcher::LauncherError;
+use crate::prepared::{PrepareError, Recipe};
+use crate::waiting::{LaunchError, Waiting, Woken};
 
 /// What must be free on the state folder's file system for another sandbox to be made.
 const DISK_RESERVE_BYTES: u64 = 1 << 30;
@@ -59,10 +60,16 @@ impl Inner {
                 ),
             }
         }
-        let slot = self.slots.take().ok_or(CreateError::Full)?;
-        let woken = self
-            .preparer
-            .fresh(slot, recipe, spec.limits)
+        let fresh = || {
+            let slot = self.slots.take().ok_or(CreateError::Full)?;
+            Ok(self.preparer.fresh(slot, recipe, spec.limits))
+        };
+        let mut made = fresh()?;
+        if let Err(PrepareError::Launch(LaunchError::Launcher(LauncherError::Died))) = made {
+            tracing::warn!(sandbox = %id, "the launcher died meanwhile; trying once more");
+            made = fresh()?;
+        }
+        let woken = made
             .map_err(|cause| -> Cause { Box::new(cause) })
             .and_then(|waiting| self.wake(waiting, spec, recipe));
         Ok(self.settle(id, sandbox, woken.map_err(host)?))

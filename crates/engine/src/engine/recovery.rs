@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use pitlane_driver::Cause;
 use pitlane_model::SandboxId;
 
 use super::{Inner, KILL_DEADLINE, Parts, Sandbox, lock};
@@ -11,6 +13,10 @@ use crate::launcher::FirstProcess;
 use crate::prepared::{DiskFile, Groups, remove_unused_groups};
 use crate::running::{Running, SocketFile};
 use crate::slot::Slot;
+
+/// How long all sandboxes together may take to be linked to a new router.
+const RELINK_DEADLINE: Duration = Duration::from_secs(5);
+const RELINK_PAUSE: Duration = Duration::from_millis(20);
 
 impl Inner {
     /// Takes over what an earlier server left, by what is really there: disks, and processes that the launcher has.
@@ -27,7 +33,7 @@ impl Inner {
             let running = process.map(|(process, name)| Running {
                 process: Arc::new(process),
                 name,
-                socket: SocketFile::of(&self.preparer.sockets, &id.to_string()),
+                socket: SocketFile::find(&self.preparer.sockets, id),
                 groups,
                 hello: None,
             });
@@ -98,8 +104,8 @@ impl Inner {
     fn remove_unused_sockets(&self) {
         let Ok(entries) = std::fs::read_dir(&self.preparer.sockets) else { return };
         for path in entries.flatten().map(|entry| entry.path()) {
-            let id =
-                path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let id = name.split('.').next().and_then(|id| id.parse().ok());
             let is_used = id
                 .and_then(|id| self.get(id))
                 .is_some_and(|sandbox| lock(&sandbox.parts).running.is_some());
@@ -107,6 +113,44 @@ impl Inner {
                 tracing::warn!(%failure, "a socket that nobody uses stays behind");
             }
         }
+    }
+
+    /// Links the sandboxes that run to a router that is new: with the launcher and the server before this one, the
+    /// router that they were linked to has died.
+    pub(super) fn relink(&self) {
+        let deadline = Instant::now() + RELINK_DEADLINE;
+        let found: Vec<(SandboxId, Arc<Sandbox>)> =
+            lock(&self.sandboxes).iter().map(|(id, sandbox)| (*id, Arc::clone(sandbox))).collect();
+        for (id, sandbox) in found {
+            let (slot, process) = {
+                let parts = lock(&sandbox.parts);
+                let linked = parts.running.as_ref().filter(|running| running.socket.has_network());
+                let process = linked.map(|running| Arc::clone(&running.process));
+                (parts.slot.as_ref().map(Slot::number), process)
+            };
+            let (Some(slot), Some(process)) = (slot, process) else { continue };
+            let relinked = loop {
+                let relinked = self.link_again(slot, &process);
+                // The kernel takes the old link down some time after the router that it led to.
+                if relinked.is_ok() || Instant::now() > deadline {
+                    break relinked;
+                }
+                std::thread::park_timeout(RELINK_PAUSE);
+            };
+            match relinked {
+                Ok(()) => {
+                    tracing::warn!(sandbox = %id, "linked to a new router; its connections are lost");
+                }
+                Err(cause) => {
+                    tracing::error!(sandbox = %id, cause = &*cause as &dyn std::error::Error, "has no network until it is started again");
+                }
+            }
+        }
+    }
+
+    fn link_again(&self, slot: u32, process: &FirstProcess) -> Result<(), Cause> {
+        let relinked = self.preparer.router.relink(slot, process.network()?);
+        Ok(self.preparer.runtime.block_on(relinked)?)
     }
 
     /// Begins to watch the processes that were found.

@@ -99,7 +99,8 @@ impl Launcher {
         }));
         let mut started = launcher.started();
         if !launcher.answers() || launcher.make_way(&mut started)? {
-            launcher.start(&mut started)?;
+            // Only the first one dies where this server was told to.
+            launcher.start(&mut started, pitlane_fault::environment())?;
         }
         drop(started);
         Ok(launcher)
@@ -120,14 +121,18 @@ impl Launcher {
         if self.answers() {
             return Ok(());
         }
-        self.start(&mut started)?;
+        self.start(&mut started, None)?;
         tracing::warn!(
             "the launcher had died and was replaced; how the sandboxes end that ran under it will be unknown"
         );
         Ok(())
     }
 
-    fn start(&self, started: &mut Started) -> Result<(), LauncherError> {
+    fn start(
+        &self,
+        started: &mut Started,
+        variable: Option<(&str, String)>,
+    ) -> Result<(), LauncherError> {
         let Inner { run, command, .. } = &*self.0;
         if let Some(mut dead) = started.process.take() {
             // It does not answer: whether it has ended, or hangs and must not come back, it ends here.
@@ -146,7 +151,7 @@ impl Launcher {
         process
             .args(&command.arguments)
             .env_clear()
-            .envs(pitlane_fault::environment())
+            .envs(variable)
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

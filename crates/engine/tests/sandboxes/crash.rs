@@ -109,6 +109,8 @@ async fn a_sandbox_outlives_its_launcher() {
 
     let bench = Bench::start_in(folder).await;
     assert_eq!(bench.exec(running.id, "echo here").await.output, "here\n");
+    // The router has died with both; the sandbox is linked to the next one.
+    assert_eq!(bench.exec(running.id, "cat /sys/class/net/eth0/carrier").await.output, "1\n");
     bench.engine.stop(running.id, false).await.expect("it stops");
     bench.engine.start(&running).await.expect("it starts");
     bench.close().await;

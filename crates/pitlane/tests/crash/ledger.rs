@@ -1,0 +1,158 @@
+//! What a client was told, compared with what there is.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::client::{Answer, Client};
+use crate::server::Server;
+use crate::{traces, wait_until};
+
+/// What is known of a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Known {
+    /// Whether it surely exists; else a change that nobody was told the end of may have made or removed it.
+    pub(crate) is_certain: bool,
+    /// In which state it surely is; `None` while a change was not told the end of.
+    pub(crate) state: Option<&'static str>,
+    /// Files that were acknowledged.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+}
+
+/// What a client was told.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// By name. A sandbox that is surely gone is not in it.
+    pub(crate) sandboxes: BTreeMap<String, Known>,
+    /// Keys that work.
+    pub(crate) keys: BTreeMap<String, String>,
+    /// Keys that were revoked.
+    pub(crate) revoked: BTreeMap<String, String>,
+}
+
+/// A change whose end nobody was told.
+#[derive(Debug)]
+pub(crate) struct Lost;
+
+pub(crate) const FILE: &str = "/home/daytona/file";
+
+impl Ledger {
+    fn known(&mut self, name: &str) -> &mut Known {
+        self.sandboxes.entry(name.to_owned()).or_default()
+    }
+
+    pub(crate) fn create(&mut self, client: &Client, name: &str) -> Result<String, Lost> {
+        *self.known(name) = Known::default();
+        let answer = tell(client.create(name))?;
+        *self.known(name) = Known { is_certain: true, state: Some("started"), ..Known::default() };
+        Ok(answer.json()["id"].as_str().unwrap().to_owned())
+    }
+
+    pub(crate) fn delete(&mut self, client: &Client, name: &str) -> Result<(), Lost> {
+        *self.known(name) = Known::default();
+        tell(client.delete(&format!("/api/sandbox/{name}")))?;
+        self.sandboxes.remove(name);
+        Ok(())
+    }
+
+    pub(crate) fn change(
+        &mut self,
+        client: &Client,
+        name: &str,
+        verb: &str,
+        then: &'static str,
+    ) -> Result<(), Lost> {
+        self.known(name).state = None;
+        tell(client.post(&format!("/api/sandbox/{name}/{verb}"), &json!({})))?;
+        self.known(name).state = Some(then);
+        Ok(())
+    }
+
+    pub(crate) fn upload(
+        &mut self,
+        client: &Client,
+        (name, id): (&str, &str),
+        path: &str,
+        contents: Vec<u8>,
+    ) -> Result<(), Lost> {
+        self.known(name).files.remove(path);
+        tell(client.upload(id, path, &contents))?;
+        self.known(name).files.insert(path.to_owned(), contents);
+        Ok(())
+    }
+
+    pub(crate) fn make_key(&mut self, client: &Client, name: &str) -> Result<(), Lost> {
+        let request = json!({ "name": name, "permissions": ["write:sandboxes"] });
+        let answer = tell(client.post("/api/api-keys", &request))?;
+        self.keys.insert(name.to_owned(), answer.json()["value"].as_str().unwrap().to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn revoke_key(&mut self, client: &Client, name: &str) -> Result<(), Lost> {
+        let key = self.keys.remove(name);
+        tell(client.delete(&format!("/api/api-keys/{name}")))?;
+        self.revoked.extend(key.map(|key| (name.to_owned(), key)));
+        Ok(())
+    }
+
+    /// Checks all of it against a server that has started after a crash, and the machine against the server.
+    pub(crate) fn check(&self, server: &Server) {
+        let client = server.client();
+        let is_settled = |state: &str| matches!(state, "started" | "stopped");
+        let mut found = Vec::new();
+        wait_until("every sandbox is started, stopped or gone", || {
+            found = client.sandboxes().unwrap();
+            let are_settled = found.iter().all(|(_, _, state)| is_settled(state));
+            let are_known = found.iter().all(|(name, ..)| self.sandboxes.contains_key(name));
+            are_settled && are_known
+        });
+        for (name, known) in &self.sandboxes {
+            let Some((_, id, state)) = found.iter().find(|(found, ..)| found == name) else {
+                assert!(!known.is_certain, "{name} is lost:\n{}", server.log());
+                continue;
+            };
+            if let Some(wanted) = known.state {
+                assert_eq!(state, wanted, "{name}:\n{}", server.log());
+            }
+            if state == "started" {
+                let answer = client.execute(id, "echo works").unwrap();
+                assert_eq!(answer.json()["result"], "works\n", "{name}: {}", answer.text());
+                for (path, contents) in &known.files {
+                    let file = client.download(id, path).unwrap();
+                    assert!(file.is_success(), "{name} {path}: {}", file.text());
+                    assert!(file.body == *contents, "{path} of {name} is not what was uploaded");
+                }
+            }
+        }
+        for (name, key) in &self.keys {
+            let client = Client { key: key.clone(), ..client.clone() };
+            assert_eq!(client.get("/api/sandbox").unwrap().status, 200, "the key {name}");
+        }
+        for (name, key) in &self.revoked {
+            let client = Client { key: key.clone(), ..client.clone() };
+            assert_eq!(client.get("/api/sandbox").unwrap().status, 401, "the key {name}");
+        }
+        settle(server);
+    }
+}
+
+/// Checks that the machine has what the server lists, and nothing else.
+pub(crate) fn settle(server: &Server) {
+    let found = server.client().sandboxes().unwrap();
+    let ids = |wanted: &str| -> Vec<String> {
+        found.iter().filter(|(.., state)| state == wanted).map(|(_, id, _)| id.clone()).collect()
+    };
+    traces::settle(server, &ids("started"), &ids("stopped"));
+}
+
+fn tell(answer: std::io::Result<Answer>) -> Result<Answer, Lost> {
+    match answer {
+        Ok(answer) if answer.is_success() => Ok(answer),
+        // The server says that it failed: what that left is nobody's promise.
+        Ok(answer) => {
+            assert!(answer.status >= 500, "{}", answer.text());
+            Err(Lost)
+        }
+        Err(_broken) => Err(Lost),
+    }
+}

@@ -1,0 +1,116 @@
+//! A server that dies at each of the points that its source names.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+
+use libtest_mimic::Trial;
+
+use crate::client::Client;
+use crate::ledger::{FILE, Ledger, Lost};
+use crate::server::Server;
+use crate::{traces, trial};
+
+/// One test for every point in the source.
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut points = BTreeSet::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut points);
+    assert!(points.len() > 20, "where are the points? {points:?}");
+    points
+        .into_iter()
+        .map(|point| trial(&format!("dies_at::{point}"), move || dies_at(&point)))
+        .collect()
+}
+
+/// Finds the points in all source files of a folder.
+fn collect(folder: &Path, points: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            let name = entry.file_name();
+            if name != "tests" && name != "fault" {
+                collect(&path, points);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for part in text.split("pitlane_fault::point(\"").skip(1) {
+                points.insert(part.split('"').next().unwrap().to_owned());
+            }
+        }
+    }
+}
+
+/// Every operation that passes points, one after the other, until the server dies of one.
+fn operate(client: &Client, ledger: &mut Ledger) -> Result<(), Lost> {
+    ledger.make_key(client, "first")?;
+    ledger.make_key(client, "second")?;
+    let id = ledger.create(client, "kept")?;
+    ledger.upload(client, ("kept", &id), FILE, contents(200_000))?;
+    ledger.create(client, "other")?;
+    ledger.change(client, "other", "stop", "stopped")?;
+    ledger.change(client, "other", "start", "started")?;
+    ledger.change(client, "other", "stop", "stopped")?;
+    ledger.create(client, "short")?;
+    ledger.delete(client, "short")?;
+    ledger.delete(client, "other")?;
+    ledger.revoke_key(client, "second")
+}
+
+/// Bytes that differ from each other.
+pub(crate) fn contents(length: usize) -> Vec<u8> {
+    (0..length).map(|index| u8::try_from(index % 251).unwrap()).collect()
+}
+
+fn dies_at(point: &str) {
+    let server = Server::new(0);
+    let mut ledger = Ledger::default();
+    let is_launcher = point.starts_with("launcher.");
+    let variables = [("PITLANE_DIE_AT", point)];
+    let has_started = server.try_start(&variables);
+    if has_started {
+        let launcher = server.launcher();
+        let worked = operate(&server.client(), &mut ledger);
+        if is_launcher {
+            assert!(
+                launcher != server.launcher() || worked.is_err(),
+                "no operation reaches {point}: let one"
+            );
+        } else {
+            crate::wait_until(&format!("some operation reaches {point}"), || server.has_died());
+        }
+        let ended = server.kill();
+        assert_eq!(ended.signal(), Some(9));
+    }
+    server.forget_log();
+    server.start();
+    ledger.check(&server);
+
+    // What was put in order stays so.
+    let before = (server.client().sandboxes().unwrap(), traces::Traces::of(&server));
+    server.kill();
+    server.start();
+    ledger.check(&server);
+    assert_eq!((server.client().sandboxes().unwrap(), traces::Traces::of(&server)), before);
+
+    // What was stopped starts with what it had, every name can be used again, and no number is lost.
+    let client = server.client();
+    for (name, id, state) in client.sandboxes().unwrap() {
+        if state == "stopped" {
+            ledger.change(&client, &name, "start", "started").unwrap();
+            assert!(client.execute(&id, "true").unwrap().is_success());
+        }
+        ledger.delete(&client, &name).unwrap();
+    }
+    traces::settle(&server, &[], &[]);
+    for name in ["kept", "other", "short"] {
+        ledger.create(&client, name).unwrap();
+    }
+    let slots: BTreeSet<String> = (0..3).map(|slot| format!("slot-{slot}")).collect();
+    assert_eq!(traces::Traces::of(&server).groups, slots);
+    for name in ["kept", "other", "short"] {
+        ledger.delete(&client, name).unwrap();
+    }
+    traces::settle(&server, &[], &[]);
+    server.terminate();
+    traces::gone(&server);
+}

@@ -1,0 +1,215 @@
+//! What a server leaves on the machine: files, control groups, loop devices, mounts, links, processes.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::server::{Server, signal};
+
+/// All of it, sorted. Names of sandboxes' parts are those that the server gives them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Traces {
+    /// Disks of sandboxes: `ID.SLOT.IMAGE.ext4`.
+    pub(crate) disks: Vec<String>,
+    /// Everything else under the state folder that may come and go.
+    pub(crate) drafts: Vec<String>,
+    /// Sockets of sandboxes.
+    pub(crate) sockets: Vec<String>,
+    /// Slots that have a control group.
+    pub(crate) groups: BTreeSet<String>,
+    /// Files of the state folder that are on a loop device.
+    pub(crate) devices: Vec<String>,
+    /// Mounts of the host that name the state folder.
+    pub(crate) mounts: usize,
+    /// Links to sandboxes in the router's namespace.
+    pub(crate) links: usize,
+    /// Sandboxes' first processes.
+    pub(crate) processes: usize,
+}
+
+/// Names in a folder; none if there is no such folder.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+fn group_folders(server: &Server) -> Vec<PathBuf> {
+    ["memory", "cpu", "pids", "freezer", "."]
+        .iter()
+        .map(|hierarchy| Path::new("/sys/fs/cgroup").join(hierarchy).join("pitlane"))
+        .map(|parent| parent.join(server.id()))
+        .collect()
+}
+
+/// The processes in a sandbox's outer group: its first, and on version 2 those in the leaf where that is.
+fn first_processes(group: &Path) -> Vec<u32> {
+    [group.to_owned(), group.join("daemon")]
+        .iter()
+        .filter_map(|folder| std::fs::read_to_string(folder.join("cgroup.procs")).ok())
+        .flat_map(|text| text.lines().filter_map(|line| line.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+/// How many links to sandboxes the router has; none without a router.
+fn links(server: &Server) -> usize {
+    let Some(launcher) = server.launcher() else { return 0 };
+    let descriptors = names(Path::new(&format!("/proc/{launcher}/fd")));
+    let router =
+        descriptors.into_iter().map(|name| format!("/proc/{launcher}/fd/{name}")).find(|path| {
+            std::fs::read_link(path)
+                .is_ok_and(|target| target.to_string_lossy().starts_with("net:["))
+        });
+    let Some(router) = router else { return 0 };
+    let listed = Command::new("nsenter")
+        .arg(format!("--net={router}"))
+        .args(["ip", "-oneline", "link", "show", "type", "veth"])
+        .output()
+        .unwrap();
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    String::from_utf8_lossy(&listed.stdout).lines().filter(|line| line.contains(": pl")).count()
+}
+
+impl Traces {
+    /// What there is now.
+    pub(crate) fn of(server: &Server) -> Self {
+        let state = server.state();
+        let mut drafts: Vec<String> = names(&state)
+            .into_iter()
+            .filter(|name| name.ends_with(".new") || name.ends_with("-journal"))
+            .collect();
+        drafts.extend(names(&state.join("disks/prepared")));
+        drafts.extend(names(&state.join("archives")));
+        let is_template = |name: &String| !name.ends_with(".ext4");
+        drafts.extend(names(&state.join("disks/templates")).into_iter().filter(is_template));
+        let state_text = state.to_str().unwrap().to_owned();
+        let devices = names(Path::new("/sys/block"))
+            .into_iter()
+            .filter_map(|name| {
+                std::fs::read_to_string(format!("/sys/block/{name}/loop/backing_file")).ok()
+            })
+            .filter(|file| file.starts_with(&state_text))
+            .map(|file| file.trim().rsplit('/').next().unwrap_or_default().to_owned());
+        let mut devices: Vec<String> = devices.collect();
+        devices.sort();
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let folders = group_folders(server);
+        let groups: BTreeSet<String> = folders
+            .iter()
+            .flat_map(|folder| {
+                names(folder)
+                    .into_iter()
+                    .filter(|name| name.starts_with("slot-"))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        let processes: BTreeSet<u32> = folders
+            .iter()
+            .flat_map(|folder| groups.iter().map(|group| folder.join(group)).collect::<Vec<_>>())
+            .flat_map(|group| first_processes(&group))
+            .collect();
+        let is_socket = |name: &String| name.ends_with(".sock");
+        Self {
+            disks: names(&state.join("disks/owned")),
+            drafts,
+            sockets: names(&server.run().join("sandboxes")).into_iter().filter(is_socket).collect(),
+            groups,
+            devices,
+            mounts: mounts.lines().filter(|line| line.contains(&format!("{state_text}/"))).count(),
+            links: links(server),
+            processes: processes.len(),
+        }
+    }
+
+    /// What there is when these sandboxes run and those rest, and nothing else is.
+    pub(crate) fn expected(&self, running: &[String], resting: &[String]) -> Self {
+        let of = |ids: &[String]| -> Vec<String> {
+            let is_one = |disk: &&String| ids.iter().any(|id| disk.starts_with(id));
+            self.disks.iter().filter(is_one).cloned().collect()
+        };
+        let mut disks = [of(running), of(resting)].concat();
+        disks.sort();
+        let devices = of(running);
+        let slot = |disk: &String| format!("slot-{}", disk.split('.').nth(1).unwrap_or_default());
+        let mut sockets: Vec<String> = running.iter().map(|id| format!("{id}.sock")).collect();
+        sockets.sort();
+        Self {
+            disks,
+            drafts: Vec::new(),
+            sockets,
+            groups: devices.iter().map(slot).collect(),
+            devices,
+            mounts: 0,
+            links: running.len(),
+            processes: running.len(),
+        }
+    }
+}
+
+/// Waits until exactly these sandboxes are on the machine: those that run, and those that rest. Nothing else is.
+pub(crate) fn settle(server: &Server, running: &[String], resting: &[String]) {
+    let mut now = Traces::of(server);
+    let mut wanted = now.expected(running, resting);
+    let began = std::time::Instant::now();
+    // The kernel takes links and devices down some time after their last user has gone.
+    while now != wanted || now.disks.len() != running.len() + resting.len() {
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(30),
+            "found {now:#?}\nwanted {wanted:#?}\nrunning {running:?}, resting {resting:?}\n{}",
+            server.log()
+        );
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+        now = Traces::of(server);
+        wanted = now.expected(running, resting);
+    }
+}
+
+/// Checks that a server without sandboxes that was ended left nothing but its state folder.
+pub(crate) fn gone(server: &Server) {
+    crate::wait_until("the launcher ends", || server.launcher().is_none());
+    assert_eq!(Traces::of(server), Traces::default());
+    assert!(!server.run().exists(), "{:?}", names(&server.run()));
+    let left: Vec<_> = group_folders(server).into_iter().filter(|folder| folder.is_dir()).collect();
+    assert_eq!(left, Vec::<PathBuf>::new());
+}
+
+/// Takes away what a failed test left.
+pub(crate) fn remove_all(server: &Server) {
+    if let Some(launcher) = server.launcher() {
+        signal("KILL", launcher);
+    }
+    let folders = group_folders(server);
+    let groups = || {
+        folders.iter().flat_map(|folder| names(folder).into_iter().map(|name| folder.join(name)))
+    };
+    for group in groups().filter(|group| group.is_dir()) {
+        for pid in first_processes(&group) {
+            signal("KILL", pid);
+        }
+    }
+    for folder in folders {
+        // The deepest first; a group that is busy yet is a failed test's.
+        for _attempt in 0..50 {
+            remove_groups(&folder);
+            if !folder.exists() {
+                break;
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
+        }
+    }
+}
+
+fn remove_groups(folder: &Path) {
+    for name in names(folder) {
+        let child = folder.join(name);
+        if child.is_dir() {
+            remove_groups(&child);
+        }
+    }
+    drop(std::fs::remove_dir(folder));
+}
