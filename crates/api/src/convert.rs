@@ -1,11 +1,10 @@
 //! From the model to what travels. Dull on purpose: every field, in one place.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use pitlane_control::Policy;
 use pitlane_model::{
-    ApiKey, NetworkPolicy, Organization, Permission, Sandbox, Snapshot, SnapshotState,
+    ApiKey, NetworkPolicy, Organization, Permission, Sandbox, SandboxState, Snapshot, SnapshotState,
 };
 use pitlane_wire::control as wire;
 
@@ -32,7 +31,7 @@ pub(crate) fn sandbox(sandbox: &Sandbox, origin: &Origin) -> wire::Sandbox {
 pub(crate) fn sandbox_core(sandbox: &Sandbox, origin: &Origin) -> wire::SandboxCore {
     let spec = &sandbox.spec;
     let lifecycle = spec.lifecycle;
-    let minutes = |minutes: u32| Duration::from_secs(u64::from(minutes) * 60);
+    let deadlines = sandbox.deadlines();
     wire::SandboxCore {
         id: spec.id.to_string(),
         organization_id: spec.organization.to_string(),
@@ -55,12 +54,14 @@ pub(crate) fn sandbox_core(sandbox: &Sandbox, origin: &Origin) -> wire::SandboxC
         state: Some(sandbox.state.as_str().to_owned()),
         desired_state: Some(sandbox.desired.as_str().to_owned()),
         error_reason: sandbox.error_reason.clone(),
-        recoverable: sandbox.error_reason.as_ref().map(|_| false),
+        recoverable: (sandbox.state == SandboxState::Error).then(|| sandbox.is_recoverable()),
         auto_stop_interval: Some(lifecycle.auto_stop.into()),
         auto_archive_interval: Some(lifecycle.auto_archive.into()),
         auto_delete_interval: Some(lifecycle.auto_delete.map_or(-1, i64::from)),
-        auto_destroy_at: (lifecycle.ttl > 0)
-            .then(|| date::text(sandbox.created_at.after(minutes(lifecycle.ttl)))),
+        auto_stop_at: deadlines.stop.map(date::text),
+        auto_archive_at: deadlines.archive.map(date::text),
+        auto_delete_at: deadlines.delete.map(date::text),
+        auto_destroy_at: deadlines.destroy.map(date::text),
         created_at: Some(date::text(sandbox.created_at)),
         updated_at: Some(date::text(sandbox.updated_at)),
         last_activity_at: Some(date::text(sandbox.last_activity_at)),

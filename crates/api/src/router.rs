@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 
 use socketioxide::layer::SocketIoLayer;
 
@@ -11,7 +11,7 @@ use crate::body::MAX_BODY_BYTES;
 use crate::state::State;
 use crate::{
     configuration, health, keys, organizations, preview, rate_limit, reference, request, sandboxes,
-    snapshots, toolbox,
+    snapshots, toolbox, unread,
 };
 
 /// The rim as a service. Routes of the control plane are those that `openapi/compat.toml` calls implemented or partial.
@@ -37,6 +37,16 @@ pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
         .route("/api/sandbox/{idOrName}", get(sandboxes::read).delete(sandboxes::delete))
         .route("/api/sandbox/{idOrName}/start", post(sandboxes::start))
         .route("/api/sandbox/{idOrName}/stop", post(sandboxes::stop))
+        .route("/api/sandbox/{idOrName}/archive", post(sandboxes::archive))
+        .route("/api/sandbox/{idOrName}/recover", post(sandboxes::recover))
+        .route("/api/sandbox/{idOrName}/resize", post(sandboxes::resize))
+        .route("/api/sandbox/{idOrName}/labels", put(sandboxes::labels))
+        .route("/api/sandbox/{idOrName}/public/{isPublic}", post(sandboxes::public))
+        .route("/api/sandbox/{idOrName}/autostop/{interval}", post(sandboxes::auto_stop))
+        .route("/api/sandbox/{idOrName}/autoarchive/{interval}", post(sandboxes::auto_archive))
+        .route("/api/sandbox/{idOrName}/autodelete/{interval}", post(sandboxes::auto_delete))
+        .route("/api/sandbox/{idOrName}/ttl/{ttlMinutes}", post(sandboxes::ttl))
+        .route("/api/sandbox/{idOrName}/last-activity", post(sandboxes::last_activity))
         .route("/api/sandbox/{idOrName}/toolbox-proxy-url", get(sandboxes::toolbox_proxy_url))
         .route("/api/sandbox/{idOrName}/ports/{port}/preview-url", get(preview::read))
         .route("/api/sandbox/{idOrName}/ports/{port}/signed-preview-url", get(preview::sign))
@@ -53,6 +63,7 @@ pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
         .layer(from_fn(request::note_route))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(events)
+        .layer(from_fn(unread::read))
         .layer(from_fn(request::rim))
         .with_state(state)
 }

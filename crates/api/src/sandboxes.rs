@@ -1,5 +1,6 @@
 //! `/sandbox`: what the control plane does with sandboxes.
 
+mod change;
 mod list;
 mod wish;
 
@@ -17,6 +18,10 @@ use crate::refusal::Refusal;
 use crate::request::{About, AskedBy};
 use crate::state::State;
 
+pub(crate) use self::change::{
+    archive, auto_archive, auto_delete, auto_stop, labels, last_activity, public, recover, resize,
+    ttl,
+};
 #[cfg(fuzzing)]
 pub(crate) use self::list::read_any as read_any_list;
 pub(crate) use self::list::{list, list_by_page};

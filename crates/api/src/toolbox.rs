@@ -23,8 +23,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use pitlane_control::Connection;
-use pitlane_model::SandboxId;
+use pitlane_control::{ConnectError, Connection};
 use tracing::Instrument as _;
 
 use crate::authentication::{Caller, Validity};
@@ -78,7 +77,12 @@ async fn pass_on(
     }
     let target = Target::of(request.uri())?;
     let request_id = request.extensions().get::<RequestId>().copied();
-    let daemon = connect(state, caller, target.sandbox).await?;
+    let sandboxes = state.control().sandboxes();
+    let daemon = if headers::is_unnoticed(request.headers()) {
+        connect(state, sandboxes.connect_unnoticed(caller.principal(), target.sandbox)).await?
+    } else {
+        connect(state, sandboxes.connect(caller.principal(), target.sandbox)).await?
+    };
     metrics::daemon_reached(begun.elapsed());
 
     let upgrade = headers::take_upgrade(&mut request);
@@ -114,9 +118,11 @@ struct Daemon {
     answered: Answered,
 }
 
-/// Opens a connection to the daemon and starts its task.
-async fn connect(state: &State, caller: &Caller, id: SandboxId) -> Result<Daemon, Refusal> {
-    let connecting = state.control().sandboxes().connect(caller.principal(), id);
+/// Waits for a connection to a daemon and starts its task.
+async fn connect(
+    state: &State,
+    connecting: impl Future<Output = Result<Connection, ConnectError>>,
+) -> Result<Daemon, Refusal> {
     let connection = match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return Err(error.into()),

@@ -22,8 +22,8 @@ pub use list::{PaginatedSandboxes, PaginatedSnapshots, SandboxPage};
 pub use organization::{CreateOrganization, Organization};
 pub use preview::{PortPreviewUrl, SignedPortPreviewUrl};
 pub use sandbox::{
-    BuildInfo, CreateBuildInfo, CreateSandbox, Sandbox, SandboxCore, SandboxListItem,
-    SandboxVolume, StateUpdated, ToolboxProxyUrl,
+    BuildInfo, CreateBuildInfo, CreateSandbox, ResizeSandbox, Sandbox, SandboxCore, SandboxLabels,
+    SandboxListItem, SandboxVolume, StateUpdated, ToolboxProxyUrl, UpdateLastActivity,
 };
 pub use snapshot::Snapshot;
 

@@ -94,6 +94,15 @@ fn word(field: &str, text: Option<String>) -> Result<Option<String>, Refusal> {
     }
 }
 
+/// Labels, as far as there may be that many and such.
+///
+/// # Errors
+///
+/// 400 says what is wrong with them.
+pub(super) fn labels(labels: Labels) -> Result<Labels, Refusal> {
+    entries("labels", Some(labels))
+}
+
 fn entries(field: &str, map: Option<Labels>) -> Result<Labels, Refusal> {
     let map = map.unwrap_or_default();
     if map.len() > MAX_ENTRIES {

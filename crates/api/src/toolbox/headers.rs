@@ -27,6 +27,9 @@ const CREDENTIALS: [&str; 6] = [
     "x-daytona-organization-id",
 ];
 
+/// With the value `true`: the request does not count as a use of the sandbox.
+const SKIP_ACTIVITY: &str = "x-daytona-skip-last-activity-update";
+
 /// Headers that speak about one connection and not about the message. Content-Length is among them because hyper
 /// writes its own.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -58,6 +61,11 @@ const ANSWERS: [HeaderName; 14] = [
     SEC_WEBSOCKET_ACCEPT,
     SEC_WEBSOCKET_PROTOCOL,
 ];
+
+/// Whether a request is not to count as a use of the sandbox.
+pub(super) fn is_unnoticed(headers: &HeaderMap) -> bool {
+    headers.get(SKIP_ACTIVITY).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+}
 
 /// Takes the wish for a WebSocket out of a request. Other protocols are not offered to a daemon: an HTTP/2 tunnel
 /// would go past everything here.

@@ -74,7 +74,10 @@ impl Drop for CancelOnDrop {
 
 impl Cancellation {
     async fn tell(self) -> Result<(), Refusal> {
-        let sender = super::connect(&self.state, &self.caller, self.sandbox).await?;
+        let sandboxes = self.state.control().sandboxes();
+        // Whoever has gone uses nothing any more.
+        let connecting = sandboxes.connect_unnoticed(self.caller.principal(), self.sandbox);
+        let sender = super::connect(&self.state, connecting).await?;
         let request = http::Request::post(format!("/pitlane/cancel/{}", self.request))
             .header(http::header::HOST, "daemon")
             .body(Body::empty())

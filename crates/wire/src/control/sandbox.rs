@@ -202,6 +202,15 @@ pub struct SandboxCore {
     /// Minutes after its stop until it is deleted; -1 for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_delete_interval: Option<i64>,
+    /// When it stops, if nobody uses it until then. Not of the reference, like the next two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_stop_at: Option<String>,
+    /// When it is archived, if nobody uses it until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_archive_at: Option<String>,
+    /// When it is deleted, if nobody uses it until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_delete_at: Option<String>,
     /// When it is deleted whatever happens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_destroy_at: Option<String>,
@@ -268,4 +277,37 @@ pub struct StateUpdated {
 pub struct ToolboxProxyUrl {
     /// Where toolboxes live: `{url}/{id}/…`.
     pub url: String,
+}
+
+/// Body and answer of `PUT /sandbox/{id}/labels`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SandboxLabels {
+    /// All of the sandbox's labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Body of `POST /sandbox/{id}/resize`. What is absent stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ResizeSandbox {
+    /// CPUs' worth of time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
+    /// Memory, in GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u32>,
+    /// Disk, in GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u32>,
+}
+
+/// Body of `POST /sandbox/{id}/last-activity`, which may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateLastActivity {
+    /// What kind of use it was; every kind counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity_type: Option<String>,
 }

@@ -1,7 +1,8 @@
 //! `/sandbox`.
 
 use pitlane_wire::control::{
-    CreateSandbox, PaginatedSandboxes, Sandbox, SandboxPage, ToolboxProxyUrl,
+    CreateSandbox, PaginatedSandboxes, ResizeSandbox, Sandbox, SandboxLabels, SandboxPage,
+    ToolboxProxyUrl, UpdateLastActivity,
 };
 use serde_json::{Value, json};
 
@@ -46,6 +47,67 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .query("force", boolean(), "Whether its processes get no time to end by themselves.")
         .refuses(&[409]),
+        one(
+            "POST /sandbox/{sandboxIdOrName}/archive",
+            "Packs the disk of a stopped sandbox away; a start brings it back",
+            "It is on its way.",
+        )
+        .refuses(&[409]),
+        one(
+            "POST /sandbox/{sandboxIdOrName}/recover",
+            "Mends a sandbox that failed, if the reason allows it",
+            "It runs, or is stopped if that was asked for.",
+        )
+        .query("skipStart", boolean(), "Whether it stays stopped.")
+        .refuses(&[409]),
+        one(
+            "POST /sandbox/{sandboxIdOrName}/resize",
+            "Gives a sandbox other limits: more processors and memory while it runs, a larger disk while it does not",
+            "It has them.",
+        )
+        .reads::<ResizeSandbox>()
+        .refuses(&[409]),
+        Operation::new("PUT /sandbox/{sandboxIdOrName}/labels", "Replaces all labels of a sandbox")
+            .reads::<SandboxLabels>()
+            .answers::<SandboxLabels>(200, "The labels.")
+            .refuses(&[404, 409]),
+        one(
+            "POST /sandbox/{sandboxIdOrName}/public/{isPublic}",
+            "Opens a sandbox's previews to anyone, or closes them",
+            "The sandbox.",
+        )
+        .refuses(&[409]),
+        one(
+            "POST /sandbox/{sandboxIdOrName}/autostop/{interval}",
+            "Sets after how many idle minutes a sandbox stops; 0 for never",
+            "The sandbox.",
+        )
+        .refuses(&[409]),
+        one(
+            "POST /sandbox/{sandboxIdOrName}/autoarchive/{interval}",
+            "Sets after how many minutes a stopped sandbox is archived; 0 for the longest possible",
+            "The sandbox.",
+        )
+        .refuses(&[409]),
+        one(
+            "POST /sandbox/{sandboxIdOrName}/autodelete/{interval}",
+            "Sets after how many minutes a stopped sandbox is deleted; 0 for at once, negative for never",
+            "The sandbox.",
+        )
+        .refuses(&[409]),
+        one(
+            "POST /sandbox/{sandboxIdOrName}/ttl/{ttlMinutes}",
+            "Sets in how many minutes a sandbox is deleted whatever it does; 0 for never",
+            "The sandbox.",
+        )
+        .refuses(&[409]),
+        Operation::new(
+            "POST /sandbox/{sandboxId}/last-activity",
+            "Counts as a use of a sandbox",
+        )
+        .reads::<UpdateLastActivity>()
+        .succeeds(201, "Its idle time begins anew.")
+        .refuses(&[404]),
         Operation::new(
             "GET /sandbox/{sandboxId}/toolbox-proxy-url",
             "Tells where a sandbox's toolbox lives",
