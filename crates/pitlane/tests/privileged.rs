@@ -110,4 +110,45 @@ mod privileged {
         assert_eq!(started(&before.1), started(&after.1));
         assert_eq!(server.run(&["sandbox", "rm", "x"], "").0, 0);
     }
+
+    #[test]
+    fn folders_and_streams_are_copied_into_out_of_and_between_sandboxes() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let server = server();
+        for name in ["x", "y"] {
+            assert_eq!(server.run(&["sandbox", "create", "--name", name], "").0, 0);
+        }
+        let here = tempfile::tempdir().unwrap();
+        let tree = here.path().join("tree");
+        std::fs::create_dir_all(tree.join("empty")).unwrap();
+        // More than one piece, and no text.
+        let bytes: Vec<u8> = (0..700_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        std::fs::write(tree.join("ü \n b"), &bytes).unwrap();
+        std::fs::write(tree.join("run"), "#!/bin/sh\necho ran\n").unwrap();
+        std::fs::set_permissions(tree.join("run"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink("run", tree.join("link")).unwrap();
+
+        let path = tree.to_str().unwrap();
+        let said = format!("left out {path}/link: a symbolic link; --follow-links follows it\n");
+        assert_eq!(server.run(&["sandbox", "cp", path, "x:"], ""), outcome(0, "", &said));
+        assert_eq!(server.run(&["sandbox", "cp", "x:tree", "y:/tmp/new"], ""), outcome(0, "", ""));
+        let back = here.path().join("back");
+        let back_path = back.to_str().unwrap();
+        assert_eq!(server.run(&["sandbox", "cp", "y:/tmp/new", back_path], ""), outcome(0, "", ""));
+        assert_eq!(std::fs::read(back.join("ü \n b")).unwrap(), bytes);
+        assert!(back.join("empty").is_dir() && !back.join("link").exists());
+        let mode = std::fs::metadata(back.join("run")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o700, 0o700);
+        let ran = server.run(&["sandbox", "exec", "y", "--", "/tmp/new/run"], "");
+        assert_eq!(ran, outcome(0, "ran\n", ""));
+
+        assert_eq!(server.run(&["sandbox", "cp", "-", "x:/tmp/in"], "a\nb"), outcome(0, "", ""));
+        assert_eq!(server.run(&["sandbox", "cp", "x:/tmp/in", "-"], ""), outcome(0, "a\nb", ""));
+        let itself = server.run(&["sandbox", "cp", "x:/tmp", "x:/tmp/./inner"], "");
+        let said = "error: x:/tmp would be copied into itself, x:/tmp/./inner\n";
+        assert_eq!(itself, outcome(2, "", said));
+        let absent = server.run(&["sandbox", "cp", "x:/nope", back_path], "");
+        assert!(absent.0 == 4 && absent.2.contains("error: cannot copy x:/nope\n"), "{absent:?}");
+    }
 }

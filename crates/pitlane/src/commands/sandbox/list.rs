@@ -170,7 +170,8 @@ mod tests {
             "id": id, "organizationId": "o", "name": name, "user": "daytona",
             "labels": {"team": "a", "purpose": "tests"}, "public": false, "networkBlockAll": false,
             "target": "local", "cpu": 1, "gpu": 0, "memory": 2, "disk": 10, "state": state, "snapshot": "default",
-            "autoStopInterval": 15, "createdAt": "2026-11-21T02:30:00.000Z",
+            "autoStopInterval": 15, "autoStopAt": (state == "started").then_some("2026-11-21T05:13:00.000Z"),
+            "createdAt": "2026-11-21T02:30:00.000Z",
             "lastActivityAt": "2026-11-21T04:58:00.000Z", "toolboxProxyUrl": "http://127.0.0.1:3986/toolbox"
         }))
         .unwrap()

@@ -1,6 +1,6 @@
 //! Times as people say and read them.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use pitlane_wire::control::SandboxCore;
 
 /// A duration in whole minutes: `45` or `45m`, `2h`, `1d`; `never` is 0.
@@ -56,26 +56,20 @@ pub(in crate::commands) fn ago(time: &str, now: Timestamp) -> String {
     }
 }
 
-/// What happens to a sandbox by itself, and when, unless it is used before: `stops in 12m`.
+/// What happens to a sandbox by itself, and when, unless it is used before: `stops in 12m`. Only what the server tells:
+/// it alone knows whether a sandbox is in use.
 pub(super) fn next(sandbox: &SandboxCore, now: Timestamp) -> Option<String> {
-    let after = |time: &Option<String>, minutes: Option<i64>| {
-        let time: Timestamp = time.as_deref()?.parse().ok()?;
-        time.checked_add(SignedDuration::from_mins(minutes?)).ok()
-    };
-    let state = sandbox.state.as_deref();
-    let stop =
-        sandbox.auto_stop_interval.filter(|minutes| state == Some("started") && *minutes > 0);
-    let delete =
-        sandbox.auto_delete_interval.filter(|minutes| state == Some("stopped") && *minutes > 0);
-    let end = sandbox.auto_destroy_at.as_deref().and_then(|time| time.parse().ok());
-    let first = [
-        ("stops", after(&sandbox.last_activity_at, stop)),
-        ("deleted", after(&sandbox.updated_at, delete)),
-        ("deleted", end),
+    let coming = [
+        ("stops", &sandbox.auto_stop_at),
+        ("archived", &sandbox.auto_archive_at),
+        ("deleted", &sandbox.auto_delete_at),
+        ("deleted", &sandbox.auto_destroy_at),
     ];
-    // One that is in the past waits for something that is in use.
-    let first = first.into_iter().filter_map(|(what, time)| Some((time?, what)));
-    let (time, what) = first.filter(|(time, _)| *time > now).min()?;
+    let times = coming.into_iter().filter_map(|(what, time)| {
+        let time: Timestamp = time.as_deref()?.parse().ok()?;
+        Some((time, what))
+    });
+    let (time, what) = times.min()?;
     Some(format!("{what} in {}", roughly(time.as_second() - now.as_second())))
 }
 
