@@ -32,6 +32,7 @@ mod snapshots;
 mod state;
 mod status;
 mod toolbox;
+mod unread;
 
 pub use address::{PublicUrl, PublicUrlError};
 pub use health::{Probe, Question};
