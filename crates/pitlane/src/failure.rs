@@ -115,6 +115,10 @@ fn advice(error: &RequestError) -> (Exit, Option<String>) {
             "`pitlane key create NAME --permission …`, with a key that may, makes one that may",
         ),
         RequestError::Refused { status: 404, .. } => (Exit::NotFound, ""),
+        RequestError::Refused { status: 409, message, .. } if message.contains("in progress") => (
+            Exit::Failed,
+            "it is on its way to another state: ask again in a moment, `pitlane sandbox info` shows it",
+        ),
         RequestError::Refused { status: 429, retry_after: Some(wait), .. } => {
             let hint = format!("ask again in {} s", wait.as_secs());
             return (Exit::Failed, Some(hint));

@@ -81,7 +81,7 @@ fn text(sandbox: &Sandbox, screen: Option<Screen>, now: Timestamp) -> String {
         ("limits", format!("{} CPU, {} GiB memory, {} GiB disk", core.cpu, core.memory, core.disk)),
         ("network", if core.network_block_all { "none" } else { "open" }.to_owned()),
         ("previews", if core.public { "public" } else { "" }.to_owned()),
-        ("timers", timers(sandbox)),
+        ("timers", timers(sandbox).join(if screen.is_some() { "\n" } else { ", " })),
         ("labels", pairs(&core.labels)),
         ("variables", variables),
         ("created", time(&core.created_at)),
@@ -95,7 +95,12 @@ fn text(sandbox: &Sandbox, screen: Option<Screen>, now: Timestamp) -> String {
         Some(_) | None => value,
     };
     lines
-        .map(|(name, value)| format!("{name:<11}  {}\n", painted(name, plain(&value, false))))
+        .flat_map(|(name, value)| {
+            let lines: Vec<_> = value.lines().map(|line| plain(line, false)).collect();
+            let names = std::iter::once(name).chain(std::iter::repeat(""));
+            names.zip(lines).collect::<Vec<_>>()
+        })
+        .map(|(name, line)| format!("{name:<11}  {}\n", painted(name, line)))
         .collect()
 }
 
@@ -107,7 +112,7 @@ fn recoverable(sandbox: &Sandbox) -> &'static str {
 }
 
 /// When it ends by itself, for each way that it does.
-fn timers(sandbox: &Sandbox) -> String {
+fn timers(sandbox: &Sandbox) -> Vec<String> {
     let core = &sandbox.core;
     let roughly = |minutes: i64| roughly(minutes.saturating_mul(60));
     let stop = core.auto_stop_interval.filter(|minutes| *minutes > 0);
@@ -124,7 +129,7 @@ fn timers(sandbox: &Sandbox) -> String {
         },
         core.auto_destroy_at.as_ref().map(|time| format!("deleted at {time}")),
     ];
-    timers.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    timers.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

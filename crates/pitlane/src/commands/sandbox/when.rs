@@ -51,7 +51,12 @@ pub(in crate::commands) fn roughly(seconds: i64) -> String {
 /// A time of the past as a person reads it; as it is if it cannot be understood.
 pub(in crate::commands) fn ago(time: &str, now: Timestamp) -> String {
     match time.parse::<Timestamp>() {
-        Ok(time) => format!("{} ago", roughly(now.as_second() - time.as_second())),
+        Ok(time) => {
+            let seconds = now.as_second() - time.as_second();
+            // After a minute nobody counts seconds.
+            let seconds = if seconds < 60 { seconds } else { seconds - seconds % 60 };
+            format!("{} ago", roughly(seconds))
+        }
         Err(_) => time.to_owned(),
     }
 }
