@@ -11,7 +11,7 @@ use crate::raw::{self, Wire, head};
 use crate::server::{Options, Server};
 
 /// A connection that became a WebSocket to a sandbox.
-async fn websocket(server: &Server, id: &str) -> Wire {
+pub(crate) async fn websocket(server: &Server, id: &str) -> Wire {
     let mut wire = Wire::connect(server.address).await;
     let first = format!("GET /toolbox/{id}/switch HTTP/1.1");
     let sent = head(server, &first, "connection: Upgrade\r\nupgrade: websocket\r\n");

@@ -11,11 +11,11 @@ use crate::http::{DEADLINE, call, request};
 use crate::server::Server;
 
 /// A client's end of the channel.
-struct Channel(WebSocketStream<TcpStream>);
+pub(crate) struct Channel(WebSocketStream<TcpStream>);
 
 impl Channel {
     /// Opens the channel as clients do: no key in the request, only in the first packet.
-    async fn open(server: &Server, host: &str) -> Self {
+    pub(crate) async fn open(server: &Server, host: &str) -> Self {
         let path = "/api/socket.io/?source=sdk-python&sdkVersion=0.226.1&transport=websocket&EIO=4";
         let request = Request::get(format!("ws://{}{path}", server.address))
             .header("host", host)
@@ -52,7 +52,7 @@ impl Channel {
     }
 
     /// Shows a key and returns the answer.
-    async fn show(&mut self, token: &Value) -> String {
+    pub(crate) async fn show(&mut self, token: &Value) -> String {
         self.say(format!("40{}", json!({"token": token}))).await;
         self.text().await.expect("an answer")
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use pitlane_api::{ApiSettings, Door, Probe, RateLimits};
+use pitlane_api::{ApiSettings, Door, Metrics, Probe, RateLimits};
 use pitlane_control::{AddSnapshot, Clock, Control, Parts, Policy, Random};
 use pitlane_driver::fake::{FakeDriver, Fault, Operation, Service};
 use pitlane_model::{
@@ -35,6 +35,8 @@ pub(crate) struct Server {
     stop: CancellationToken,
     serving: tokio::sync::Mutex<JoinSet<()>>,
     early: tokio::sync::Mutex<JoinSet<Answer>>,
+    metrics: Option<SocketAddr>,
+    _measuring: JoinSet<()>,
     _state: TempDir,
 }
 
@@ -42,6 +44,8 @@ pub(crate) struct Server {
 pub(crate) struct Options {
     /// Speaks for every daemon; the one of [`daemon`] if `None`.
     pub(crate) service: Option<Service>,
+    /// Whether figures are told, at [`Server::metrics`]. Once in a process.
+    pub(crate) is_measured: bool,
     /// What a client asks before the server has started.
     pub(crate) early: Option<&'static str>,
     pub(crate) max_connections: usize,
@@ -53,6 +57,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             service: None,
+            is_measured: false,
             early: None,
             max_connections: 1000,
             rate_limits: RateLimits::default(),
@@ -67,6 +72,7 @@ impl Server {
     }
 
     pub(crate) async fn start_with(options: Options) -> Self {
+        let figures = options.is_measured.then(|| Metrics::install("0.0.0-test").unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -107,11 +113,44 @@ impl Server {
             probes: options.probes,
         };
         let mut serving = JoinSet::new();
+        let mut measuring = JoinSet::new();
+        let mut metrics = None;
+        if let Some(figures) = figures {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            metrics = Some(listener.local_addr().unwrap());
+            measuring.spawn(figures.serve(listener, control.clone(), stop.clone()));
+        }
         door.admit(control, settings);
         serving.spawn(door.serve());
         let serving = tokio::sync::Mutex::new(serving);
         let early = tokio::sync::Mutex::new(early);
-        Self { address, key: KEY.to_owned(), seen, driver, stop, serving, early, _state: state }
+        Self {
+            address,
+            key: KEY.to_owned(),
+            seen,
+            driver,
+            stop,
+            serving,
+            early,
+            metrics,
+            _measuring: measuring,
+            _state: state,
+        }
+    }
+
+    /// Reads the figures until one has this value: `name{label="value"}`.
+    pub(crate) async fn measured(&self, name: &str, value: u64) {
+        let wanted = format!("{name} {value}");
+        let mut text = String::new();
+        let reading = async {
+            while !text.lines().any(|line| line == wanted) {
+                let sent = request(Method::GET, "/metrics", None, "");
+                let answer = call(self.metrics.unwrap(), sent).await;
+                text = String::from_utf8(answer.body).unwrap();
+            }
+        };
+        let read = tokio::time::timeout(DEADLINE, reading).await;
+        assert!(read.is_ok(), "{wanted} is not in\n{text}");
     }
 
     /// What the client got that came before the server had started.

@@ -98,6 +98,7 @@ fn versions() -> String {
 fn settings_told(shown: &[Shown]) -> String {
     let mut text = String::new();
     for Shown { key, value, place } in shown {
+        let value = if value.is_empty() { "none" } else { value };
         line(&mut text, key, format_args!("{value}   ({place})"));
     }
     text
