@@ -39,6 +39,8 @@ const MAX_FILES: usize = 100_000;
 /// clients that do not read hold a thousand little pieces.
 const SMALL_PIECE: u64 = 16 << 10;
 const LARGE_PIECE: u64 = 256 << 10;
+/// How large the pieces of all clients are together, as far as they can be smaller. Of each, up to four are on their way.
+const ALL_PIECES: u64 = 16 << 20;
 /// A client that lets a piece wait longer is slow.
 const SLOW: Duration = Duration::from_millis(40);
 /// The longest file without a length.
@@ -221,9 +223,11 @@ async fn send_file(
             return write(pipe, bytes.slice(start..end)).await;
         }
     };
+    let transfer = files.begin_transfer();
     let (mut at, mut left, mut taken) = (sent.start, sent.count, 0u64);
     while left > 0 {
-        let size = taken.wrapping_div(8).clamp(SMALL_PIECE, LARGE_PIECE);
+        let share = transfer.share_of(ALL_PIECES).clamp(SMALL_PIECE, LARGE_PIECE);
+        let size = taken.wrapping_div(8).clamp(SMALL_PIECE, share);
         let (source, wanted) = (Arc::clone(&file), left.min(size));
         let piece = files
             .run(move || read(&source, at, wanted))

@@ -1,5 +1,6 @@
 //! The threads that touch files, as the rest of the daemon waits for them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,7 +32,12 @@ struct Shared {
     threads: OnceLock<Result<UserThreads, String>>,
     permits: Arc<Semaphore>,
     large_walks: Arc<Semaphore>,
+    transfers: AtomicU64,
 }
+
+/// One of the files that are being sent at this moment.
+#[derive(Debug)]
+pub(super) struct Transfer(Files);
 
 /// The threads cannot work.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -42,7 +48,8 @@ impl Files {
     pub(crate) fn new(identity: Option<Identity>) -> Self {
         let permits = Arc::new(Semaphore::new(TASKS));
         let large_walks = Arc::new(Semaphore::new(LARGE_WALKS));
-        Self(Arc::new(Shared { identity, threads: OnceLock::new(), permits, large_walks }))
+        let (threads, transfers) = (OnceLock::new(), AtomicU64::new(0));
+        Self(Arc::new(Shared { identity, threads, permits, large_walks, transfers }))
     }
 
     /// Runs `task` on one of the threads. It runs to its end even if the future is dropped.
@@ -67,6 +74,12 @@ impl Files {
         };
         self.threads()?.run(task).map_err(|error| FilesError(error.to_string()))?;
         Ok(Running { done, _permit: permit })
+    }
+
+    /// Counts a file that is being sent for as long as the value lives.
+    pub(super) fn begin_transfer(&self) -> Transfer {
+        self.0.transfers.fetch_add(1, Ordering::Relaxed);
+        Transfer(self.clone())
     }
 
     /// Lets a walk hold many names at once, as long as the permit lives.
@@ -117,6 +130,20 @@ impl<T> Running<T> {
     /// Waits for its end where waiting holds nobody up: on another of the threads.
     pub(super) fn end_here(self) -> Option<T> {
         self.done.blocking_recv().ok()
+    }
+}
+
+impl Transfer {
+    /// What is one file's of something that all files share.
+    pub(super) fn share_of(&self, whole: u64) -> u64 {
+        let count = self.0.0.transfers.load(Ordering::Relaxed);
+        whole.checked_div(count).unwrap_or(whole)
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.0.0.transfers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
