@@ -163,6 +163,7 @@ impl Disks {
     pub(crate) fn grow(&self, disk: &Path, gib: u32, user: u32) -> Result<(), DiskError> {
         let draft = self.draft_of(disk, "larger");
         let grown = growth::grow(disk, &draft, u64::from(gib) << 30, user)
+            .inspect(|()| pitlane_fault::point("disk.grown"))
             .and_then(|()| std::fs::rename(&draft, disk).map_err(file_error("rename", &draft)));
         if grown.is_err() {
             remove_draft(&draft);
@@ -188,6 +189,7 @@ impl Disks {
             remove_draft(&draft);
         }
         packed?;
+        pitlane_fault::point("disk.packed");
         remove(disk)?;
         Ok(path)
     }
@@ -212,6 +214,7 @@ impl Disks {
             remove_draft(&draft);
         }
         let path = unpacked?;
+        pitlane_fault::point("disk.unpacked");
         remove(archive)?;
         Ok(path)
     }

@@ -157,18 +157,21 @@ impl Owner {
         // next server. A row that cannot be written keeps nothing from going.
         let row = entry.desk().row();
         drop(self.save(entry, row).await);
+        pitlane_fault::point("destroy.row-written");
         let patience = self.platform.policy.patience.destroy;
         match timeout(patience, self.release(entry.id)).await {
             Ok(true) => {}
             Ok(false) => return,
             Err(_elapsed) => return self.give_up_destroying(entry).await,
         }
+        pitlane_fault::point("destroy.freed");
         if let Err(error) = self.platform.store.delete_sandbox(entry.id).await {
             tracing::error!(
                 sandbox = %entry.id, error = %Chain(&error),
                 "row of a destroyed sandbox not removed; the next start does"
             );
         }
+        pitlane_fault::point("destroy.row-deleted");
         let freed = entry.desk().advance(&self.platform, Transition::Freed, |_| {});
         if let Err(error) = freed {
             tracing::error!(sandbox = %entry.id, %error, "destroyed in an unexpected state");

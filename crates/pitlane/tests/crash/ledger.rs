@@ -63,8 +63,24 @@ impl Ledger {
         then: &'static str,
     ) -> Result<(), Lost> {
         self.known(name).state = None;
-        tell(client.post(&format!("/api/sandbox/{name}/{verb}"), &json!({})))?;
+        let answer = tell(client.post(&format!("/api/sandbox/{name}/{verb}"), &json!({})))?;
+        if answer.json()["state"] != then {
+            // Begun, and going on.
+            wait_for(client, name, then)?;
+        }
         self.known(name).state = Some(then);
+        Ok(())
+    }
+
+    pub(crate) fn resize(
+        &mut self,
+        client: &Client,
+        name: &str,
+        limits: &serde_json::Value,
+    ) -> Result<(), Lost> {
+        let state = self.known(name).state.take();
+        tell(client.post(&format!("/api/sandbox/{name}/resize"), limits))?;
+        self.known(name).state = state;
         Ok(())
     }
 
@@ -95,10 +111,17 @@ impl Ledger {
         Ok(())
     }
 
+    /// Adds what another client was told.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.sandboxes.extend(other.sandboxes);
+        self.keys.extend(other.keys);
+        self.revoked.extend(other.revoked);
+    }
+
     /// Checks all of it against a server that has started after a crash, and the machine against the server.
     pub(crate) fn check(&self, server: &Server) {
         let client = server.client();
-        let is_settled = |state: &str| matches!(state, "started" | "stopped");
+        let is_settled = |state: &str| matches!(state, "started" | "stopped" | "archived");
         let mut found = Vec::new();
         wait_until("every sandbox is started, stopped or gone", || {
             found = client.sandboxes().unwrap();
@@ -142,10 +165,20 @@ pub(crate) fn settle(server: &Server) {
     let ids = |wanted: &str| -> Vec<String> {
         found.iter().filter(|(.., state)| state == wanted).map(|(_, id, _)| id.clone()).collect()
     };
-    traces::settle(server, &ids("started"), &ids("stopped"));
+    traces::settle(server, &ids("started"), &ids("stopped"), &ids("archived"));
 }
 
-fn tell(answer: std::io::Result<Answer>) -> Result<Answer, Lost> {
+/// Waits until a sandbox is in a state.
+fn wait_for(client: &Client, name: &str, state: &str) -> Result<(), Lost> {
+    let began = std::time::Instant::now();
+    while tell(client.get(&format!("/api/sandbox/{name}")))?.json()["state"] != state {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{name} is not {state}");
+        std::thread::park_timeout(std::time::Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+pub(crate) fn tell(answer: std::io::Result<Answer>) -> Result<Answer, Lost> {
     match answer {
         Ok(answer) if answer.is_success() => Ok(answer),
         // The server says that it failed: what that left is nobody's promise.

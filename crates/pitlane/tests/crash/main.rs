@@ -13,9 +13,12 @@
 )]
 
 mod client;
+mod kills;
 mod ledger;
 mod points;
+mod processes;
 mod server;
+mod soak;
 mod traces;
 
 use std::process::ExitCode;
@@ -23,8 +26,15 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    let tests = points::trials();
-    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, cycles, seconds] = &arguments[..]
+        && command == "soak"
+    {
+        soak::soak(cycles.parse().unwrap(), seconds.parse().unwrap());
+        return ExitCode::SUCCESS;
+    }
+    let tests = [points::trials(), processes::trials(), kills::trials()].into_iter().flatten();
+    libtest_mimic::run(&Arguments::from_args(), tests.collect()).exit_code()
 }
 
 /// A test by its name; the test runner knows by the module's name that few of these run at a time.

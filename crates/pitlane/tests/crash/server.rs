@@ -83,6 +83,12 @@ impl Server {
         id.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Keeps so many sandboxes waiting from its next start on.
+    pub(crate) fn keep_ready(&mut self, prepared: u32) {
+        let flag = self.arguments.iter().position(|argument| argument == "--prepared").unwrap();
+        self.arguments[flag + 1] = prepared.to_string();
+    }
+
     /// Its program, for another one to take its place.
     pub(crate) fn program(&self) -> &Path {
         &self.program
@@ -132,6 +138,11 @@ impl Server {
     /// The client of the server that runs.
     pub(crate) fn client(&self) -> Client {
         self.running.lock().unwrap().as_ref().expect("it runs").client.clone()
+    }
+
+    /// The client of the server, unless it is between two lives.
+    pub(crate) fn try_client(&self) -> Option<Client> {
+        Some(self.running.lock().unwrap().as_ref()?.client.clone())
     }
 
     /// Its process.

@@ -11,6 +11,8 @@ use crate::server::{Server, signal};
 pub(crate) struct Traces {
     /// Disks of sandboxes: `ID.SLOT.IMAGE.ext4`.
     pub(crate) disks: Vec<String>,
+    /// Disks that are packed away: `ID.IMAGE.zst`.
+    pub(crate) archives: Vec<String>,
     /// Everything else under the state folder that may come and go.
     pub(crate) drafts: Vec<String>,
     /// Sockets of sandboxes.
@@ -84,7 +86,6 @@ impl Traces {
             .filter(|name| name.ends_with(".new") || name.ends_with("-journal"))
             .collect();
         drafts.extend(names(&state.join("disks/prepared")));
-        drafts.extend(names(&state.join("archives")));
         let is_template = |name: &String| !name.ends_with(".ext4");
         drafts.extend(names(&state.join("disks/templates")).into_iter().filter(is_template));
         let state_text = state.to_str().unwrap().to_owned();
@@ -116,6 +117,7 @@ impl Traces {
         let is_socket = |name: &String| name.ends_with(".sock");
         Self {
             disks: names(&state.join("disks/owned")),
+            archives: names(&state.join("archives")),
             drafts,
             sockets: names(&server.run().join("sandboxes")).into_iter().filter(is_socket).collect(),
             groups,
@@ -127,7 +129,7 @@ impl Traces {
     }
 
     /// What there is when these sandboxes run and those rest, and nothing else is.
-    pub(crate) fn expected(&self, running: &[String], resting: &[String]) -> Self {
+    fn expected(&self, running: &[String], resting: &[String], packed: &[String]) -> Self {
         let of = |ids: &[String]| -> Vec<String> {
             let is_one = |disk: &&String| ids.iter().any(|id| disk.starts_with(id));
             self.disks.iter().filter(is_one).cloned().collect()
@@ -138,8 +140,10 @@ impl Traces {
         let slot = |disk: &String| format!("slot-{}", disk.split('.').nth(1).unwrap_or_default());
         let mut sockets: Vec<String> = running.iter().map(|id| format!("{id}.sock")).collect();
         sockets.sort();
+        let is_packed = |archive: &&String| packed.iter().any(|id| archive.starts_with(id));
         Self {
             disks,
+            archives: self.archives.iter().filter(is_packed).cloned().collect(),
             drafts: Vec::new(),
             sockets,
             groups: devices.iter().map(slot).collect(),
@@ -152,12 +156,15 @@ impl Traces {
 }
 
 /// Waits until exactly these sandboxes are on the machine: those that run, and those that rest. Nothing else is.
-pub(crate) fn settle(server: &Server, running: &[String], resting: &[String]) {
+pub(crate) fn settle(server: &Server, running: &[String], resting: &[String], packed: &[String]) {
     let mut now = Traces::of(server);
-    let mut wanted = now.expected(running, resting);
+    let mut wanted = now.expected(running, resting, packed);
     let began = std::time::Instant::now();
     // The kernel takes links and devices down some time after their last user has gone.
-    while now != wanted || now.disks.len() != running.len() + resting.len() {
+    while now != wanted
+        || now.disks.len() != running.len() + resting.len()
+        || now.archives.len() != packed.len()
+    {
         assert!(
             began.elapsed() < std::time::Duration::from_secs(30),
             "found {now:#?}\nwanted {wanted:#?}\nrunning {running:?}, resting {resting:?}\n{}",
@@ -165,7 +172,7 @@ pub(crate) fn settle(server: &Server, running: &[String], resting: &[String]) {
         );
         std::thread::park_timeout(std::time::Duration::from_millis(20));
         now = Traces::of(server);
-        wanted = now.expected(running, resting);
+        wanted = now.expected(running, resting, packed);
     }
 }
 

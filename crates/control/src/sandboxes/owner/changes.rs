@@ -89,6 +89,7 @@ impl Owner {
         };
         // A row that cannot be written keeps nobody from working; the flush tries again.
         drop(self.save(entry, row).await);
+        pitlane_fault::point("start.row-written");
         if is_archived {
             self.restore(entry).await?;
         }
@@ -102,6 +103,7 @@ impl Owner {
         let launch = launch_spec(&row.sandbox, &row.image);
         let patience = self.platform.policy.patience.start;
         let outcome = within(patience, self.platform.driver.start(&launch)).await;
+        pitlane_fault::point("start.made");
         let transition = Transition::Start;
         let cause = match outcome {
             Ok(Ok(hello)) => {
@@ -133,6 +135,7 @@ impl Owner {
         }
         // A row that cannot be written keeps nobody from stopping; the flush tries again.
         drop(self.save(entry, row).await);
+        pitlane_fault::point("stop.row-written");
         if let Err(cause) = self.end_processes(entry, force).await {
             self.fail(entry, "the machine could not stop it").await;
             let error = ChangeError::Host { id, transition: Transition::Stop, cause };
@@ -147,7 +150,9 @@ impl Owner {
             .ok_or(ChangeError::Deleted { id })?;
         // Also if it became ephemeral while it stopped.
         let is_ephemeral = row.sandbox.spec.lifecycle.is_ephemeral();
+        pitlane_fault::point("stop.ended");
         drop(self.save(entry, row).await);
+        pitlane_fault::point("stop.row-stopped");
         if is_ephemeral {
             drop(self.condemn(entry));
             entry.desk().is_to_go = false;

@@ -20,8 +20,10 @@ impl Owner {
             return Err(ChangeError::Deleted { id });
         }
         drop(self.save(entry, row).await);
+        pitlane_fault::point("archive.row-written");
         let patience = self.platform.policy.patience.archive;
         let archived = within(patience, self.platform.driver.archive(id)).await;
+        pitlane_fault::point("archive.packed");
         let Err(cause) = archived.and_then(|archived| archived.map_err(Cause::from)) else {
             self.rest(entry, Transition::Packed, DesiredState::Archived).await;
             tracing::info!(sandbox = %id, "archived");
@@ -38,7 +40,10 @@ impl Owner {
         let id = entry.id;
         let patience = self.platform.policy.patience.archive;
         let error = match within(patience, self.platform.driver.restore(id)).await {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(())) => {
+                pitlane_fault::point("restore.unpacked");
+                return Ok(());
+            }
             Ok(Err(error @ RestoreError::NotFound { .. })) => {
                 self.fail(entry, Sandbox::DISK_IS_GONE).await;
                 let transition = Transition::Start;
@@ -69,8 +74,10 @@ impl Owner {
         let limits = row.sandbox.spec.limits;
         // Written first, so that the next server knows what was begun.
         drop(self.save(entry, row).await);
+        pitlane_fault::point("resize.row-written");
         let patience = self.platform.policy.patience.resize;
         let resized = within(patience, self.platform.driver.resize(id, limits)).await;
+        pitlane_fault::point("resize.done");
         let is_gone = matches!(resized, Ok(Err(ResizeError::NotFound { .. })));
         let resized = resized.and_then(|resized| resized.map_err(Cause::from));
         let cause = match resized {
