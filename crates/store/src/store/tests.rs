@@ -210,3 +210,40 @@ async fn unceasing_writes_do_not_fill_the_disk_with_their_log() {
     }
     panic!("the log has {} bytes", fs::metadata(&log).unwrap().len());
 }
+
+#[tokio::test]
+async fn a_key_that_could_do_everything_still_can_after_an_upgrade() {
+    let folder = Folder::new();
+    let old = Connection::open(folder.path()).unwrap();
+    old.execute_batch(include_str!("../migrations/0001.sql")).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute(
+        "INSERT INTO organizations VALUES (?, 'default', 1)",
+        [organization().id.to_bytes()],
+    )
+    .unwrap();
+    let everything = "write:sandboxes delete:sandboxes write:snapshots delete:snapshots \
+                      read:volumes write:volumes delete:volumes manage:keys";
+    for (number, permissions) in [(1u8, everything), (2, "write:sandboxes manage:keys"), (3, "")] {
+        let key = key(number);
+        old.execute(
+            "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
+            rusqlite::params![
+                key.id.to_bytes(),
+                key.organization.to_bytes(),
+                key.name,
+                key.hash.0,
+                key.hint,
+                permissions,
+                key.created_at.as_micros(),
+            ],
+        )
+        .unwrap();
+    }
+    drop(old);
+
+    let keys = folder.open().unwrap().keys().await.unwrap();
+    let permissions: Vec<_> = keys.into_iter().map(|key| key.permissions).collect();
+    let some = vec![Permission::WriteSandboxes, Permission::ManageKeys];
+    assert_eq!(permissions, [Permission::ALL.to_vec(), some, Vec::new()]);
+}
