@@ -230,6 +230,13 @@ def test_a_folder_of_another_file_system_moves_with_everything_in_it(sandbox):
     assert ran.result == "1\n640\nin/file\n"
 
 
+def test_a_folder_of_the_image_moves_as_any_other(make):
+    sandbox = make()
+    before = sandbox.process.exec("mkdir -p .config && cd .config && find . | sort").result
+    sandbox.fs.move_files(".config", "moved")
+    assert sandbox.process.exec("cd moved && find . | sort; ls -d ~/.config 2>/dev/null").result == before
+
+
 def test_raw_bodies_and_ranges_work_without_an_sdk(web):
     sent = web.post("/files/upload-v2", params={"path": "raw"}, content=iter([b"0123", b"456789"]))
     assert (sent.status_code, sent.json()) == (200, {"name": "raw", "path": "raw", "type": "file"})

@@ -138,16 +138,10 @@ impl Stage {
 
     /// `None` if what took the old file's place would not be its owner's or group's.
     fn beside(folder: OwnedFd, target: PathBuf, old: Option<&Stat>) -> Result<Option<Self>, Errno> {
-        let mode = Mode::from_raw_mode(FILE_MODE);
         let nameless = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-        let stage = match openat(&folder, c".", nameless, mode) {
+        let stage = match openat(&folder, c".", nameless, Mode::from_raw_mode(FILE_MODE)) {
             Ok(file) => Self { file: file.into(), target, place: Place::Nameless },
-            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
-                let temporary = temporary_name()?;
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-                let file = openat(&folder, &temporary, flags, mode)?;
-                Self { file: file.into(), target, place: Place::Named { folder, temporary } }
-            }
+            Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Self::named(folder, target)?,
             Err(errno) => return Err(errno),
         };
         if let Some(old) = old {
@@ -161,6 +155,13 @@ impl Stage {
             fchmod(&stage.file, Mode::from_raw_mode(old.st_mode & 0o777))?;
         }
         Ok(Some(stage))
+    }
+
+    fn named(folder: OwnedFd, target: PathBuf) -> Result<Self, Errno> {
+        let temporary = temporary_name()?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = openat(&folder, &temporary, flags, Mode::from_raw_mode(FILE_MODE))?;
+        Ok(Self { file: file.into(), target, place: Place::Named { folder, temporary } })
     }
 
     fn elsewhere(target: PathBuf) -> Result<Self, Errno> {
@@ -298,4 +299,40 @@ fn follow(mut path: PathBuf) -> Result<PathBuf, Errno> {
 
 pub(super) fn of_io(error: &std::io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::{Stage, folder_at};
+
+    /// What file systems without nameless files do.
+    #[test]
+    fn a_file_with_a_name_of_its_own_takes_its_place_or_leaves_no_trace() {
+        let folder = TempDir::new().unwrap();
+        let target = folder.path().join("inner/file");
+        let entries = || {
+            let entries = std::fs::read_dir(folder.path()).unwrap();
+            entries.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+        };
+        for contents in ["old", "new"] {
+            let mut stage =
+                Stage::named(folder_at(folder.path()).unwrap(), target.clone()).unwrap();
+            stage.write(contents.as_bytes()).unwrap();
+            assert!(entries().iter().any(|name| name.to_string_lossy().starts_with(".pitlane-")));
+            stage.commit().unwrap();
+            assert_eq!(
+                (entries(), std::fs::read_to_string(&target).unwrap().as_str()),
+                (vec!["inner".into()], contents)
+            );
+        }
+        let mut stage = Stage::named(folder_at(folder.path()).unwrap(), target.clone()).unwrap();
+        stage.write(b"half of").unwrap();
+        drop(stage);
+        assert_eq!(
+            (entries(), std::fs::read_to_string(&target).unwrap().as_str()),
+            (vec!["inner".into()], "new")
+        );
+    }
 }
