@@ -142,8 +142,8 @@ def test_what_is_not_there_yet_is_refused_and_not_left_out(make):
 
 
 def test_an_operation_that_is_not_there_yet_says_so(sandbox):
-    with pytest.raises(DaytonaError, match="setAutoArchiveInterval is not available") as refused:
-        sandbox.set_auto_archive_interval(60)
+    with pytest.raises(DaytonaError, match="setAutoPauseInterval is not available") as refused:
+        sandbox.set_auto_pause_interval(60)
     assert refused.value.status_code == 501
 
 

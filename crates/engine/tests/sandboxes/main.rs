@@ -10,6 +10,7 @@ mod life;
 mod limits;
 mod neighbours;
 mod network;
+mod rest;
 mod support;
 mod waiting;
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         limits::tests(),
         neighbours::tests(),
         network::tests(),
+        rest::tests(),
         waiting::tests(),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
