@@ -21,6 +21,7 @@ def test_the_whole_way_works_with_an_old_sdk(server, daytona, make):
     sandbox.fs.delete_file("folder/file")
     assert sandbox.get_work_dir()
     assert daytona.get(sandbox.id).id == sandbox.id
+    assert sandbox.id in [listed.id for listed in daytona.list()]
     sandbox.stop()
     assert sandbox.state == "stopped"
     sandbox.start()
