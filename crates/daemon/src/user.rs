@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use pitlane_sys::Identity;
@@ -36,7 +36,7 @@ pub(crate) enum UserError {
     List {
         list: &'static str,
         #[source]
-        cause: std::io::Error,
+        cause: io::Error,
     },
 }
 
@@ -50,7 +50,29 @@ impl User {
             let found = Self::look_up(&uid, &passwords, &groups)?;
             return Ok(Self { identity: None, ..found });
         }
-        Self::look_up(wanted, &passwords, &groups)
+        match Self::look_up(wanted, &passwords, &groups) {
+            Err(UserError::Unknown) if !has_users(&passwords) => {
+                Self::owner_of(Path::new("/home"), wanted).ok_or(UserError::Unknown)
+            }
+            found => found,
+        }
+    }
+
+    /// Whoever owns the home folder of this name. Root inside may have lost the list of users; the files that are left
+    /// can be reached all the same.
+    fn owner_of(homes: &Path, wanted: &str) -> Option<Self> {
+        let (name, _group) = wanted.split_once(':').unwrap_or((wanted, ""));
+        let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+        let home = homes.join(name);
+        let owned =
+            std::fs::symlink_metadata(&home).ok().filter(|found| found.is_dir() && is_plain)?;
+        let (uid, gid) = (owned.uid(), owned.gid());
+        (uid != 0).then(|| Self {
+            name: name.to_owned(),
+            identity: Some(Identity::new(uid, gid, &[gid])),
+            home: home.to_string_lossy().into_owned(),
+            shell: None,
+        })
     }
 
     fn look_up(wanted: &str, passwords: &str, groups: &str) -> Result<Self, UserError> {
@@ -84,6 +106,10 @@ impl User {
             name,
         })
     }
+}
+
+fn has_users(passwords: &str) -> bool {
+    passwords.lines().any(|line| Password::parse(line).is_some())
 }
 
 /// The id of a user by name or number.
@@ -229,6 +255,31 @@ docker:x:999:daytonas
     #[test]
     fn a_name_without_a_line_is_nobody() {
         assert_eq!(find("nobody"), None);
+    }
+
+    #[test]
+    fn without_any_list_the_owner_of_a_home_is_its_user() {
+        let homes = tempfile::TempDir::new().unwrap();
+        let home = homes.path().join("daytona");
+        std::fs::create_dir(&home).unwrap();
+        std::os::unix::fs::symlink(&home, homes.path().join("link")).unwrap();
+        for name in ["link", "missing", ".", "..", "", "daytona/../daytona"] {
+            assert_eq!(User::owner_of(homes.path(), name), None, "{name}");
+        }
+        let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        if uid == 0 && std::os::unix::fs::chown(&home, Some(1000), Some(1001)).is_ok() {
+            let identity = Identity::new(1000, 1001, &[1001]);
+            let wanted = user("daytona", identity, &home.to_string_lossy(), None);
+            assert_eq!(User::owner_of(homes.path(), "daytona:sudo"), wanted);
+            std::os::unix::fs::chown(&home, Some(0), Some(0)).unwrap();
+            assert_eq!(User::owner_of(homes.path(), "daytona"), None);
+        } else {
+            let identity = Identity::new(uid, gid, &[gid]);
+            let wanted = user("daytona", identity, &home.to_string_lossy(), None);
+            assert_eq!(User::owner_of(homes.path(), "daytona"), wanted);
+        }
+        assert!(has_users(PASSWORDS));
+        assert!(!has_users("broken line\n"));
     }
 
     #[test]
