@@ -84,6 +84,11 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// Whether `response` is this server's own refusal, and not one that it passes on.
+pub(crate) fn is_carried_by(response: &Response) -> bool {
+    response.extensions().get::<Pending>().is_some()
+}
+
 /// Writes the body of a refusal that `response` carries; other responses pass unchanged.
 pub(crate) fn written_out(
     mut response: Response,

@@ -90,6 +90,9 @@ pub(crate) async fn rim(mut request: Request, next: Next) -> Response {
 
     let response = next.run(request).instrument(span.clone()).await;
 
+    if refusal::is_carried_by(&response) {
+        line.refused();
+    }
     let mut response = span.in_scope(|| refusal::written_out(response, &method, &path, id));
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert(X_REQUEST_ID.clone(), value);

@@ -32,6 +32,7 @@ pub(super) struct Line {
     sent: u64,
     answer: Option<Answer>,
     is_complete: bool,
+    is_refused: bool,
 }
 
 /// What is known once an answer has begun.
@@ -56,7 +57,13 @@ impl Line {
             sent: 0,
             answer: None,
             is_complete: false,
+            is_refused: false,
         }
+    }
+
+    /// This server itself refuses it or fails at it.
+    pub(super) const fn refused(&mut self) {
+        self.is_refused = true;
     }
 
     /// Counts what the request's body brings.
@@ -113,11 +120,11 @@ impl Line {
     }
 
     /// Health is asked for all day, and what changes in it has a line of its own; what this server failed at is for the
-    /// operator.
+    /// operator, what fails in a sandbox is not.
     fn level(&self) -> Level {
         match &self.answer {
             Some(_) if self.path.starts_with(health::PATH) => Level::DEBUG,
-            Some(answer) if is_failure(answer.status) => Level::WARN,
+            Some(answer) if self.is_refused && is_failure(answer.status) => Level::WARN,
             _ => Level::INFO,
         }
     }

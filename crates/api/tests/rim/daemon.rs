@@ -120,6 +120,7 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> Result<Response<Body>
             .header("content-type", "text/html")
             .body(Body::from("<script>"))
             .unwrap(),
+        "/broken" => Response::builder().status(503).body(Body::from("broken")).unwrap(),
         "/switch" => switched(request),
         path if path.starts_with("/pitlane/connect/") => connected(request, seen),
         "/sent-on" => Response::builder()

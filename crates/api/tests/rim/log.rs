@@ -142,15 +142,18 @@ async fn a_client_that_goes_away_and_a_failure_have_their_lines_too() {
     }
     server.fail_next_create(Fault::Host);
     assert_eq!(server.post("/api/sandbox", "{}").await.status, 500);
+    // What a daemon says of itself is between it and its client.
+    assert_eq!(server.get(&format!("/toolbox/{id}/broken")).await.status, 503);
     server.stop().await;
     let told: Vec<_> = log.requests()[1..]
         .iter()
         .map(|line| (line["level"].clone(), line["status"].clone(), line["complete"].clone()))
         .collect();
-    let wanted: [(Value, Value, Value); 3] = [
+    let wanted: [(Value, Value, Value); 4] = [
         ("INFO".into(), Value::Null, false.into()),
         ("INFO".into(), 200.into(), false.into()),
         ("WARN".into(), 500.into(), true.into()),
+        ("INFO".into(), 503.into(), true.into()),
     ];
     assert_eq!(told, wanted);
 }
