@@ -30,7 +30,7 @@ const TURN: Duration = Duration::from_millis(20);
 /// Once begun a removal goes on, whether its client waits for it or not: half a folder is of no use.
 pub(crate) async fn remove(toolbox: &Toolbox, request: &Request<Incoming>) -> Answer {
     let asked = Asked::in_query(toolbox, request.uri(), "path")?.named()?;
-    let recursive = Query::of(request.uri()).is_true("recursive");
+    let recursive = Query::of(request.uri()).is_true("recursive")?;
     let path = asked.path.clone();
     let begun = toolbox.files().run(move || {
         if !recursive && is_folder(&path)? {

@@ -48,8 +48,12 @@ impl Query {
         path.ok_or_else(|| Refusal::bad_request(format!("{name} is required")))
     }
 
-    /// A parameter that says yes.
-    pub(crate) fn is_true(&self, name: &str) -> bool {
-        matches!(self.optional(name), Some("true" | "1" | "True"))
+    /// A parameter that says yes or no; no where it is left out.
+    pub(crate) fn is_true(&self, name: &str) -> Result<bool, Refusal> {
+        match self.optional(name) {
+            Some("true" | "1" | "True") => Ok(true),
+            None | Some("false" | "0" | "False") => Ok(false),
+            Some(_) => Err(Refusal::bad_request(format!("{name} must be true or false"))),
+        }
     }
 }

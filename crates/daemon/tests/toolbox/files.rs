@@ -105,6 +105,9 @@ async fn a_folder_is_removed_only_on_purpose_and_links_are_not_followed() {
     std::fs::write(daemon.path("kept/file"), "").expect("a file");
     symlink(daemon.path("kept"), daemon.path("d/link")).expect("a link");
     assert_eq!(daemon.call("DELETE", "/files?path=d").await.0, StatusCode::BAD_REQUEST);
+    let (status, answer) = daemon.call("DELETE", "/files?path=d&recursive=maybe").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(refusal(answer)["message"], "recursive must be true or false");
     assert_eq!(
         daemon.call("DELETE", "/files?path=d&recursive=true").await.0,
         StatusCode::NO_CONTENT
