@@ -139,6 +139,7 @@ async fn run(
         policy: Policy {
             maximum: settings.maximum,
             target: settings.target.clone(),
+            patience: settings.patience,
             ..Policy::standard()
         },
     })

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command};
 use pitlane_api::{PublicUrl, RateLimits};
+use pitlane_control::Patience;
 use pitlane_model::{ImageName, Limits};
 use pitlane_network::{Ipv4Net, Subnet, Upstreams};
 
@@ -71,6 +72,7 @@ pub(crate) struct Settings {
     pub(crate) first_id: u32,
     pub(crate) maximum: Limits,
     pub(crate) target: String,
+    pub(crate) patience: Patience,
 }
 
 /// A setting for people to see.

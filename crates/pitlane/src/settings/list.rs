@@ -3,8 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use pitlane_api::{PublicUrl, RateLimits};
+use pitlane_control::Patience;
 use pitlane_model::{ImageName, Limits};
 use pitlane_network::{Ipv4Net, Subnet, Upstreams};
 
@@ -15,7 +17,7 @@ use crate::failure::Failure;
 const FIRST_IDS: std::ops::RangeInclusive<u32> = 65_536..=2_147_483_648;
 
 /// Every setting, in the order in which they are shown.
-pub(super) const SETTINGS: [Setting; 27] = [
+pub(super) const SETTINGS: [Setting; 32] = [
     Setting {
         key: "listen",
         flag: "listen",
@@ -335,6 +337,51 @@ pub(super) const SETTINGS: [Setting; 27] = [
             Ok(())
         },
     },
+    Setting {
+        key: "deadlines.start",
+        flag: "start-deadline",
+        variable: "PITLANE_START_DEADLINE",
+        value: "SECONDS",
+        default: "120",
+        help: "Seconds until a sandbox that starts must be usable",
+        apply: |settings, text| seconds(&mut settings.patience.start, text),
+    },
+    Setting {
+        key: "deadlines.stop",
+        flag: "stop-deadline",
+        variable: "PITLANE_STOP_DEADLINE",
+        value: "SECONDS",
+        default: "60",
+        help: "Seconds until a sandbox that stops must have no processes; then it gets as long again, by force",
+        apply: |settings, text| seconds(&mut settings.patience.stop, text),
+    },
+    Setting {
+        key: "deadlines.archive",
+        flag: "archive-deadline",
+        variable: "PITLANE_ARCHIVE_DEADLINE",
+        value: "SECONDS",
+        default: "1800",
+        help: "Seconds until the disk of a sandbox must be packed away, or back",
+        apply: |settings, text| seconds(&mut settings.patience.archive, text),
+    },
+    Setting {
+        key: "deadlines.resize",
+        flag: "resize-deadline",
+        variable: "PITLANE_RESIZE_DEADLINE",
+        value: "SECONDS",
+        default: "600",
+        help: "Seconds until a sandbox must have other limits",
+        apply: |settings, text| seconds(&mut settings.patience.resize, text),
+    },
+    Setting {
+        key: "deadlines.destroy",
+        flag: "destroy-deadline",
+        variable: "PITLANE_DESTROY_DEADLINE",
+        value: "SECONDS",
+        default: "300",
+        help: "Seconds until everything a deleted sandbox held must be free; then it is in state error, and tried again later",
+        apply: |settings, text| seconds(&mut settings.patience.destroy, text),
+    },
 ];
 
 impl Settings {
@@ -361,6 +408,7 @@ impl Settings {
             first_id: 0,
             maximum: Limits::MAXIMUM,
             target: String::new(),
+            patience: Patience::STANDARD,
         })
     }
 }
@@ -383,6 +431,11 @@ fn positive<T: FromStr<Err: std::fmt::Display> + From<u8> + PartialOrd>(
 ) -> Result<T, String> {
     let number: T = parse(text)?;
     if number < T::from(1) { Err("it is at least 1".to_owned()) } else { Ok(number) }
+}
+
+fn seconds(place: &mut Duration, text: &str) -> Result<(), String> {
+    *place = Duration::from_secs(positive(text)?);
+    Ok(())
 }
 
 fn path(text: &str) -> Result<PathBuf, String> {
