@@ -65,13 +65,13 @@ impl Query {
         self.read(name, date::parse)
     }
 
-    /// A JSON object of texts: `{"a": "b"}`.
+    /// A JSON object of texts: `{"a": "b"}`. Clients before 0.180 write `null` for none.
     ///
     /// # Errors
     ///
     /// 400 names the parameter.
     pub(crate) fn map(&self, name: &str) -> Result<Option<BTreeMap<String, String>>, Refusal> {
-        self.read(name, |text| serde_json::from_str(text).ok())
+        self.read(name, |text| serde_json::from_str(text).ok()).map(Option::flatten)
     }
 
     /// One of a few words.
@@ -152,6 +152,7 @@ mod tests {
         for text in ["labels=%7B%22a%22%3A%20%22b%22%7D", "labels=%7B%22a%22:%22b%22%7D"] {
             assert_eq!(Query::parse(text).map("labels").unwrap(), wanted);
         }
+        assert_eq!(Query::parse("labels=null").map("labels").unwrap(), None);
         for text in ["labels=a", "labels=%5B%5D", "labels=%7B%22a%22%3A1%7D", "labels=%ff"] {
             assert!(Query::parse(text).map("labels").is_err(), "{text}");
         }

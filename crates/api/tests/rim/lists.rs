@@ -104,7 +104,7 @@ async fn labels_are_found_whatever_is_in_them() {
         assert_eq!(names(&listed["items"]), ["labelled"], "{wanted}");
     }
     let deep = format!("{{\"a\":{}1{}}}", "[".repeat(5000), "]".repeat(5000));
-    for wrong in ["[]", "1", "null", "{\"a\":null}", "{\"a\":1}", "{", &deep] {
+    for wrong in ["[]", "1", "{\"a\":null}", "{\"a\":1}", "{", &deep] {
         let query =
             form_urlencoded::Serializer::new(String::new()).append_pair("labels", wrong).finish();
         let answer = server.get(&format!("/api/sandbox?{query}")).await;
