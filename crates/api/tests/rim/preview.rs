@@ -306,6 +306,21 @@ async fn a_public_sandbox_is_open_to_anybody_and_its_toolbox_is_not() {
 }
 
 #[tokio::test]
+async fn a_sandbox_that_is_public_no_more_is_closed_at_once() {
+    let server = Server::start().await;
+    let id = public(&server).await;
+    let mut client = Client::connect(server.address).await;
+    let trickle = client.send(asked(&path(&id, "/trickle"), &[])).await;
+    let mut body = trickle.into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "first");
+    let closed = server.post(&format!("/api/sandbox/{id}/public/false"), "").await;
+    assert_eq!(closed.status, StatusCode::OK);
+    assert_eq!(visit(&server, &path(&id, "/x"), &[]).await.status, StatusCode::UNAUTHORIZED);
+    let broken = tokio::time::timeout(DEADLINE, body.frame()).await.expect("it goes on");
+    assert!(broken.is_none_or(|frame| frame.is_err()));
+}
+
+#[tokio::test]
 async fn bodies_pass_as_they_come() {
     let server = Server::start().await;
     let id = public(&server).await;
