@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import functools
 import uuid
 from concurrent import futures
 
@@ -205,8 +206,9 @@ async def test_the_asynchronous_client_is_refused_in_the_same_words(server, sand
             theirs = await user.get(sandbox.id)
             with pytest.raises(DaytonaForbiddenError, match="lacks the permission delete:sandboxes"):
                 await theirs.delete()
-            running = asyncio.create_task(theirs.process.exec("sleep 4244"))
-            await asyncio.sleep(0.5)
+            running = asyncio.create_task(theirs.process.exec("exec -a of-the-asynchronous sleep 4244"))
+            is_running = functools.partial(eventually, lambda: not _gone(sandbox, "of-the-asynchronous"), "it never ran")
+            await asyncio.to_thread(is_running)
             await asyncio.to_thread(ApiKeysApi(client(server, server.key)).delete_api_key, made.name)
             with pytest.raises(DaytonaAuthenticationError):
                 await asyncio.wait_for(running, 30)
