@@ -10,6 +10,7 @@ mod code;
 mod execute;
 mod job;
 mod json_text;
+mod kept;
 mod launch;
 mod processes;
 mod stream;
@@ -17,5 +18,6 @@ mod supervise;
 
 pub(crate) use cancellation::{Cancellations, cancel};
 pub(crate) use execute::{execute, run_code, update_environment};
+pub(crate) use kept::{Recordings, list_kept, read_kept};
 pub(crate) use processes::Processes;
 pub(crate) use stream::stream;

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::boot::{Parts, StartError};
 use crate::environment::{Environment, VariableError};
 use crate::files::Files;
-use crate::process::{Cancellations, Processes};
+use crate::process::{Cancellations, Processes, Recordings};
 use crate::user::User;
 
 /// The sandbox as its daemon knows it.
@@ -21,6 +21,7 @@ pub(crate) struct Toolbox {
     files: Files,
     processes: Processes,
     cancellations: Cancellations,
+    recordings: Recordings,
     tasks: TaskTracker,
 }
 
@@ -36,6 +37,7 @@ impl Toolbox {
             files: Files::new(user.identity.clone()),
             processes: Processes::new(user.identity.clone(), groups),
             cancellations: Cancellations::default(),
+            recordings: Recordings::default(),
             tasks: TaskTracker::new(),
             user,
         })
@@ -81,6 +83,10 @@ impl Toolbox {
 
     pub(crate) const fn cancellations(&self) -> &Cancellations {
         &self.cancellations
+    }
+
+    pub(crate) const fn recordings(&self) -> &Recordings {
+        &self.recordings
     }
 
     /// The owner of every task that outlives the connection that began it.

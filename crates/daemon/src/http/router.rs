@@ -66,6 +66,11 @@ async fn route(
         ("GET", "/version") => {
             json(StatusCode::OK, &Version { version: String::from(env!("CARGO_PKG_VERSION")) })
         }
+        ("GET", "/process/kept") => process::list_kept(toolbox),
+        ("GET", _) => match path.strip_prefix("/process/kept/") {
+            Some(name) => process::read_kept(toolbox, name, &request),
+            None => Err(unknown(method, path)),
+        },
         ("POST", _) => match path.strip_prefix("/pitlane/").and_then(|own| own.split_once('/')) {
             Some(("cancel", id)) => process::cancel(toolbox, id),
             Some(("connect", port)) => tunnel::connect(toolbox, port, request).await,

@@ -47,6 +47,11 @@ impl Cancellations {
 }
 
 impl Registration {
+    /// The request's name, if it has one.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Completes when the request was cancelled.
     pub(crate) async fn cancelled(&self) {
         self.token.cancelled().await;

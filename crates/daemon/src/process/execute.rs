@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use pitlane_wire::toolbox::frames::Frame;
 use pitlane_wire::toolbox::{ExecuteResponse, UpdateEnvironment};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
 use super::capture::{Capture, Captured};
 use super::job::{Job, Prepared, exit_code, memory_note, not_run, not_started, refuse};
+use super::kept::{Recorded, Recorder};
 use super::supervise::{Control, Kind, Source, supervise};
 use crate::http::{Answer, Body, Refusal, json, pipe, read_json, with_body};
 use crate::toolbox::Toolbox;
@@ -47,7 +49,8 @@ async fn run(toolbox: &Arc<Toolbox>, job: Job, control: Control) -> Answer {
     let (answer, answered) = oneshot::channel();
     let shared = Arc::clone(toolbox);
     toolbox.tasks().spawn(async move {
-        let result = perform(&shared, &job, &control).await;
+        let recorder = shared.recordings().begin(control.registration.name(), job.text());
+        let result = perform(&shared, &job, &control, recorder).await;
         // With the connection gone, the answer is dropped.
         answer.send(result).ok();
         // The answer goes first.
@@ -57,7 +60,12 @@ async fn run(toolbox: &Arc<Toolbox>, job: Job, control: Control) -> Answer {
     answered.await.unwrap_or_else(|_gone| Err(Refusal::internal("the command's outcome was lost")))
 }
 
-async fn perform(toolbox: &Arc<Toolbox>, job: &Job, control: &Control) -> Answer {
+async fn perform(
+    toolbox: &Arc<Toolbox>,
+    job: &Job,
+    control: &Control,
+    mut recorder: Recorder,
+) -> Answer {
     let launch = match job.prepare(toolbox, control).await? {
         Prepared::Ready(launch) => launch,
         Prepared::Over(response) => return json(StatusCode::OK, &response),
@@ -73,12 +81,22 @@ async fn perform(toolbox: &Arc<Toolbox>, job: &Job, control: &Control) -> Answer
     // The program may still have to read it.
     let _kept = launch.keeps;
     let mut sources = [source, Source::none()];
-    let mut capture = Capture::new(toolbox.files());
-    let ending = supervise(&mut started, &mut sources, &mut capture, control).await;
-    let status = refuse(&started, ending).await?;
+    let sink = Capture::new(toolbox.files());
+    let mut recorded = Recorded { recorder: &mut recorder, sink };
+    let ending = supervise(&mut started, &mut sources, &mut recorded, control).await;
+    let mut capture = recorded.sink;
+    let status = match refuse(&started, ending).await {
+        Ok(status) => status,
+        Err(refusal) => {
+            recorder.record(&Frame::Failure(refusal.message().to_owned()));
+            return Err(refusal);
+        }
+    };
     if let Some(note) = memory_note(&started, status) {
         capture.add_note(note);
+        recorder.record(&Frame::Stdout(note.as_bytes().to_vec()));
     }
+    recorder.record(&Frame::Exit(exit_code(status)));
     let [source, _none] = sources;
     source.discard(toolbox.tasks());
     answer(toolbox, exit_code(status), capture.finish())

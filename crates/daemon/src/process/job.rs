@@ -60,6 +60,14 @@ impl Job {
         }
     }
 
+    /// What it is to run.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Command(request) => &request.command,
+            Self::Code(request) => &request.code,
+        }
+    }
+
     /// What may end the job from outside, counted from now.
     pub(super) fn control(&self, registration: Registration) -> Control {
         let seconds = match self {

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
 use super::job::{Job, Prepared, exit_code, memory_note, not_started, refuse};
+use super::kept::Recorder;
 use super::launch::Launch;
 use super::processes::Started;
 use super::supervise::{Control, Kind, Sink, Source, supervise};
@@ -17,8 +18,11 @@ use crate::files::TemporaryFile;
 use crate::http::{Answer, Pipe, Refusal, pipe, read_json, with_body};
 use crate::toolbox::Toolbox;
 
-/// Writes output as frames.
-struct Frames(Pipe);
+/// Writes output as frames, and keeps them.
+struct Frames {
+    pipe: Pipe,
+    recorder: Recorder,
+}
 
 impl Sink for Frames {
     async fn take(&mut self, kind: Kind, bytes: &[u8]) {
@@ -32,10 +36,11 @@ impl Sink for Frames {
 
 impl Frames {
     async fn write(&self, frame: &Frame) {
+        self.recorder.record(frame);
         let mut bytes = Vec::new();
         frame.encode(&mut bytes);
         // A connection that broke ends no command: what it writes is dropped.
-        if !self.0.write(bytes).await {}
+        if !self.pipe.write(bytes).await {}
     }
 }
 
@@ -68,7 +73,8 @@ pub(crate) async fn stream(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -
     toolbox.tasks().spawn(async move {
         let begun = begin(&shared, &job, &control).await;
         let (pipe, body) = pipe();
-        let frames = Frames(pipe);
+        let recorder = shared.recordings().begin(control.registration.name(), job.text());
+        let frames = Frames { pipe, recorder };
         match begun {
             Ok(begun) => {
                 let response = with_body(StatusCode::OK, MEDIA_TYPE, body);

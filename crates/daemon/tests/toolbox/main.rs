@@ -10,6 +10,7 @@ mod end;
 mod environment;
 mod execute;
 mod files;
+mod kept;
 mod model;
 mod privileged;
 mod rights;

@@ -16,6 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("another_launcher_takes_the_place_of_one_that_is_killed", launcher_dies),
         trial("sandboxes_keep_their_network_when_server_and_launcher_are_killed", both_die),
         trial("a_sandbox_whose_daemon_is_killed_is_stopped_and_starts_again", daemon_dies),
+        trial("commands_go_on_without_a_server_and_nothing_they_say_is_lost", server_dies),
         trial("a_frozen_sandbox_holds_up_nothing_but_itself", daemon_freezes),
     ]
 }
@@ -134,5 +135,45 @@ fn daemon_freezes() {
     ledger.change(&client, "frozen", "stop", "stopped").unwrap();
     ledger.change(&client, "frozen", "start", "started").unwrap();
     ledger.check(&server);
+    finish(&server);
+}
+
+fn server_dies() {
+    let mut server = Server::new(0);
+    server.start();
+    server.stay();
+    let client = server.client();
+    let id = Ledger::default().create(&client, "busy").unwrap();
+    // One whose output is followed over the server's death, and one whose answer is asked for afterwards.
+    let counting = "for i in $(seq 300); do echo line $i; sleep 0.01; done; exit 9";
+    let followed = server.command(&["sandbox", "exec", "busy", "--", "sh", "-c", counting]);
+    let silent = "sleep 1; echo said; exit 5";
+    let request = json!({ "command": silent }).to_string();
+    let path = format!("/toolbox/{id}/process/execute");
+    let asked = client.open("POST", &path, "application/json", request.as_bytes()).unwrap();
+    let kept = |client: &Client| -> Vec<(String, Option<i64>, String)> {
+        let list = client.get(&format!("/toolbox/{id}/process/kept")).unwrap().json();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|kept| (text(&kept["command"]), kept["exitCode"].as_i64(), text(&kept["request"])))
+            .collect()
+    };
+    wait_until("both run", || kept(&client).len() == 2);
+    server.kill();
+    drop(asked);
+    server.start();
+    let ended = followed.wait_with_output().unwrap();
+    let wanted: String = (1..=300).map(|line| format!("line {line}\n")).collect();
+    assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
+    assert_eq!((String::from_utf8(ended.stdout).unwrap(), ended.status.code()), (wanted, Some(9)));
+    let client = server.client();
+    wait_until("the other ends", || {
+        kept(&client).iter().any(|(command, code, _)| command == silent && *code == Some(5))
+    });
+    let (.., name) = kept(&client).into_iter().find(|(command, ..)| command == silent).unwrap();
+    let said = client.get(&format!("/toolbox/{id}/process/kept/{name}")).unwrap();
+    assert_eq!(said.body, b"\x01\0\0\0\x05said\n\x03\0\0\0\x04\0\0\0\x05");
     finish(&server);
 }

@@ -89,6 +89,28 @@ impl Server {
         self.arguments[flag + 1] = prepared.to_string();
     }
 
+    /// Keeps the address that it has from its next start on.
+    pub(crate) fn stay(&mut self) {
+        let address = self.client().address;
+        let flag = self.arguments.iter().position(|argument| argument == "--listen").unwrap();
+        self.arguments[flag + 1] = address;
+    }
+
+    /// Starts a command of the command line against it.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Child {
+        Command::new(&self.program)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var("PATH").unwrap_or_default())
+            .env("PITLANE_STATE", self.state())
+            .env("XDG_CONFIG_HOME", "/nowhere")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
     /// Its program, for another one to take its place.
     pub(crate) fn program(&self) -> &Path {
         &self.program
