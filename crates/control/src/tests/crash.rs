@@ -3,10 +3,11 @@
 //! The first server runs on a runtime of its own. Shutting that down drops every task where it waits, as a kill does;
 //! the fake machine keeps what had happened by then.
 
-use pitlane_driver::fake::{Moment, Operation};
+use pitlane_driver::fake::{Fault, Moment, Operation};
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
+use crate::{Event, RequestedLimits};
 
 /// A server that can be killed.
 struct Mortal {
@@ -147,6 +148,112 @@ fn a_stop_of_an_ephemeral_sandbox_is_finished() {
                 async |server, id| server.until_gone(id).await,
             );
         }
+    }
+}
+
+#[test]
+fn an_archiving_is_finished() {
+    for moment in MOMENTS {
+        check(
+            named("first"),
+            true,
+            (Operation::Archive, moment),
+            async |server| {
+                server.control.sandboxes().archive(&server.principal, "first").unwrap();
+                std::future::pending::<()>().await;
+            },
+            async |server, id| {
+                server.until_state(id, SandboxState::Archived).await;
+                server.control.sandboxes().start(&server.principal, "first").await.unwrap();
+                assert_eq!(server.driver.existing(), vec![running(id)]);
+            },
+        );
+    }
+}
+
+#[test]
+fn a_start_from_an_archive_is_finished_or_undone() {
+    for (operation, moment, expected) in [
+        (Operation::Restore, Moment::Before, SandboxState::Archived),
+        (Operation::Restore, Moment::After, SandboxState::Stopped),
+        (Operation::Start, Moment::Before, SandboxState::Stopped),
+        (Operation::Start, Moment::After, SandboxState::Started),
+    ] {
+        check(
+            named("first"),
+            true,
+            (operation, moment),
+            async |server| {
+                let sandboxes = server.control.sandboxes();
+                let mut events = server.control.events();
+                sandboxes.archive(&server.principal, "first").unwrap();
+                let is_archived = |event: &Event| {
+                    matches!(event, Event::SandboxStateUpdated { new: SandboxState::Archived, .. })
+                };
+                while !is_archived(&events.recv().await.unwrap()) {}
+                drop(sandboxes.start(&server.principal, "first").await);
+            },
+            async |server, id| {
+                server.until_state(id, expected).await;
+                server.control.sandboxes().start(&server.principal, "first").await.unwrap();
+                assert_eq!(server.driver.existing(), vec![running(id)]);
+            },
+        );
+    }
+}
+
+#[test]
+fn a_resize_is_finished() {
+    for is_stopped in [false, true] {
+        for moment in MOMENTS {
+            let disk_gib = if is_stopped { 5 } else { 3 };
+            let wanted =
+                RequestedLimits { cpu_count: Some(2), memory_gib: None, disk_gib: Some(disk_gib) };
+            check(
+                named("first"),
+                is_stopped,
+                (Operation::Resize, moment),
+                async move |server| {
+                    let sandboxes = server.control.sandboxes();
+                    drop(sandboxes.resize(&server.principal, "first", wanted).await);
+                },
+                async |server, id| {
+                    let expected =
+                        if is_stopped { SandboxState::Stopped } else { SandboxState::Started };
+                    server.until_state(id, expected).await;
+                    let limits = Limits::new(2, 1, disk_gib, 1024).unwrap();
+                    assert_eq!(find(server, "first").spec.limits, limits);
+                    assert_eq!(server.driver.launched_with(id).unwrap().limits, limits);
+                    assert_eq!(server.driver.disk_gib(id), Some(disk_gib));
+                },
+            );
+        }
+    }
+}
+
+#[test]
+fn a_recovery_is_finished_or_undone() {
+    for (moment, expected) in
+        [(Moment::Before, SandboxState::Stopped), (Moment::After, SandboxState::Started)]
+    {
+        check(
+            named("first"),
+            false,
+            (Operation::Start, moment),
+            async |server| {
+                let sandboxes = server.control.sandboxes();
+                for _ in 0..2 {
+                    server.driver.fail_next(Operation::Stop, Fault::Host);
+                }
+                sandboxes.stop(&server.principal, "first", false).await.unwrap_err();
+                drop(sandboxes.recover(&server.principal, "first", true).await);
+            },
+            async |server, id| {
+                server.until_state(id, expected).await;
+                server.control.sandboxes().start(&server.principal, "first").await.unwrap();
+                assert_eq!(server.driver.existing(), vec![running(id)]);
+            },
+        );
     }
 }
 

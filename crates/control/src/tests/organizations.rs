@@ -27,6 +27,8 @@ impl Server {
 async fn an_organization_has_keys_and_sandboxes_of_its_own_also_after_a_restart() {
     let machine = Machine::new();
     let server = machine.start().await;
+    // Lists begin with the oldest.
+    machine.advance_clock(Duration::from_secs(1));
     let (second, caller) = server.organization("second").await;
     assert_eq!(caller.organization, second.id);
     let organizations = server.control.organizations();

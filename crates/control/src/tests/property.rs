@@ -10,7 +10,7 @@ use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::Event;
+use crate::{Event, RequestedLimits, Update};
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -19,6 +19,10 @@ enum Step {
     Start(Name),
     Stop(Name),
     StopByForce(Name),
+    Archive(Name),
+    Recover(Name),
+    Resize(Name, u32),
+    Label(Name),
     Delete(Name),
     Connect(Name),
     Exit(Name),
@@ -35,6 +39,9 @@ fn step() -> impl Strategy<Value = Step> {
         Operation::Create,
         Operation::Start,
         Operation::Stop,
+        Operation::Archive,
+        Operation::Restore,
+        Operation::Resize,
         Operation::Destroy,
         Operation::Connect,
     ]);
@@ -44,6 +51,10 @@ fn step() -> impl Strategy<Value = Step> {
         4 => name().prop_map(Step::Start),
         3 => name().prop_map(Step::Stop),
         1 => name().prop_map(Step::StopByForce),
+        3 => name().prop_map(Step::Archive),
+        2 => name().prop_map(Step::Recover),
+        2 => (name(), 1u32..5).prop_map(|(name, count)| Step::Resize(name, count)),
+        1 => name().prop_map(Step::Label),
         3 => name().prop_map(Step::Delete),
         2 => name().prop_map(Step::Connect),
         2 => name().prop_map(Step::Exit),
@@ -65,6 +76,16 @@ impl Server {
             Step::Start(name) => drop(sandboxes.start(caller, NAMES[name]).await),
             Step::Stop(name) => drop(sandboxes.stop(caller, NAMES[name], false).await),
             Step::StopByForce(name) => drop(sandboxes.stop(caller, NAMES[name], true).await),
+            Step::Archive(name) => drop(sandboxes.archive(caller, NAMES[name])),
+            Step::Recover(name) => drop(sandboxes.recover(caller, NAMES[name], true).await),
+            Step::Resize(name, count) => {
+                let wanted = RequestedLimits { cpu_count: Some(count), ..Default::default() };
+                drop(sandboxes.resize(caller, NAMES[name], wanted).await);
+            }
+            Step::Label(name) => {
+                let labels = Update::Labels([("a".to_owned(), "b".to_owned())].into());
+                drop(sandboxes.update(caller, NAMES[name], labels).await);
+            }
             Step::Delete(name) => drop(sandboxes.delete(caller, NAMES[name]).await),
             Step::Connect(name) => {
                 if let Ok(id) = id_of(name) {
@@ -96,6 +117,9 @@ impl Server {
                 // On its way out, although nobody has said so yet.
                 SandboxState::Stopped if row.spec.lifecycle.is_ephemeral() => return false,
                 SandboxState::Stopped => expected.push(stopped(id)),
+                SandboxState::Archived => {
+                    expected.push(Existing { id, liveness: Liveness::Archived });
+                }
                 // It may have a disk or not, and may even run: it was not to be stopped.
                 SandboxState::Error => {
                     expected.extend(self.driver.existing().into_iter().filter(|e| e.id == id));
