@@ -158,6 +158,10 @@ async fn send(
 ) -> Result<http::Response<hyper::body::Incoming>, Refusal> {
     let Daemon { mut sender, answered } = daemon;
     let answer = sender.send_request(request).await.map_err(|error| {
+        if error.is_user() {
+            // The client's own body broke off: nobody here failed.
+            return Refusal::bad_request("the body could not be read");
+        }
         Refusal::failed(StatusCode::BAD_GATEWAY, "the sandbox's daemon did not answer", error)
     })?;
     answered.note();

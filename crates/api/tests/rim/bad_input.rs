@@ -1,9 +1,13 @@
 //! Input that makes no sense: it is refused in JSON, and nothing changes.
 
 use http::{Method, Request, StatusCode};
+use proptest::arbitrary::any;
+use proptest::sample::Index;
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
 
 use crate::http::{call, request};
-use crate::raw::{self, ask, head};
+use crate::raw::{self, Wire, ask, head};
 use crate::server::Server;
 
 /// Sends a body to where sandboxes are made.
@@ -238,4 +242,43 @@ async fn methods_and_credentials_that_nobody_knows_are_refused_in_words() {
         let answer = call(server.address, sent.body(axum::body::Body::empty()).unwrap()).await;
         assert_eq!(answer.refusal().0, 401, "{value:?}");
     }
+}
+
+#[tokio::test]
+async fn no_damage_to_a_requests_bytes_is_taken_for_a_failure_of_the_server() {
+    let server = Server::start().await;
+    let id = server.create().await;
+    let body = r#"{"name":"a","labels":{"b":"c"},"env":{"D":"e"}}"#;
+    let framing = format!("content-length: {}\r\n", body.len());
+    let chunked = format!("transfer-encoding: chunked\r\n\r\n2f\r\n{body}\r\n0\r\n\r\n");
+    let intact = [
+        format!("{}{body}", head(&server, "POST /api/sandbox HTTP/1.1", &framing)),
+        format!("{}{body}", head(&server, &format!("PUT /toolbox/{id}/count HTTP/1.1"), &framing)),
+        head(&server, "GET /api/sandbox?limit=3&labels=%7B%22a%22%3A%22b%22%7D HTTP/1.1", ""),
+        head(&server, "POST /api/sandbox HTTP/1.1", "").trim_end().to_owned() + "\r\n" + &chunked,
+    ];
+    let mut runner = TestRunner::deterministic();
+    let edit = (any::<Index>(), any::<u8>(), 0..3_u8);
+    let damage = (any::<Index>(), proptest::collection::vec(edit, 1..4));
+    for _ in 0..400 {
+        let (which, edits) = damage.new_tree(&mut runner).unwrap().current();
+        let mut bytes = which.get(&intact).clone().into_bytes();
+        for (place, byte, kind) in edits {
+            let place = place.index(bytes.len());
+            match kind {
+                0 => bytes[place] = byte,
+                1 => bytes.insert(place, byte),
+                _ => drop(bytes.remove(place)),
+            }
+        }
+        let mut wire = Wire::connect(server.address).await;
+        wire.say(&bytes).await;
+        // What is still missing does not come: it is cut off instead of being waited for.
+        wire.shut().await;
+        if let Some(told) = wire.answer().await {
+            assert!(told.status < 500, "{told:?} to {:?}", String::from_utf8_lossy(&bytes));
+        }
+    }
+    assert_eq!(server.get("/api/health").await.status, StatusCode::OK);
+    server.stop().await;
 }
