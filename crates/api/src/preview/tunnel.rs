@@ -92,12 +92,11 @@ pub(super) async fn ask(
     stream: Upgraded,
     request: Request<Body>,
 ) -> Result<Response<Incoming>, Trouble> {
-    let hung_up = |cause| {
-        Trouble::failed(
-            StatusCode::BAD_GATEWAY,
-            "the application closed the connection, or does not speak HTTP",
-            cause,
-        )
+    // No matter of the operator's, and what a hostile application could fill the log with.
+    let hung_up = |error: hyper::Error| {
+        tracing::debug!(%error, "an application gave no answer");
+        let text = "the application closed the connection, or does not speak HTTP";
+        Trouble::new(StatusCode::BAD_GATEWAY, text)
     };
     let (mut sender, task) = http1::Builder::new()
         .max_headers(MAX_HEADERS)

@@ -180,6 +180,8 @@ async fn no_secret_of_a_request_is_in_the_log() {
         format!("/toolbox/{id}/files/download?path=x&signature={SECRET}"),
         format!("/api/sandbox/ssh-access/validate?token={SECRET}"),
         format!("/api/preview/{id}/validate/{SECRET}"),
+        format!("/toolbox/{id}/proxy/80/?DAYTONA_SANDBOX_AUTH_KEY={SECRET}"),
+        format!("/api/sandbox/{id}/ports/80/signed-preview-url/{SECRET}/expire"),
         format!("/api/organizations/otel-config/by-sandbox-auth-token/{SECRET}"),
         format!("/api/nowhere/{SECRET}?token={SECRET}"),
     ] {
