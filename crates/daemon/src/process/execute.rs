@@ -51,6 +51,8 @@ async fn run(toolbox: &Arc<Toolbox>, job: Job, control: Control) -> Answer {
     toolbox.tasks().spawn(async move {
         let recorder = shared.recordings().begin(control.registration.name(), job.text());
         let result = perform(&shared, &job, &control, recorder).await;
+        // Its name ends before anybody can know that it is over.
+        drop(control);
         // With the connection gone, the answer is dropped.
         answer.send(result).ok();
         // The answer goes first.

@@ -80,6 +80,7 @@ pub(crate) async fn stream(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -
                 let response = with_body(StatusCode::OK, MEDIA_TYPE, body);
                 answer.send(Ok(response)).ok();
                 follow(&shared, begun, frames, &control).await;
+                drop(control);
                 yield_now().await;
                 shared.processes().tidy();
             }
