@@ -197,7 +197,7 @@ async fn no_secret_of_a_request_is_in_the_log() {
     server.post("/api/api-keys", &body).await;
     let made = server.post("/api/api-keys", r#"{"name":"k","permissions":[]}"#).await.json();
     server.stop().await;
-    assert_eq!(log.requests().len(), 15);
+    assert_eq!(log.requests().len(), 19);
     let text = log.text();
     for secret in [SECRET, &server.key, made["value"].as_str().unwrap()] {
         assert!(!text.contains(secret), "{text}");
