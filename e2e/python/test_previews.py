@@ -143,6 +143,10 @@ def test_a_public_sandbox_needs_no_token_and_its_toolbox_does(make):
     assert httpx.get(f"{sandbox.toolbox_proxy_url}/{sandbox.id}/version").status_code == 401
 
 
+def test_a_sandbox_without_a_network_has_previews(make):
+    serve(make(CreateSandboxFromSnapshotParams(network_block_all=True)))
+
+
 def test_a_deleted_key_opens_no_port_any_more(server, sandbox, preview):
     client = ApiClient(Configuration(host=server.url))
     client.default_headers["Authorization"] = f"Bearer {server.key}"
