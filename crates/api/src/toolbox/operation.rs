@@ -120,10 +120,16 @@ const OPERATIONS: [(&str, &str); 111] = [
     ("POST", "/process/execute/stream"),
 ];
 
+/// What requests to applications in a sandbox begin with.
+const PREVIEWS: &str = "/proxy/";
+
 /// The path of an operation as `/toolbox/{id}/…` with words for its variables; of others only that it is a toolbox's.
 pub(crate) fn template(method: &Method, path: &str) -> String {
     let rest = path.strip_prefix(super::PREFIX).unwrap_or_default();
     let rest = rest.find('/').map_or("", |slash| &rest[slash..]);
+    if rest.starts_with(PREVIEWS) {
+        return format!("{}{{id}}{PREVIEWS}{{port}}/…", super::PREFIX);
+    }
     let known = OPERATIONS
         .iter()
         .find(|(of, template)| *of == method && reference::matches(template, rest));
@@ -148,6 +154,7 @@ mod tests {
             (Method::GET, "/toolbox/x/process/execute", "/toolbox/{id}/…"),
             (Method::GET, "/toolbox/x/secret", "/toolbox/{id}/…"),
             (Method::GET, "/toolbox/x", "/toolbox/{id}/…"),
+            (Method::GET, "/toolbox/x/proxy/80/secret", "/toolbox/{id}/proxy/{port}/…"),
         ] {
             assert_eq!(template(&method, path), wanted, "{method} {path}");
         }
