@@ -157,12 +157,13 @@ impl Keys {
         let Some(id) = self.ring.expel(principal.organization, name) else {
             return Err(RevokeKeyError::NotFound { name: name.to_owned() });
         };
-        let store = self.store.clone();
+        let (store, ring) = (self.store.clone(), Arc::clone(&self.ring));
         let forgotten = self.tasks.spawn(async move {
             pitlane_fault::point("key.expelled");
-            let deleted = store.delete_key(id).await;
+            store.delete_key(id).await?;
             pitlane_fault::point("key.row-deleted");
-            deleted
+            ring.forgotten(id);
+            Ok(())
         });
         finished(forgotten).await.map_err(|cause| RevokeKeyError::Store { cause })
     }

@@ -63,7 +63,8 @@ pub enum RevokeKeyError {
         /// The name.
         name: String,
     },
-    /// It was not written. The key no longer works until the server starts again: revoke it once more.
+    /// It was not written. The key works no more unless the server starts again before it could be: that is tried every
+    /// few seconds, and when it is revoked once more.
     #[error("cannot forget the key for good")]
     Store {
         /// What failed.

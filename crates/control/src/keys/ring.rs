@@ -25,6 +25,8 @@ struct Known {
     by_hash: HashMap<KeyHash, Arc<Held>>,
     by_id: HashMap<KeyId, Arc<Held>>,
     organizations: HashMap<OrganizationId, Organization>,
+    /// Keys that work no more and whose rows may still be there: whose they are, and their names.
+    unforgotten: HashMap<KeyId, (OrganizationId, String)>,
 }
 
 /// A key, and what is noted about it while it works.
@@ -76,18 +78,36 @@ impl Ring {
         self.endings.send_modify(|count| *count += 1);
     }
 
-    /// Forgets a key: from now on it proves nothing, and whatever was opened with it ends.
+    /// Forgets a key: from now on it proves nothing, and whatever was opened with it ends. One whose row could not be
+    /// removed before is found once more. [`Self::forgotten`] says that the row is gone.
     pub(super) fn expel(&self, organization: OrganizationId, name: &str) -> Option<KeyId> {
         let id = {
             let mut known = self.write();
             let is_meant =
                 |held: &&Arc<Held>| held.key.organization == organization && held.key.name == name;
-            let id = known.by_id.values().find(is_meant)?.key.id;
+            let Some(id) = known.by_id.values().find(is_meant).map(|held| held.key.id) else {
+                let mut left = known.unforgotten.iter();
+                let is_meant = |(_, (owner, left)): &(&KeyId, &(OrganizationId, String))| {
+                    *owner == organization && left == name
+                };
+                return left.find(is_meant).map(|(id, _)| *id);
+            };
+            known.unforgotten.insert(id, (organization, name.to_owned()));
             known.expel(id);
             id
         };
         self.endings.send_modify(|count| *count += 1);
         Some(id)
+    }
+
+    /// Keys that work no more and whose rows may still be there.
+    pub(super) fn unforgotten(&self) -> Vec<KeyId> {
+        self.read().unforgotten.keys().copied().collect()
+    }
+
+    /// The row of a key is gone.
+    pub(super) fn forgotten(&self, id: KeyId) {
+        self.write().unforgotten.remove(&id);
     }
 
     /// Ends what was opened with keys whose time is over. Answers how long it is until the next one's is.

@@ -92,6 +92,9 @@ async fn a_revoked_key_stops_working_before_that_is_written() {
     let revoked = keys.revoke(&server.principal, "gone").await;
     assert!(matches!(revoked, Err(RevokeKeyError::Store { .. })), "{revoked:?}");
     assert_eq!(keys.authenticate(text.expose()), Err(AuthenticateError::Unknown));
+    // It is not taken for forgotten: revoking it once more tries again.
+    let again = keys.revoke(&server.principal, "gone").await;
+    assert!(matches!(again, Err(RevokeKeyError::Store { .. })), "{again:?}");
 }
 
 #[tokio::test]
