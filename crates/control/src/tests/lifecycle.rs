@@ -326,7 +326,10 @@ async fn nothing_stays_under_way_beyond_its_deadline() {
     let gates = [hold(Operation::Create)];
     let created = sandboxes.create(caller, named("created")).await;
     assert!(matches!(created, Err(crate::CreateError::Host { .. })), "{created:?}");
-    assert_eq!(server.state("created"), Some(SandboxState::Error));
+    assert_eq!(
+        find(&server, "created").error_reason.as_deref(),
+        Some("the machine could not create it: not done after 0.03 seconds")
+    );
     drop(gates);
 
     let gates = [hold(Operation::Start)];
@@ -342,6 +345,8 @@ async fn nothing_stays_under_way_beyond_its_deadline() {
     let gates = [hold(Operation::Archive)];
     let id = sandboxes.archive(caller, "stopped").unwrap().spec.id;
     server.until_state(id, SandboxState::Stopped).await;
+    let reason = find(&server, "stopped").error_reason.clone();
+    assert!(reason.is_some_and(|reason| reason.starts_with("the machine could not archive it")));
     drop(gates);
 
     let gates = [hold(Operation::Restore)];

@@ -16,7 +16,7 @@ use crate::chain::Chain;
 
 /// The driver took longer than it may.
 #[derive(Debug, thiserror::Error)]
-#[error("not done after {} seconds", .0.as_secs())]
+#[error("not done after {} seconds", .0.as_secs_f32())]
 pub(super) struct Overdue(Duration);
 
 impl Owner {
@@ -52,6 +52,7 @@ impl Owner {
                 }
             }
             Ok(Err(pitlane_driver::CreateError::Full)) => CreateError::Full,
+            Ok(Err(pitlane_driver::CreateError::DiskFull)) => CreateError::DiskFull,
             Ok(Err(pitlane_driver::CreateError::NoUser { user })) => CreateError::NoUser { user },
             Ok(Err(pitlane_driver::CreateError::Host { cause, .. })) | Err(cause) => {
                 return Err(self.creation_failed(entry, cause).await);
@@ -68,9 +69,10 @@ impl Owner {
     /// Keeps a sandbox that the machine failed to make, in state error, and frees what may be left of it.
     async fn creation_failed(&self, entry: &Arc<Entry>, cause: Cause) -> CreateError {
         let id = entry.id;
+        let reason = reason("the machine could not create it", &cause);
         let error = CreateError::Host { id, cause };
         tracing::error!(sandbox = %id, error = %Chain(&error), "not created");
-        self.fail(entry, "the machine could not create it").await;
+        self.fail(entry, &reason).await;
         let freed = within(super::DESTROY_DEADLINE, self.platform.driver.destroy(id)).await;
         if let Err(cause) = freed.and_then(|freed| freed.map_err(Cause::from)) {
             tracing::warn!(sandbox = %id, error = %Chain(&*cause), "remains not freed yet");
@@ -116,9 +118,10 @@ impl Owner {
             }
             Ok(Err(pitlane_driver::StartError::Host { cause, .. })) | Err(cause) => cause,
         };
+        let reason = reason("the machine could not start it", &cause);
         let error = ChangeError::Host { id, transition, cause };
         tracing::error!(sandbox = %id, error = %Chain(&error), "not started");
-        self.rest(entry, Transition::Ended, DesiredState::Stopped).await;
+        self.rest(entry, Transition::Ended, DesiredState::Stopped, Some(reason)).await;
         Err(error)
     }
 
@@ -137,14 +140,14 @@ impl Owner {
         drop(self.save(entry, row).await);
         pitlane_fault::point("stop.row-written");
         if let Err(cause) = self.end_processes(entry, force).await {
-            self.fail(entry, "the machine could not stop it").await;
+            self.fail(entry, &reason("the machine could not stop it", &cause)).await;
             let error = ChangeError::Host { id, transition: Transition::Stop, cause };
             tracing::error!(sandbox = %id, error = %Chain(&error), "not stopped");
             return Err(error);
         }
         let row = entry
             .desk()
-            .advance(&self.platform, Transition::Ended, |_| {})
+            .advance(&self.platform, Transition::Ended, |sandbox| sandbox.error_reason = None)
             .ok()
             .filter(|row| row.sandbox.state == SandboxState::Stopped)
             .ok_or(ChangeError::Deleted { id })?;
@@ -191,14 +194,23 @@ impl Owner {
         Some(self.save(entry, row).await.map(|()| sandbox))
     }
 
-    /// Lets a sandbox rest where it was, or is to be, unless it is on its way out.
-    pub(super) async fn rest(&self, entry: &Entry, transition: Transition, desired: DesiredState) {
+    /// Lets a sandbox rest where it was, or is to be, unless it is on its way out; with a reason if that is a failure.
+    pub(super) async fn rest(
+        &self,
+        entry: &Entry,
+        transition: Transition,
+        desired: DesiredState,
+        reason: Option<String>,
+    ) {
         let resting = {
             let mut desk = entry.desk();
             if desk.sandbox().state == SandboxState::Destroying {
                 return;
             }
-            desk.advance(&self.platform, transition, |sandbox| sandbox.desired = desired)
+            desk.advance(&self.platform, transition, |sandbox| {
+                sandbox.desired = desired;
+                sandbox.error_reason = reason;
+            })
         };
         match resting {
             Ok(row) => drop(self.save(entry, row).await),
@@ -222,6 +234,14 @@ impl Owner {
         if let Ok(row) = failed {
             drop(self.save(entry, row).await);
         }
+    }
+}
+
+/// What a sandbox's owner is told of a failure: what a deadline was, and nothing else of the machine.
+pub(super) fn reason(what: &str, cause: &Cause) -> String {
+    match cause.downcast_ref::<Overdue>() {
+        Some(overdue) => format!("{what}: {overdue}"),
+        None => what.to_owned(),
     }
 }
 

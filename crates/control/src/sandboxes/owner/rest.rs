@@ -8,7 +8,7 @@ use pitlane_model::{DesiredState, Limits, Sandbox, SandboxState, Transition};
 use super::super::ChangeError;
 use super::super::entry::Entry;
 use super::Owner;
-use super::changes::{launch_spec, within};
+use super::changes::{launch_spec, reason, within};
 use crate::chain::Chain;
 
 impl Owner {
@@ -25,13 +25,14 @@ impl Owner {
         let archived = within(patience, self.platform.driver.archive(id)).await;
         pitlane_fault::point("archive.packed");
         let Err(cause) = archived.and_then(|archived| archived.map_err(Cause::from)) else {
-            self.rest(entry, Transition::Packed, DesiredState::Archived).await;
+            self.rest(entry, Transition::Packed, DesiredState::Archived, None).await;
             tracing::info!(sandbox = %id, "archived");
             return Ok(entry.view());
         };
+        let reason = reason("the machine could not archive it", &cause);
         let error = ChangeError::Host { id, transition: Transition::Archive, cause };
         tracing::error!(sandbox = %id, error = %Chain(&error), "not archived");
-        self.rest(entry, Transition::Ended, DesiredState::Stopped).await;
+        self.rest(entry, Transition::Ended, DesiredState::Stopped, Some(reason)).await;
         Err(error)
     }
 
@@ -39,7 +40,7 @@ impl Owner {
     pub(super) async fn restore(&self, entry: &Arc<Entry>) -> Result<(), ChangeError> {
         let id = entry.id;
         let patience = self.platform.policy.patience.archive;
-        let error = match within(patience, self.platform.driver.restore(id)).await {
+        let (error, reason) = match within(patience, self.platform.driver.restore(id)).await {
             Ok(Ok(())) => {
                 pitlane_fault::point("restore.unpacked");
                 return Ok(());
@@ -49,13 +50,14 @@ impl Owner {
                 let transition = Transition::Start;
                 return Err(ChangeError::Host { id, transition, cause: error.into() });
             }
-            Ok(Err(RestoreError::Full)) => ChangeError::Full,
+            Ok(Err(error @ RestoreError::Full)) => (ChangeError::Full, error.to_string()),
             Ok(Err(RestoreError::Host { cause, .. })) | Err(cause) => {
-                ChangeError::Host { id, transition: Transition::Start, cause }
+                let reason = reason("the machine could not bring its disk back", &cause);
+                (ChangeError::Host { id, transition: Transition::Start, cause }, reason)
             }
         };
         tracing::error!(sandbox = %id, error = %Chain(&error), "not restored");
-        self.rest(entry, Transition::Packed, DesiredState::Archived).await;
+        self.rest(entry, Transition::Packed, DesiredState::Archived, Some(reason)).await;
         Err(error)
     }
 
@@ -90,10 +92,11 @@ impl Owner {
         if cause.is_some() {
             entry.desk().edit(&self.platform, |sandbox| sandbox.spec.limits = before);
         }
+        let reason = cause.as_ref().map(|cause| reason("the machine could not resize it", cause));
         if is_running {
-            self.rest(entry, Transition::Ready, DesiredState::Started).await;
+            self.rest(entry, Transition::Ready, DesiredState::Started, reason).await;
         } else {
-            self.rest(entry, Transition::Ended, DesiredState::Stopped).await;
+            self.rest(entry, Transition::Ended, DesiredState::Stopped, reason).await;
         }
         let Some(cause) = cause else { return Ok(entry.view()) };
         let error = ChangeError::Host { id, transition: Transition::Resize, cause };
@@ -125,7 +128,7 @@ impl Owner {
                 started
             }
             Ok(true) => {
-                self.rest(entry, Transition::Ended, DesiredState::Stopped).await;
+                self.rest(entry, Transition::Ended, DesiredState::Stopped, None).await;
                 Ok(entry.view())
             }
             Ok(false) if was_ready => {
@@ -138,12 +141,12 @@ impl Owner {
                     ready.map(|_| entry.view()).ok_or(ChangeError::Deleted { id })
                 }
                 Err(cause) => {
-                    self.fail(entry, "the machine could not create it").await;
+                    self.fail(entry, &reason("the machine could not create it", &cause)).await;
                     Err(failed(cause))
                 }
             },
             Err(cause) => {
-                self.fail(entry, "the machine could not stop it").await;
+                self.fail(entry, &reason("the machine could not stop it", &cause)).await;
                 Err(failed(cause))
             }
         }
