@@ -7,6 +7,7 @@ mod keys;
 mod lifecycle;
 mod model;
 mod organizations;
+mod previews;
 mod property;
 mod restart;
 mod timers;
