@@ -47,6 +47,7 @@ pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
         .route("/api/sandbox/{idOrName}/autodelete/{interval}", post(sandboxes::auto_delete))
         .route("/api/sandbox/{idOrName}/ttl/{ttlMinutes}", post(sandboxes::ttl))
         .route("/api/sandbox/{idOrName}/last-activity", post(sandboxes::last_activity))
+        .route("/api/sandbox/{idOrName}/log", get(sandboxes::story))
         .route("/api/sandbox/{idOrName}/toolbox-proxy-url", get(sandboxes::toolbox_proxy_url))
         .route("/api/sandbox/{idOrName}/ports/{port}/preview-url", get(preview::read))
         .route("/api/sandbox/{idOrName}/ports/{port}/signed-preview-url", get(preview::sign))

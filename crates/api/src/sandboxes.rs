@@ -2,6 +2,7 @@
 
 mod change;
 mod list;
+mod story;
 mod wish;
 
 use axum::extract::State as FromState;
@@ -25,6 +26,7 @@ pub(crate) use self::change::{
 #[cfg(fuzzing)]
 pub(crate) use self::list::read_any as read_any_list;
 pub(crate) use self::list::{list, list_by_page};
+pub(crate) use self::story::story;
 
 /// `POST /sandbox`: answers when the sandbox is usable.
 pub(crate) async fn create(

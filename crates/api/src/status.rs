@@ -7,7 +7,7 @@ use pitlane_control::{
     ActError, AuthenticateError, ChangeError, ConnectError, CreateError, CreateKeyError,
     CreateOrganizationError, DeleteError, DeleteOrganizationError, FindError,
     FindOrganizationError, FindSnapshotError, Forbidden, ListError, ListSnapshotsError,
-    ResizeError, RevokeKeyError, UpdateError,
+    ResizeError, RevokeKeyError, StoryError, UpdateError,
 };
 use pitlane_model::{SandboxId, SandboxState, Transition, TransitionError};
 
@@ -244,6 +244,17 @@ impl From<ListError> for Refusal {
         match error {
             ListError::Cursor => Self::bad_request(error.to_string()),
             ListError::Store { .. } => failed("sandboxes could not be listed", error),
+        }
+    }
+}
+
+impl From<StoryError> for Refusal {
+    fn from(error: StoryError) -> Self {
+        match error {
+            StoryError::Find(error) => error.into(),
+            StoryError::Store { .. } => {
+                failed("what became of the sandbox could not be read", error)
+            }
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use http::Method;
-use pitlane_wire::control::{Configuration, CreateSandbox, Sandbox, SandboxListItem, SandboxPage};
+use pitlane_wire::control::{
+    Configuration, CreateSandbox, Sandbox, SandboxListItem, SandboxLog, SandboxLogLine, SandboxPage,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::request::segment;
@@ -318,6 +320,22 @@ impl Client {
         let interval = interval.as_str();
         let path = format!("/sandbox/{}/{interval}/{minutes}", segment(id_or_name));
         self.call::<(), _>(Method::POST, &path, None).await
+    }
+
+    /// Tells what became of a sandbox: the changes of its state after the one of this number that the server keeps, the
+    /// oldest first. Only Pitlane's servers know.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Refused`] with 404: there is no such sandbox, or the server is another's.
+    pub async fn sandbox_log(
+        &self,
+        id_or_name: &str,
+        after: u64,
+    ) -> Result<Vec<SandboxLogLine>, RequestError> {
+        let path = format!("/sandbox/{}/log?after={after}", segment(id_or_name));
+        let log: SandboxLog = self.get(&path).await?;
+        Ok(log.items)
     }
 
     /// Tells where a port of a sandbox can be reached by those who show the token.

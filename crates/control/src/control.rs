@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::keys::ring::Ring;
-use crate::sandboxes::{Platform, Timers};
+use crate::sandboxes::{Platform, Story, Timers};
 use crate::{Clock, Event, Keys, Organizations, Policy, Previews, Random, Sandboxes, Snapshots};
 
 /// How many events a slow listener may be behind before it misses some.
@@ -104,6 +104,7 @@ impl Control {
             store: store.clone(),
             driver,
             timers: Timers::new(clock.now()),
+            story: Story::default(),
             clock,
             random,
             policy: policy.clone(),

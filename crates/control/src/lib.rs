@@ -39,8 +39,8 @@ pub use previews::{
 pub use principal::{Forbidden, Principal};
 pub use sandboxes::{
     ANSWER_AFTER, ChangeError, ConnectError, CreateError, CreateSandbox, DeleteError, FindError,
-    ListError, ListSandboxes, PageSandboxes, RequestedLimits, ResizeError, Sandboxes, Update,
-    UpdateError,
+    ListError, ListSandboxes, PageSandboxes, RequestedLimits, ResizeError, Sandboxes, StoryError,
+    Update, UpdateError,
 };
 pub use snapshots::{
     AddSnapshot, AddSnapshotError, FindSnapshotError, ListSnapshotsError, PageSnapshots, Snapshots,

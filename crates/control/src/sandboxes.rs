@@ -14,6 +14,7 @@ mod owner;
 mod request;
 mod resize;
 mod restart;
+mod story;
 mod timers;
 mod update;
 
@@ -22,8 +23,8 @@ use std::time::Duration;
 
 use pitlane_driver::{Connection, Driver, Existing};
 use pitlane_model::{
-    DesiredState, Limits, OrganizationId, Permission, Sandbox, SandboxId, SandboxName, SandboxSpec,
-    SandboxState, Snapshot, SnapshotState, Transition, TransitionError,
+    Actor, DesiredState, Limits, OrganizationId, Permission, Sandbox, SandboxId, SandboxName,
+    SandboxSpec, SandboxState, Snapshot, SnapshotState, Transition, TransitionError,
 };
 use pitlane_store::{SandboxPage, SandboxSlice, Store, StoredSandbox};
 use tokio::sync::{broadcast, oneshot};
@@ -39,6 +40,9 @@ pub use self::error::{
 };
 use self::owner::Owner;
 pub use self::request::{CreateSandbox, ListSandboxes, PageSandboxes, RequestedLimits};
+use self::story::Because;
+pub(crate) use self::story::Story;
+pub use self::story::StoryError;
 pub(crate) use self::timers::Timers;
 pub use self::update::Update;
 use crate::{Clock, Event, Policy, Principal, Random, Snapshots};
@@ -60,6 +64,7 @@ pub(crate) struct Platform {
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) timers: Timers,
+    pub(crate) story: Story,
     pub(crate) tasks: TaskTracker,
     pub(crate) ending: CancellationToken,
 }
@@ -81,6 +86,7 @@ impl Sandboxes {
         restart::reconcile(&owner, rows, existing);
         owner.platform.tasks.spawn(owner::watch_exits(owner.clone()));
         owner.platform.tasks.spawn(flush::keep_flushing(owner.clone()));
+        owner.platform.tasks.spawn(story::keep_writing(owner.clone()));
         owner.platform.tasks.spawn(timers::act_on_deadlines(owner.clone()));
         Self { owner }
     }
@@ -275,6 +281,7 @@ impl Sandboxes {
         principal.require(Permission::DeleteSandboxes)?;
         let entry = self.entry(principal, id_or_name)?;
         self.refuse_when_ending(DeleteError::ShuttingDown)?;
+        entry.desk().because = Because::of(Actor::Caller);
         match self.owner.condemn(&entry) {
             Some((sandbox, saved)) => {
                 let saved = saved.await.unwrap_or(Err(pitlane_store::WriteError::Closed));
@@ -347,7 +354,7 @@ impl Sandboxes {
         match self.platform().driver.connect(id).await {
             Ok(connection) => Ok(connection),
             Err(pitlane_driver::ConnectError::NotRunning { .. }) => {
-                self.owner.suspect_exit(entry);
+                self.owner.suspect_exit(entry, None);
                 Err(ConnectError::NotRunning { id, state: SandboxState::Stopped })
             }
             Err(pitlane_driver::ConnectError::Host { cause, .. }) => {

@@ -10,6 +10,7 @@ mod organizations;
 mod previews;
 mod property;
 mod restart;
+mod story;
 mod timers;
 
 use std::sync::Arc;

@@ -13,6 +13,7 @@ mod network;
 mod sandbox;
 mod snapshot;
 mod state;
+mod story;
 mod timestamp;
 
 pub use id::{KeyId, OrganizationId, ParseIdError, SandboxId, SnapshotId};
@@ -24,4 +25,5 @@ pub use network::NetworkPolicy;
 pub use sandbox::{Deadlines, Environment, EnvironmentError, Labels, Sandbox, SandboxSpec};
 pub use snapshot::{ImageName, ImageNameError, Snapshot, SnapshotState};
 pub use state::{DesiredState, SandboxState, Transition, TransitionError};
+pub use story::{Actor, StoryLine};
 pub use timestamp::Timestamp;

@@ -32,6 +32,15 @@ impl Format {
         }
     }
 
+    /// Writes one of several things, a line each.
+    pub(crate) fn write_line<T: Serialize>(
+        self,
+        data: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        self.write(data, |data| format!("{}\n", text(data)))
+    }
+
     /// Writes `data`: as it is for programs, as `text` says it for people.
     pub(crate) fn write<T: Serialize>(
         self,

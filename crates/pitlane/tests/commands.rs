@@ -195,6 +195,24 @@ fn several_sandboxes_are_stopped_started_and_deleted_at_once() {
 }
 
 #[test]
+fn a_sandbox_has_a_story_of_who_did_what() {
+    let server = Server::fake();
+    let id = server.run(&["sandbox", "create", "--name", "x"], "").1.trim().to_owned();
+    for command in ["stop", "start"] {
+        assert_eq!(server.run(&["sandbox", command, "x"], "").0, 0);
+    }
+    let told = server.run(&["sandbox", "logs", &id[..8], "--json"], "");
+    let lines = told.1.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let lines: Vec<String> =
+        lines.map(|line| format!("{} {} {}", line["state"], line["by"], line["reason"])).collect();
+    let wanted = ["started", "stopping", "stopped", "starting", "started"];
+    assert_eq!(lines, wanted.map(|state| format!("\"{state}\" \"caller\" null")));
+    let recent = server.run(&["sandbox", "logs", "x", "--since", "1h"], "");
+    assert_eq!((recent.0, recent.1.lines().count()), (0, 5), "{recent:?}");
+    assert!(recent.1.ends_with("  started     by a caller\n"), "{recent:?}");
+}
+
+#[test]
 fn a_misspelt_name_is_answered_with_similar_ones() {
     let server = Server::fake();
     assert_eq!(server.run(&["sandbox", "create", "--name", "build"], "").0, 0);

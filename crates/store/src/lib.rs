@@ -16,6 +16,7 @@ mod row;
 mod sandboxes;
 mod snapshots;
 mod store;
+mod story;
 mod worker;
 
 pub use error::{OpenError, ReadError, WriteError};

@@ -12,6 +12,7 @@ mod organization;
 mod preview;
 mod sandbox;
 mod snapshot;
+mod story;
 
 pub use configuration::{
     Announcement, Configuration, Health, HealthDetail, OidcConfiguration, Readiness,
@@ -26,6 +27,7 @@ pub use sandbox::{
     SandboxListItem, SandboxVolume, StateUpdated, ToolboxProxyUrl, UpdateLastActivity,
 };
 pub use snapshot::Snapshot;
+pub use story::{SandboxLog, SandboxLogLine};
 
 #[cfg(test)]
 mod tests;

@@ -53,6 +53,7 @@ const TABLE: &[(&str, &str, AnyOf)] = &[
     ("GET", "/sandbox/{}", READ_SANDBOXES),
     ("DELETE", "/sandbox/{}", DELETE_SANDBOXES),
     ("GET", "/sandbox/{}/toolbox-proxy-url", READ_SANDBOXES),
+    ("GET", "/sandbox/{}/log", READ_SANDBOXES),
     ("GET", "/sandbox/{}/build-logs-url", READ_SANDBOXES),
     ("POST", "/sandbox/{}/start", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/stop", WRITE_SANDBOXES),

@@ -6,14 +6,16 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pitlane_driver::Exit;
 use pitlane_model::{
-    Limits, OrganizationId, Sandbox, SandboxId, SandboxName, SandboxState, Transition,
-    TransitionError,
+    Actor, Limits, OrganizationId, Sandbox, SandboxId, SandboxName, SandboxState, StoryLine,
+    Transition, TransitionError,
 };
 use pitlane_store::StoredSandbox;
 use tokio::sync::oneshot;
 
 use super::activity::Usage;
+use super::story::Because;
 use super::{ChangeError, CreateError, Platform};
 use crate::{Clock, Event};
 
@@ -77,6 +79,10 @@ pub(super) struct Desk {
     pub(super) change: Option<Change>,
     pub(super) is_to_go: bool,
     pub(super) has_exited: bool,
+    /// How it exited, if that was reported.
+    pub(super) exit: Option<Exit>,
+    /// Who changes it now, and why.
+    pub(super) because: Because,
     /// Whether a task works on it.
     pub(super) is_owned: bool,
 }
@@ -105,6 +111,8 @@ impl Entry {
                 change: None,
                 is_to_go: false,
                 has_exited: false,
+                exit: None,
+                because: Because::of(Actor::Server),
                 is_owned: false,
             }),
         }
@@ -180,11 +188,24 @@ impl Desk {
             edit(sandbox);
         });
         if new != old {
+            let told = self.because.told(old, new, self.sandbox.error_reason.as_deref());
+            self.tell(platform, told);
             let sandbox = Arc::clone(&self.sandbox);
             // Nobody listening is no failure.
             drop(platform.events.send(Event::SandboxStateUpdated { sandbox, old, new }));
         }
         Ok(row)
+    }
+
+    /// Adds a line about the state it has now to what is told of the sandbox.
+    pub(super) fn tell(&self, platform: &Platform, because: Because) {
+        platform.story.add(StoryLine {
+            sandbox: self.sandbox.spec.id,
+            at: self.sandbox.updated_at,
+            state: self.sandbox.state,
+            actor: because.actor,
+            reason: because.reason,
+        });
     }
 
     /// Changes something other than the state, and answers the row to write.

@@ -10,14 +10,17 @@ mod rest;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pitlane_driver::{ConnectError, DriverEvent, Existing, Liveness};
-use pitlane_model::{Sandbox, SandboxId, SandboxName, SandboxState, Transition, TransitionError};
+use pitlane_driver::{ConnectError, DriverEvent, Existing, Exit, Liveness};
+use pitlane_model::{
+    Actor, Sandbox, SandboxId, SandboxName, SandboxState, Transition, TransitionError,
+};
 use pitlane_store::{StoredSandbox, WriteError};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::directory::Directory;
 use super::entry::{Change, Desk, Entry, Reply, Task};
+use super::story::Because;
 use super::{CreateError, Platform};
 use crate::Event;
 use crate::chain::Chain;
@@ -49,6 +52,7 @@ impl Owner {
     ) -> Result<(), SandboxName> {
         // Whoever finds it waits here, so that nothing is told of it before this.
         let mut desk = entry.desk();
+        desk.because = Because::of(Actor::Caller);
         self.directory.insert(entry)?;
         let sandbox = Arc::clone(desk.sandbox());
         // Nobody listening is no failure.
@@ -87,6 +91,7 @@ impl Owner {
         let mut desk = entry.desk();
         desk.sandbox().state.after(transition)?;
         entry.used.touch();
+        desk.because = Because::of(Actor::Caller);
         desk.advance(&self.platform, transition, |_| {})?;
         desk.change = Some(change());
         self.hire(entry, &mut desk);
@@ -213,8 +218,9 @@ impl Owner {
     }
 
     /// Has somebody find out whether a sandbox still runs.
-    pub(super) fn suspect_exit(&self, entry: &Arc<Entry>) {
+    pub(super) fn suspect_exit(&self, entry: &Arc<Entry>, exit: Option<Exit>) {
         let mut desk = entry.desk();
+        desk.exit = exit.or(desk.exit);
         desk.has_exited = true;
         self.hire(entry, &mut desk);
     }
@@ -224,10 +230,21 @@ impl Owner {
     /// The report may be of an earlier run, so it is believed only if the driver agrees. A sandbox that ended by
     /// itself is stopped and can be started again, whatever its exit was; an ephemeral one is destroyed.
     async fn look_after_exit(&self, entry: &Arc<Entry>) {
+        // What was reported of an earlier run is not said of a later one.
+        let exit = entry.desk().exit.take();
         if entry.state() != SandboxState::Started || !self.has_ended(entry.id).await {
             return;
         }
-        let claimed = entry.desk().advance(&self.platform, Transition::Stop, |_| {});
+        let claimed = {
+            let mut desk = entry.desk();
+            let because = Because::of(Actor::Sandbox).reason(how(exit));
+            let before = std::mem::replace(&mut desk.because, because);
+            let claimed = desk.advance(&self.platform, Transition::Stop, |_| {});
+            if claimed.is_err() {
+                desk.because = before;
+            }
+            claimed
+        };
         // Somebody else decided what becomes of it.
         if claimed.is_ok()
             && let Err(error) = self.stop(entry, true).await
@@ -272,6 +289,15 @@ impl Owner {
     }
 }
 
+/// What is said of a sandbox that ended by itself.
+fn how(exit: Option<Exit>) -> String {
+    match exit {
+        Some(Exit::Code(code)) => format!("its process 1 exited with code {code}"),
+        Some(Exit::Signal(signal)) => format!("signal {signal} ended its process 1"),
+        Some(Exit::Unknown) | None => "its process 1 ended, nobody knows how".to_owned(),
+    }
+}
+
 /// Writes the exits that the driver reports on the desks of the sandboxes.
 pub(super) async fn watch_exits(owner: Owner) {
     loop {
@@ -283,7 +309,7 @@ pub(super) async fn watch_exits(owner: Owner) {
             Some(DriverEvent::Exited { id, exit }) => {
                 tracing::info!(sandbox = %id, ?exit, "exited");
                 if let Some(entry) = owner.directory.any(id) {
-                    owner.suspect_exit(&entry);
+                    owner.suspect_exit(&entry, Some(exit));
                 }
             }
             None => return,

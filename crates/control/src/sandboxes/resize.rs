@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use pitlane_model::{Limits, Sandbox, SandboxState, Transition, TransitionError};
+use pitlane_model::{Actor, Limits, Sandbox, SandboxState, Transition, TransitionError};
 use tokio::sync::oneshot;
 
 use super::entry::Change;
+use super::story::Because;
 use super::{ChangeError, RequestedLimits, ResizeError, Sandboxes, outcome};
 use crate::Principal;
 
@@ -36,6 +37,7 @@ impl Sandboxes {
             let wanted = wanted(request, before, is_running)?;
             wanted.check_within(self.platform().policy.maximum)?;
             entry.used.touch();
+            desk.because = Because::of(Actor::Caller);
             desk.advance(&owner.platform, Transition::Resize, |sandbox| {
                 sandbox.spec.limits = wanted;
             })

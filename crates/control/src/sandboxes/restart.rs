@@ -22,12 +22,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pitlane_driver::{Existing, Liveness};
-use pitlane_model::{DesiredState, Sandbox, SandboxId, SandboxState, Transition};
+use pitlane_model::{Actor, DesiredState, Sandbox, SandboxId, SandboxState, Transition};
 use pitlane_store::StoredSandbox;
 use tokio::sync::oneshot;
 
 use super::entry::{Change, Desk, Entry};
 use super::owner::Owner;
+use super::story::Because;
 
 /// Takes over every row and everything that exists. Work that takes time is handed to owners.
 pub(super) fn reconcile(owner: &Owner, rows: Vec<StoredSandbox>, existing: &[Existing]) {
@@ -74,6 +75,7 @@ fn take_over(owner: &Owner, row: StoredSandbox, liveness: Option<Liveness>) {
 
 /// Brings the state in line with the machine, by the table above.
 fn settle(owner: &Owner, desk: &mut Desk, liveness: Option<Liveness>) {
+    desk.because = Because::of(Actor::Server).reason("it was found so when the server started");
     for transition in steps(desk, liveness) {
         let advanced = desk.advance(&owner.platform, *transition, |sandbox| match transition {
             Transition::Fail => {

@@ -13,12 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pitlane_model::{
-    Deadlines, DesiredState, Sandbox, SandboxId, SandboxState, Timestamp, Transition,
+    Actor, Deadlines, DesiredState, Sandbox, SandboxId, SandboxState, Timestamp, Transition,
 };
 use tokio::sync::{Notify, oneshot};
 
 use super::entry::{Change, Desk, Entry, Reply};
 use super::owner::Owner;
+use super::story::Because;
 use crate::{ChangeError, Clock};
 
 /// How long the callers of running sandboxes have after a start of the server.
@@ -184,7 +185,12 @@ impl Owner {
         let deadlines = self.platform.timers.deadlines_of(desk.current());
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         let is_again = is_to_be_destroyed_again(desk.current());
+        let timer = |reason: &str| Because::of(Actor::Timer).reason(reason);
         if is_again || is_due(deadlines.destroy) || is_due(deadlines.delete) {
+            desk.because = timer(match is_due(deadlines.destroy) {
+                true => "its time to live is over",
+                false => "it was stopped for as long as it may be",
+            });
             if self.condemn_at(entry, &mut desk).is_some() {
                 tracing::info!(sandbox = %entry.id, is_again, "deleted by its timer");
             }
@@ -192,11 +198,13 @@ impl Owner {
         }
         // Whoever begins to use it counts before asking for its state, which changes under this lock.
         if is_due(deadlines.stop) && !entry.used.is_in_use() {
+            desk.because = timer("nobody used it for as long as it may run unused");
             self.begin(entry, &mut desk, Transition::Stop, |reply| Change::Stop {
                 force: false,
                 reply,
             });
         } else if is_due(deadlines.archive) {
+            desk.because = timer("it was stopped for as long as it may be before that");
             self.begin(entry, &mut desk, Transition::Archive, |reply| Change::Archive { reply });
         } else {
             self.platform.timers.watch(desk.current());

@@ -37,6 +37,7 @@ fn every_command_has_help() {
         &["sandbox", "set"],
         &["sandbox", "resize"],
         &["sandbox", "url"],
+        &["sandbox", "logs"],
         &["sandbox", "rm"],
         &["key"],
         &["key", "create"],

@@ -8,6 +8,7 @@ mod find;
 mod info;
 mod life;
 mod list;
+mod logs;
 mod remove;
 mod resize;
 mod set;
@@ -49,6 +50,9 @@ pub(crate) enum Command {
     Recover(life::Arguments),
     /// Change labels, timers and the visibility of sandboxes
     Set(set::Arguments),
+    /// Tell what became of a sandbox: who started and stopped it, when and why
+    #[command(visible_alias = "log")]
+    Logs(logs::Arguments),
     /// Change the limits of a sandbox
     Resize(resize::Arguments),
     /// Tell where a port of a sandbox can be reached
@@ -75,6 +79,7 @@ pub(crate) fn sandbox(
         Command::Archive(arguments) => life::archive(client, &arguments, format),
         Command::Recover(arguments) => life::recover(client, &arguments, format),
         Command::Set(arguments) => set::set(client, &arguments, format),
+        Command::Logs(arguments) => logs::logs(client, &arguments, format),
         Command::Resize(arguments) => resize::resize(client, &arguments, format),
         Command::Url(arguments) => url::url(client, &arguments, format),
         Command::Rm(arguments) => remove::remove(client, &arguments, format),

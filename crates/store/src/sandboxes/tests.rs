@@ -2,8 +2,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use pitlane_model::{
-    ApiKey, KeyHash, KeyId, Labels, Limits, NetworkPolicy, Organization, Permission, SnapshotId,
-    SnapshotState,
+    Actor, ApiKey, KeyHash, KeyId, Labels, Limits, NetworkPolicy, Organization, Permission,
+    SnapshotId, SnapshotState, StoryLine,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -123,6 +123,37 @@ async fn every_state_reads_back() {
         fixture.store.update_sandbox(expected.clone()).await.unwrap();
         assert_eq!(fixture.only_row().await, expected);
     }
+}
+
+#[tokio::test]
+async fn the_last_lines_of_a_sandboxs_story_are_kept_as_long_as_its_row() {
+    let fixture = Fixture::new().await;
+    fixture.store.insert_sandbox(row(1)).await.unwrap();
+    let sandbox = row(1).sandbox.spec.id;
+    let line = |sandbox, micros, reason: Option<&str>| StoryLine {
+        sandbox,
+        at: at(micros),
+        state: SandboxState::Stopped,
+        actor: Actor::Sandbox,
+        reason: reason.map(str::to_owned),
+    };
+    // Somebody's who is not there.
+    let nobodys = line(row(2).sandbox.spec.id, 0, None);
+    let many = i64::from(Store::STORY_LINES) + 10;
+    let lines = (0..many).map(|micros| line(sandbox, micros, Some("its end")));
+    fixture.store.append_story(lines.chain([nobodys]).collect()).await.unwrap();
+    let told = fixture.store.story(sandbox, 0).await.unwrap();
+    let kept: Vec<_> = told.iter().map(|(_, line)| line.clone()).collect();
+    assert_eq!(
+        kept,
+        (10..many).map(|micros| line(sandbox, micros, Some("its end"))).collect::<Vec<_>>()
+    );
+    let (number, _) = told[told.len() - 3];
+    assert_eq!(fixture.store.story(sandbox, number).await.unwrap(), told[told.len() - 2..]);
+    assert_eq!(fixture.store.story(row(2).sandbox.spec.id, 0).await.unwrap(), []);
+
+    fixture.store.delete_sandbox(sandbox).await.unwrap();
+    assert_eq!(fixture.store.story(sandbox, 0).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -1,0 +1,27 @@
+//! What became of a sandbox, as it travels. Not of the reference.
+
+use serde::{Deserialize, Serialize};
+
+/// Answer of `GET /sandbox/{id}/log`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SandboxLog {
+    /// The changes of its state, the oldest first.
+    pub items: Vec<SandboxLogLine>,
+}
+
+/// A change of a sandbox's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SandboxLogLine {
+    /// Greater than that of every line before.
+    pub number: u64,
+    /// When it changed, RFC 3339.
+    pub at: String,
+    /// What it is since then.
+    pub state: String,
+    /// Who changed it: `caller`, `timer`, `sandbox` (by ending) or `server`.
+    pub by: String,
+    /// Why, for a person; `null` if there is no more to say.
+    pub reason: Option<String>,
+}
