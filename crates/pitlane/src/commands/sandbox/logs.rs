@@ -14,7 +14,7 @@ use crate::commands::execution::Interruption;
 use crate::commands::wait;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Format, Screen};
+use crate::output::{Format, Screen, say};
 use crate::table::plain;
 
 /// How often a server is asked for more.
@@ -62,6 +62,9 @@ pub(super) fn logs(
                     }
                 }
                 if !arguments.follow {
+                    if last == 0 && format == Format::Human {
+                        say("no change of its state is known");
+                    }
                     return Ok(());
                 }
                 tokio::time::sleep(PERIOD).await;
