@@ -152,7 +152,9 @@ impl From<CreateError> for Refusal {
             CreateError::SnapshotNotActive { .. }
             | CreateError::Limits(_)
             | CreateError::NoUser { .. } => Self::bad_request(error.to_string()),
-            CreateError::Full => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            CreateError::Full | CreateError::DiskFull => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
             CreateError::Deleted { .. } => Self::conflict(DELETED_MEANWHILE),
             CreateError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN),
             CreateError::Random(_) | CreateError::Host { .. } | CreateError::Store { .. } => {

@@ -53,6 +53,9 @@ pub enum CreateError {
     /// The machine has no room for another sandbox.
     #[error("this machine has no room for another sandbox")]
     Full,
+    /// The machine's disk has no room for another sandbox's.
+    #[error("this machine's disk has no room for another sandbox")]
+    DiskFull,
     /// The machine failed.
     #[error("cannot create sandbox {id}")]
     Host {

@@ -28,6 +28,8 @@ pub struct EngineConfig {
     pub first_id: u32,
     /// How many sandboxes are kept prepared.
     pub prepared: usize,
+    /// How many times the room that is left may be promised to sandboxes' disks; 0 sets no bound.
+    pub disk_overcommit: u32,
 }
 
 /// A program with arguments that calls [`crate::run_launcher`] before it has threads.

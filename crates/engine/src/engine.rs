@@ -24,6 +24,7 @@ use crate::disk::{self, Disks};
 use crate::launcher::{EndedAs, FirstProcess, Launcher, LauncherError, ROUTER};
 use crate::pool::Pool;
 use crate::prepared::{DiskFile, Preparer, Recipe};
+use crate::room::Ledger;
 use crate::running::Running;
 use crate::slot::{Slot, Slots};
 use crate::{EngineConfig, log_path, socket_path};
@@ -37,7 +38,7 @@ pub struct Engine {
 
 #[derive(Debug)]
 struct Inner {
-    state: PathBuf,
+    room: Ledger,
     launcher: Launcher,
     images: Images,
     slots: Slots,
@@ -177,6 +178,7 @@ impl Inner {
             network,
             first_id,
             prepared,
+            disk_overcommit,
         } = config;
         let sockets = run.join("sandboxes");
         for folder in [&state, &run, &sockets] {
@@ -208,7 +210,7 @@ impl Inner {
         let pool = Pool::start(Arc::clone(&preparer), slots.clone(), prepared)
             .map_err(folder_error(&state))?;
         let inner = Self {
-            state,
+            room: Ledger::new(state, disk_overcommit),
             launcher,
             images,
             slots,

@@ -13,6 +13,7 @@ mod launcher;
 mod layer;
 mod pool;
 mod prepared;
+mod room;
 mod running;
 mod slot;
 mod waiting;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 pub use config::{EngineConfig, LaunchCommand};
 pub use engine::{Engine, StartEngineError};
 pub use launcher::{LauncherArguments, run as run_launcher};
+pub use room::{RESERVE_BYTES, Room};
 
 /// What the launcher has to say, in a run-time folder.
 fn log_path(run: &Path) -> PathBuf {

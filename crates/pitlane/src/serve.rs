@@ -154,7 +154,7 @@ async fn run(
             version: VERSION.to_owned(),
             public_url: settings.public_url.clone(),
             rate_limits: settings.rate_limits,
-            probes: probes::of(&maker, folder.path()),
+            probes: probes::of(&maker, folder.path(), settings.disk_overcommit),
         };
         door.admit(control.clone(), api);
         announcement::ready(settings, folder, addresses, first_key.as_ref(), format)?;

@@ -69,6 +69,7 @@ pub(crate) struct Settings {
     pub(crate) allow_private: Vec<Ipv4Net>,
     pub(crate) resolvers: Upstreams,
     pub(crate) prepared: usize,
+    pub(crate) disk_overcommit: u32,
     pub(crate) first_id: u32,
     pub(crate) maximum: Limits,
     pub(crate) target: String,

@@ -61,6 +61,9 @@ pub enum CreateError {
     /// Delete some sandboxes, then try again.
     #[error("this machine has no room for another sandbox")]
     Full,
+    /// Delete some sandboxes, or ask for a smaller disk.
+    #[error("this machine's disk has no room for another sandbox")]
+    DiskFull,
     /// Somebody deleted it before it was ready.
     #[error("sandbox {id} was deleted before it was ready")]
     Deleted {

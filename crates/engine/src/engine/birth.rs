@@ -11,9 +11,6 @@ use crate::launcher::LauncherError;
 use crate::prepared::{PrepareError, Recipe};
 use crate::waiting::{LaunchError, Waiting, Woken};
 
-/// What must be free on the state folder's file system for another sandbox to be made.
-const DISK_RESERVE_BYTES: u64 = 1 << 30;
-
 impl Inner {
     pub(super) fn create(self: &Arc<Self>, spec: &LaunchSpec) -> Result<Hello, CreateError> {
         let id = spec.id;
@@ -21,8 +18,8 @@ impl Inner {
         let Some(image) = self.images.find(&spec.image) else {
             return Err(CreateError::NoImage { image: spec.image.clone() });
         };
-        if self.is_disk_full() {
-            return Err(CreateError::Full);
+        if !self.room.promise(u64::from(spec.limits.disk_gib()) << 30) {
+            return Err(CreateError::DiskFull);
         }
         let sandbox = Arc::new(Sandbox::new(Parts::default()));
         let _turn = sandbox.turn.try_acquire().map_err(|cause| host(Box::new(cause)))?;
@@ -153,11 +150,5 @@ impl Inner {
         drop(parts);
         lock(&self.sandboxes).remove(&id);
         Ok(())
-    }
-
-    pub(super) fn is_disk_full(&self) -> bool {
-        rustix::fs::statvfs(&self.state).is_ok_and(|status| {
-            status.f_bavail.saturating_mul(status.f_frsize) < DISK_RESERVE_BYTES
-        })
     }
 }

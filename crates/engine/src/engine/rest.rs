@@ -90,7 +90,8 @@ impl Inner {
                 (None, None) => return Err(RestoreError::NotFound { id }),
             }
         };
-        if self.is_disk_full() {
+        // What is packed does not tell how large it becomes.
+        if !self.room.promise(0) {
             return Err(RestoreError::Full);
         }
         let slot = self.slots.take().ok_or(RestoreError::Full)?;

@@ -121,6 +121,7 @@ impl Folder {
             },
             first_id: 0x7000_0000,
             prepared: 2,
+            disk_overcommit: 0,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use pitlane_engine::Room;
 use pitlane_sys::{
     DetachedMount, FilesystemContext, LoopDevice, MountOptions, SyscallError, UserNamespace,
     on_workbench, with_filesystem_ids,
@@ -155,7 +156,14 @@ fn room(state: &Path) -> Check {
         }
     };
     let free_mib = status.f_bavail.saturating_mul(status.f_frsize) >> 20;
-    let detail = format!("{} has {} GiB left", state.display(), free_mib >> 10);
+    // Without sandboxes nothing is promised.
+    let promised_mib = Room::of(state).map_or(0, |room| room.promised) >> 20;
+    let detail = format!(
+        "{} has {} GiB left; {} GiB are promised to sandboxes",
+        state.display(),
+        free_mib >> 10,
+        promised_mib >> 10
+    );
     let fix = "make room, or --state DIR takes a folder on another file system";
     if free_mib < LEAST_FREE_MIB {
         Check::bad(name, detail, fix)

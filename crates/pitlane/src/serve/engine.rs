@@ -61,6 +61,7 @@ pub(super) async fn start(settings: &Settings, folder: &StateFolder) -> Result<E
         network: network(settings, folder)?,
         first_id: settings.first_id,
         prepared: settings.prepared,
+        disk_overcommit: settings.disk_overcommit,
     };
     Engine::start(config).await.map_err(|cause| {
         Failure::from(anyhow::Error::new(cause))

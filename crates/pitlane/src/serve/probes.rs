@@ -4,15 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pitlane_api::Probe;
+use pitlane_engine::{RESERVE_BYTES, Room};
 
 use super::Maker;
 
-/// Below this the engine makes no sandboxes.
-const LEAST_FREE_MIB: u64 = 1024;
-
 /// The probes for a server that keeps its state in `state`.
-pub(super) fn of(maker: &Maker, state: &Path) -> Vec<Probe> {
-    let mut probes = vec![disk(state)];
+pub(super) fn of(maker: &Maker, state: &Path, overcommit: u32) -> Vec<Probe> {
+    let mut probes = vec![disk(state, overcommit)];
     if let Maker::Engine(engine) = maker {
         let engine = Arc::clone(engine);
         probes.push(Probe {
@@ -31,14 +29,14 @@ pub(super) fn of(maker: &Maker, state: &Path) -> Vec<Probe> {
     probes
 }
 
-fn disk(state: &Path) -> Probe {
+fn disk(state: &Path, overcommit: u32) -> Probe {
     let state = state.to_owned();
     Probe {
         name: "disk",
         ask: Arc::new(move || {
             let state = state.clone();
             Box::pin(async move {
-                let room = tokio::task::spawn_blocking(move || room(&state));
+                let room = tokio::task::spawn_blocking(move || room(&state, overcommit));
                 room.await.map_err(|error| error.to_string())?
             })
         }),
@@ -46,12 +44,17 @@ fn disk(state: &Path) -> Probe {
 }
 
 /// Whether there is room for another sandbox.
-fn room(state: &Path) -> Result<(), String> {
-    let status =
-        rustix::fs::statvfs(state).map_err(|errno| format!("cannot be measured: {errno}"))?;
-    let free_mib = status.f_bavail.saturating_mul(status.f_frsize) >> 20;
-    if free_mib < LEAST_FREE_MIB {
-        return Err(format!("{free_mib} MiB are left; new sandboxes need {LEAST_FREE_MIB}"));
+fn room(state: &Path, overcommit: u32) -> Result<(), String> {
+    let room = Room::of(state).map_err(|cause| format!("cannot be measured: {cause}"))?;
+    if room.free == 0 {
+        return Err(format!("less than {} MiB are left", RESERVE_BYTES >> 20));
+    }
+    if !room.has_room(0, overcommit) {
+        return Err(format!(
+            "{} GiB are promised to sandboxes and {} MiB are left, {overcommit} times of which may be promised",
+            room.promised >> 30,
+            room.free >> 20
+        ));
     }
     Ok(())
 }

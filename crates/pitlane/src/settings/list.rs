@@ -17,7 +17,7 @@ use crate::failure::Failure;
 const FIRST_IDS: std::ops::RangeInclusive<u32> = 65_536..=2_147_483_648;
 
 /// Every setting, in the order in which they are shown.
-pub(super) const SETTINGS: [Setting; 32] = [
+pub(super) const SETTINGS: [Setting; 33] = [
     Setting {
         key: "listen",
         flag: "listen",
@@ -274,6 +274,15 @@ pub(super) const SETTINGS: [Setting; 32] = [
         apply: |settings, text| set(&mut settings.prepared, text),
     },
     Setting {
+        key: "sandboxes.disk_overcommit",
+        flag: "disk-overcommit",
+        variable: "PITLANE_DISK_OVERCOMMIT",
+        value: "NUMBER",
+        default: "100",
+        help: "How many times the room left in the state folder may be promised to sandboxes' disks; 1 promises only what is there, 0 sets no bound",
+        apply: |settings, text| set(&mut settings.disk_overcommit, text),
+    },
+    Setting {
         key: "sandboxes.first_id",
         flag: "first-id",
         variable: "PITLANE_FIRST_ID",
@@ -405,6 +414,7 @@ impl Settings {
             allow_private: Vec::new(),
             resolvers: Upstreams::File(PathBuf::from("/etc/resolv.conf")),
             prepared: 0,
+            disk_overcommit: 0,
             first_id: 0,
             maximum: Limits::MAXIMUM,
             target: String::new(),

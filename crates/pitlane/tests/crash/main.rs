@@ -6,13 +6,13 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "a test starts the program it tests, told by variables which"
 )]
 
 mod client;
+mod full;
 mod kills;
 mod ledger;
 mod points;
@@ -20,6 +20,7 @@ mod processes;
 mod server;
 mod soak;
 mod traces;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -33,8 +34,9 @@ fn main() -> ExitCode {
         soak::soak(cycles.parse().unwrap(), seconds.parse().unwrap());
         return ExitCode::SUCCESS;
     }
-    let tests = [points::trials(), processes::trials(), kills::trials()].into_iter().flatten();
-    libtest_mimic::run(&Arguments::from_args(), tests.collect()).exit_code()
+    let tests =
+        [points::trials(), processes::trials(), kills::trials(), full::trials(), upgrade::trials()];
+    libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
 }
 
 /// A test by its name; the test runner knows by the module's name that few of these run at a time.

@@ -85,15 +85,34 @@ impl Server {
 
     /// Keeps so many sandboxes waiting from its next start on.
     pub(crate) fn keep_ready(&mut self, prepared: u32) {
-        let flag = self.arguments.iter().position(|argument| argument == "--prepared").unwrap();
-        self.arguments[flag + 1] = prepared.to_string();
+        self.set("--prepared", prepared.to_string());
     }
 
     /// Keeps the address that it has from its next start on.
     pub(crate) fn stay(&mut self) {
         let address = self.client().address;
-        let flag = self.arguments.iter().position(|argument| argument == "--listen").unwrap();
-        self.arguments[flag + 1] = address;
+        self.set("--listen", address);
+    }
+
+    fn set(&mut self, flag: &str, value: String) {
+        let place = self.arguments.iter().position(|argument| argument == flag).unwrap();
+        self.arguments[place + 1] = value;
+    }
+
+    /// Tells it more from its next start on.
+    pub(crate) fn say(&mut self, arguments: &[&str]) {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    }
+
+    /// The daemon's program.
+    pub(crate) fn daemon(&self) -> PathBuf {
+        let place = self.arguments.iter().position(|argument| argument == "--daemon").unwrap();
+        PathBuf::from(&self.arguments[place + 1])
+    }
+
+    /// Gives sandboxes another daemon from its next start on.
+    pub(crate) fn use_daemon(&mut self, daemon: &Path) {
+        self.set("--daemon", daemon.display().to_string());
     }
 
     /// Starts a command of the command line against it.

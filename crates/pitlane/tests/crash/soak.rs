@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::kills::kill_at_random;
+use crate::kills::{Figures, kill_at_random};
 use crate::server::Server;
 use crate::traces;
 
@@ -15,7 +15,12 @@ const CLIENTS: u64 = 8;
 pub(crate) fn soak(cycles: u64, seconds: u64) {
     lives(cycles);
     let figures = kill_at_random(Duration::from_secs(seconds));
-    println!("random kills: {figures:?} in {seconds} s");
+    let Figures { kills, operations, lost, sandboxes, bytes } = figures;
+    println!(
+        "random kills: {kills} in {seconds} s; {operations} operations, {lost} of them cut off; {sandboxes} sandboxes, \
+         {} MiB uploaded",
+        bytes >> 20
+    );
     println!("random kills: 0 acknowledged changes lost, 0 leaks");
 }
 

@@ -1,0 +1,154 @@
+//! A state folder whose disk is full.
+
+use std::path::Path;
+use std::process::Command;
+
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::ledger::{FILE, Ledger};
+use crate::points::contents;
+use crate::server::Server;
+use crate::{traces, trial};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("a_full_disk_stops_what_writes_and_nothing_else", || {
+            // What is mounted here is seen by this thread alone, and by what it starts.
+            std::thread::spawn(full).join().expect("the test");
+        }),
+        trial("no_more_disk_is_promised_than_the_operator_allows", overcommit),
+    ]
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let ran = Command::new(program).args(arguments).output().unwrap();
+    assert!(ran.status.success(), "{program}: {}", String::from_utf8_lossy(&ran.stderr));
+}
+
+/// Takes room away, all but so many MiB of it.
+fn fill(mount: &Path, ballast: &str, leave_mib: u64) {
+    let status = rustix::fs::statvfs(mount).unwrap();
+    let free_mib = (status.f_bavail * status.f_frsize) >> 20;
+    let length = format!("{}M", free_mib.saturating_sub(leave_mib).max(1));
+    run("fallocate", &["--length", &length, mount.join(ballast).to_str().unwrap()]);
+}
+
+fn full() {
+    pitlane_sys::new_mount_namespace().unwrap();
+    pitlane_sys::make_mounts_private().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let (image, mount) = (outside.path().join("image"), outside.path().join("mount"));
+    std::fs::create_dir(&mount).unwrap();
+    run("truncate", &["--size", "1500M", image.to_str().unwrap()]);
+    run("mkfs.ext4", &["-q", "-m", "0", image.to_str().unwrap()]);
+    run("mount", &["-o", "loop", image.to_str().unwrap(), mount.to_str().unwrap()]);
+    let folder = tempfile::Builder::new().prefix("s-").tempdir_in(&mount).unwrap();
+    let server = Server::in_folder(folder, 0);
+    server.start();
+    let client = server.client();
+    let mut ledger = Ledger::default();
+    let id = ledger.create(&client, "kept").unwrap();
+    ledger.upload(&client, ("kept", &id), FILE, contents(300_000)).unwrap();
+    assert!(client.execute(&id, "sync").unwrap().is_success());
+    ledger.make_key(&client, "first").unwrap();
+
+    // Too little for another sandbox, enough for everything else.
+    fill(&mount, "ballast", 800);
+    let refused = client.create("refused").unwrap();
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.text().contains("disk has no room"), "{}", refused.text());
+    let ready = client.get("/api/health/ready").unwrap();
+    assert!(ready.status == 503 && ready.text().contains("disk"), "{}", ready.text());
+    ledger.make_key(&client, "second").unwrap();
+
+    // Nothing at all.
+    fill(&mount, "more", 0);
+    drop(
+        Command::new("dd")
+            .args(["if=/dev/zero", "bs=4k"])
+            .arg(format!("of={}", mount.join("rest").display()))
+            .output(),
+    );
+    // What is in the log already may take a few more keys' pages.
+    let (name, refused) = (0..2000)
+        .find_map(|number| {
+            let name = format!("n{number}");
+            let request = json!({ "name": name, "permissions": ["write:sandboxes"] });
+            let answer = client.post("/api/api-keys", &request).unwrap();
+            if !answer.is_success() {
+                return Some((name, answer));
+            }
+            let value = answer.json()["value"].as_str().unwrap().to_owned();
+            ledger.keys.insert(name, value);
+            None
+        })
+        .expect("a key that cannot be written is refused");
+    assert!(refused.status >= 500, "{}", refused.text());
+    let keys = client.get("/api/api-keys").unwrap();
+    assert!(keys.is_success() && !keys.text().contains(&format!("\"{name}\"")), "{}", keys.text());
+    assert!(!client.create("refused").unwrap().is_success());
+    // Reading goes on, and so do sandboxes; what they write fails there.
+    assert_eq!(client.sandboxes().unwrap().len(), 1);
+    assert!(client.download(&id, FILE).unwrap().body == contents(300_000));
+    let write = "dd if=/dev/zero of=$HOME/big bs=1M count=64 conv=fsync 2>&1; echo code $?";
+    let wrote = client.execute(&id, write).unwrap().json()["result"].as_str().unwrap().to_owned();
+    assert!(wrote.contains("code 1"), "{wrote}");
+    assert_eq!(client.execute(&id, "echo works").unwrap().json()["result"], "works\n");
+
+    // With room again everything works, and nobody had to help.
+    for ballast in ["ballast", "more", "rest"] {
+        std::fs::remove_file(mount.join(ballast)).unwrap();
+    }
+    assert!(client.execute(&id, "rm -f $HOME/big").unwrap().is_success());
+    ledger.make_key(&client, "third").unwrap();
+    ledger.create(&client, "after").unwrap();
+    ledger.check(&server);
+    server.kill();
+    server.start();
+    ledger.check(&server);
+    let client = server.client();
+    for name in ["kept", "after"] {
+        ledger.delete(&client, name).unwrap();
+    }
+    traces::settle(&server, &[], &[], &[]);
+    server.terminate();
+    traces::gone(&server);
+    drop(server);
+    run("umount", &[mount.to_str().unwrap()]);
+}
+
+fn overcommit() {
+    let mut server = Server::new(0);
+    let status = rustix::fs::statvfs(server.folder()).unwrap();
+    let free_gib = ((status.f_bavail * status.f_frsize) >> 30).saturating_sub(1);
+    server.say(&["--disk-overcommit", "1"]);
+    server.start();
+    let client = server.client();
+    let mut ledger = Ledger::default();
+    // Each may write 3 GiB.
+    let mut made = 0;
+    let refused = loop {
+        let answer = client.create(&format!("s{made}")).unwrap();
+        if !answer.is_success() {
+            break answer;
+        }
+        made += 1;
+        assert!(made * 3 <= free_gib + 3, "{made} disks of 3 GiB in {free_gib} GiB");
+    };
+    assert!(
+        refused.status == 503 && refused.text().contains("disk has no room"),
+        "{}",
+        refused.text()
+    );
+    assert!(made * 3 + 6 >= free_gib.saturating_sub(6), "only {made} in {free_gib} GiB");
+    // One that goes makes room for another.
+    ledger.delete(&client, "s0").unwrap();
+    crate::wait_until("its room is free", || client.create("again").unwrap().is_success());
+    for (name, ..) in client.sandboxes().unwrap() {
+        ledger.delete(&client, &name).unwrap();
+    }
+    traces::settle(&server, &[], &[], &[]);
+    server.terminate();
+    traces::gone(&server);
+}
