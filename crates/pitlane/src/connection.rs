@@ -63,7 +63,7 @@ impl Sources {
         let url = url.unwrap_or_default();
         let key = key.ok_or_else(|| {
             Failure::new(format!("no API key for {url}"))
-                .hint("export PITLANE_API_KEY=…, or put `url` and `key` into ~/.config/pitlane/config.toml")
+                .hint("`pitlane login URL` keeps a key for it; or export PITLANE_API_KEY=…")
                 .exit(Exit::Usage)
         })?;
         let usage = |error| Failure::from(anyhow::Error::new(error)).exit(Exit::Usage);

@@ -107,7 +107,7 @@ fn advice(error: &RequestError) -> (Exit, Option<String>) {
         ),
         RequestError::Refused { status: 401, .. } => (
             Exit::Failed,
-            "the server does not know the key: set PITLANE_API_KEY, or look at ~/.config/pitlane/config.toml",
+            "the server does not know the key: set PITLANE_API_KEY, or keep another with `pitlane login`",
         ),
         // A sandbox says 403 of its files, too.
         RequestError::Refused { status: 403, message, .. } if message.contains("permission ") => (

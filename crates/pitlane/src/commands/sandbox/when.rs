@@ -64,6 +64,9 @@ pub(in crate::commands) fn ago(time: &str, now: Timestamp) -> String {
 /// What happens to a sandbox by itself, and when, unless it is used before: `stops in 12m`. Only what the server tells:
 /// it alone knows whether a sandbox is in use.
 pub(super) fn next(sandbox: &SandboxCore, now: Timestamp) -> Option<String> {
+    if sandbox.state.as_deref() == Some("destroying") {
+        return None;
+    }
     let coming = [
         ("stops", &sandbox.auto_stop_at),
         ("archived", &sandbox.auto_archive_at),
