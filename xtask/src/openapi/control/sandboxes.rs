@@ -14,6 +14,10 @@ use crate::openapi::operation::{
 const MOST: u32 = u32::MAX;
 
 pub(super) fn operations() -> Vec<Operation> {
+    [lists(), changes(), settings()].into_iter().flatten().collect()
+}
+
+fn lists() -> Vec<Operation> {
     vec![
         Operation::new("POST /sandbox", "Creates a sandbox and answers when it can be used")
             .reads::<CreateSandbox>()
@@ -27,6 +31,12 @@ pub(super) fn operations() -> Vec<Operation> {
             .query("page", integer(1, MOST), "Which page, from 1.")
             .queries(filters())
             .answers::<PaginatedSandboxes>(200, "A page."),
+    ]
+}
+
+/// What there is to be done with a sandbox.
+fn changes() -> Vec<Operation> {
+    vec![
         one("GET /sandbox/{sandboxIdOrName}", "Reads a sandbox", "The sandbox."),
         one(
             "DELETE /sandbox/{sandboxIdOrName}",
@@ -67,6 +77,25 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .reads::<ResizeSandbox>()
         .refuses(&[409]),
+        Operation::new(
+            "POST /sandbox/{sandboxId}/last-activity",
+            "Counts as a use of a sandbox",
+        )
+        .reads::<UpdateLastActivity>()
+        .succeeds(201, "Its idle time begins anew.")
+        .refuses(&[404]),
+        Operation::new(
+            "GET /sandbox/{sandboxId}/toolbox-proxy-url",
+            "Tells where a sandbox's toolbox lives",
+        )
+        .answers::<ToolboxProxyUrl>(200, "The address, to which the sandbox's id is added.")
+        .refuses(&[404]),
+    ]
+}
+
+/// What can be changed about a sandbox while it is what it is.
+fn settings() -> Vec<Operation> {
+    vec![
         Operation::new("PUT /sandbox/{sandboxIdOrName}/labels", "Replaces all labels of a sandbox")
             .reads::<SandboxLabels>()
             .answers::<SandboxLabels>(200, "The labels.")
@@ -101,19 +130,6 @@ pub(super) fn operations() -> Vec<Operation> {
             "The sandbox.",
         )
         .refuses(&[409]),
-        Operation::new(
-            "POST /sandbox/{sandboxId}/last-activity",
-            "Counts as a use of a sandbox",
-        )
-        .reads::<UpdateLastActivity>()
-        .succeeds(201, "Its idle time begins anew.")
-        .refuses(&[404]),
-        Operation::new(
-            "GET /sandbox/{sandboxId}/toolbox-proxy-url",
-            "Tells where a sandbox's toolbox lives",
-        )
-        .answers::<ToolboxProxyUrl>(200, "The address, to which the sandbox's id is added.")
-        .refuses(&[404]),
     ]
 }
 
