@@ -159,12 +159,22 @@ impl Disks {
         Ok(disks)
     }
 
-    /// Makes a disk that nothing uses larger; it is whole at every moment. Blocks as long as copying it takes.
-    pub(crate) fn grow(&self, disk: &Path, gib: u32, user: u32) -> Result<(), DiskError> {
+    /// Makes a disk that nothing uses larger; it is whole at every moment. Blocks as long as copying it takes, and leaves
+    /// the disk as it was when `is_given_up` says so in the end.
+    pub(crate) fn grow(
+        &self,
+        disk: &Path,
+        gib: u32,
+        user: u32,
+        is_given_up: &dyn Fn() -> bool,
+    ) -> Result<(), DiskError> {
         let draft = self.draft_of(disk, "larger");
         let grown = growth::grow(disk, &draft, u64::from(gib) << 30, user)
             .inspect(|()| pitlane_fault::point("disk.grown"))
-            .and_then(|()| std::fs::rename(&draft, disk).map_err(file_error("rename", &draft)));
+            .and_then(|()| match is_given_up() {
+                true => Err(file_error("enlarge", disk)(io::ErrorKind::Interrupted.into())),
+                false => std::fs::rename(&draft, disk).map_err(file_error("rename", &draft)),
+            });
         if grown.is_err() {
             remove_draft(&draft);
         }

@@ -99,8 +99,10 @@ impl Driver for Engine {
         let Some(sandbox) = self.inner.get(id) else { return Err(ResizeError::NotFound { id }) };
         let turn = sandbox.take_turn().await;
         let inner = Arc::clone(&self.inner);
+        let given_up = CancellationToken::new();
+        let _when_dropped = given_up.clone().drop_guard();
         let resized = self.inner.tasks.spawn_blocking(move || {
-            let resized = inner.resize(id, &sandbox, limits);
+            let resized = inner.resize(id, &sandbox, limits, &|| given_up.is_cancelled());
             drop(turn);
             resized
         });

@@ -18,6 +18,7 @@ impl Inner {
         id: SandboxId,
         sandbox: &Sandbox,
         limits: Limits,
+        is_given_up: &dyn Fn() -> bool,
     ) -> Result<(), ResizeError> {
         let host = |cause: Cause| ResizeError::Host { id, cause };
         let parts = lock(&sandbox.parts);
@@ -41,7 +42,8 @@ impl Inner {
             Ordering::Greater => {
                 // The last of the sandbox's own ids: nobody inside has it, and it owns nothing outside.
                 let user = slot.first_id().saturating_add(IDS_PER_SANDBOX - 1);
-                let grown = self.preparer.disks.grow(&path, limits.disk_gib(), user);
+                let disks = &self.preparer.disks;
+                let grown = disks.grow(&path, limits.disk_gib(), user, is_given_up);
                 grown.map_err(|cause| host(cause.into()))
             }
         }
