@@ -16,7 +16,7 @@ export CARGO_TERM_PROGRESS_WHEN := never
 WITH_DAEMON = PITLANE_DAEMON="$${PITLANE_DAEMON:-$$(cargo xtask daemon 2>/dev/null)}"
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart build test test-cgroup2 fmt lint bench clean machine packages nextest debug rust-tests python-tests typescript-tests openapi-tests
+.PHONY: help quickstart build test test-cgroup2 fmt lint bench soak clean machine packages nextest debug rust-tests python-tests typescript-tests openapi-tests
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1 \2/p' $(firstword $(MAKEFILE_LIST)) | awk '{ printf "  %s %-12s", $$1, $$2; $$1 = $$2 = ""; print }'
@@ -76,6 +76,15 @@ bench: machine ## Measure Pitlane beside other ways to make sandboxes: bench/RES
 	@.ci/packages $(RUN_PACKAGES)
 	@cargo xtask dist
 	@bench/run
+
+SOAK_CYCLES  ?= 10000
+SOAK_SECONDS ?= 1800
+
+soak: machine ## Ten thousand lives of sandboxes, then half an hour of random kills: prints what was lost and what leaked
+	@.ci/packages $(TEST_PACKAGES)
+	@cargo xtask dist
+	@PITLANE_BIN="$(CURDIR)/target/release/pitlane" PITLANE_DAEMON="$$(cargo xtask daemon --release)" \
+		cargo test --quiet --package pitlane --test crash -- soak $(SOAK_CYCLES) $(SOAK_SECONDS)
 
 fmt: ## Format the source
 	cargo fmt --all

@@ -6,7 +6,7 @@ use crate::reference;
 
 /// The operations of the reference, and Pitlane's own.
 #[rustfmt::skip]
-const OPERATIONS: [(&str, &str); 111] = [
+const OPERATIONS: [(&str, &str); 113] = [
     ("POST", "/computeruse/a11y/find"),
     ("POST", "/computeruse/a11y/node/focus"),
     ("POST", "/computeruse/a11y/node/invoke"),
@@ -118,6 +118,8 @@ const OPERATIONS: [(&str, &str); 111] = [
     ("POST", "/files/upload"),
     ("GET", "/project-dir"),
     ("POST", "/process/execute/stream"),
+    ("GET", "/process/kept"),
+    ("GET", "/process/kept/{request}"),
 ];
 
 /// What requests to applications in a sandbox begin with.

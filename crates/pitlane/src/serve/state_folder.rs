@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
@@ -35,6 +36,23 @@ fn id_of(path: &Path) -> String {
     id.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// How long a server that was killed may seem to hold its folder.
+const LINGER: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Takes the lock of a folder. A process that a server was just starting when it was killed holds it for a moment.
+fn take(lock: &File) -> Result<(), TryLockError> {
+    let began = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if began.elapsed() < LINGER => {
+                std::thread::park_timeout(PAUSE);
+            }
+            taken => return taken,
+        }
+    }
+}
+
 /// A state folder that belongs to this process until it ends.
 #[derive(Debug)]
 pub(crate) struct StateFolder {
@@ -59,7 +77,7 @@ impl StateFolder {
             .mode(0o600)
             .open(path.join("lock"))
             .doing(at("write to"))?;
-        match lock.try_lock() {
+        match take(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let message = format!("another server uses the state folder {}", path.display());

@@ -25,6 +25,8 @@ pub(crate) struct Figures {
     pub(crate) operations: u64,
     /// Operations whose end nobody was told.
     pub(crate) lost: u64,
+    /// Those that the server said had failed: for want of the launcher that was just killed.
+    pub(crate) failed: u64,
     pub(crate) sandboxes: u64,
     pub(crate) bytes: u64,
 }
@@ -53,6 +55,7 @@ const AT_ONCE: usize = 3;
 struct Counts {
     operations: AtomicU64,
     lost: AtomicU64,
+    failed: AtomicU64,
     sandboxes: AtomicU64,
     bytes: AtomicU64,
 }
@@ -111,6 +114,7 @@ pub(crate) fn kill_at_random(duration: Duration) -> Figures {
         kills,
         operations: count(counts.operations),
         lost: count(counts.lost),
+        failed: count(counts.failed),
         sandboxes: count(counts.sandboxes),
         bytes: count(counts.bytes),
     }
@@ -143,8 +147,11 @@ fn work(number: u64, server: &Server, is_over: &AtomicBool, counts: &Counts) -> 
             worked.map(drop)
         };
         counts.operations.fetch_add(1, Ordering::Relaxed);
-        if let Err(Lost) = worked {
-            counts.lost.fetch_add(1, Ordering::Relaxed);
+        if let Err(lost) = worked {
+            match lost {
+                Lost::Broken => counts.lost.fetch_add(1, Ordering::Relaxed),
+                Lost::Failed => counts.failed.fetch_add(1, Ordering::Relaxed),
+            };
             // Its server is dead or about to be: the next one has another address.
             std::thread::park_timeout(Duration::from_millis(20));
         }

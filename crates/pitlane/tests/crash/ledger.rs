@@ -30,9 +30,14 @@ pub(crate) struct Ledger {
     pub(crate) revoked: BTreeMap<String, String>,
 }
 
-/// A change whose end nobody was told.
+/// A change that was not acknowledged.
 #[derive(Debug)]
-pub(crate) struct Lost;
+pub(crate) enum Lost {
+    /// Nobody was told its end.
+    Broken,
+    /// The server said that it failed.
+    Failed,
+}
 
 pub(crate) const FILE: &str = "/home/daytona/file";
 
@@ -131,11 +136,11 @@ impl Ledger {
         });
         for (name, known) in &self.sandboxes {
             let Some((_, id, state)) = found.iter().find(|(found, ..)| found == name) else {
-                assert!(!known.is_certain, "{name} is lost:\n{}", server.log());
+                assert!(!known.is_certain, "{name} is lost:\n{}", server.last_words());
                 continue;
             };
             if let Some(wanted) = known.state {
-                assert_eq!(state, wanted, "{name}:\n{}", server.log());
+                assert_eq!(state, wanted, "{name}:\n{}", server.last_words());
             }
             if state == "started" {
                 let answer = client.execute(id, "echo works").unwrap();
@@ -184,8 +189,8 @@ pub(crate) fn tell(answer: std::io::Result<Answer>) -> Result<Answer, Lost> {
         // The server says that it failed: what that left is nobody's promise.
         Ok(answer) => {
             assert!(answer.status >= 500, "{}", answer.text());
-            Err(Lost)
+            Err(Lost::Failed)
         }
-        Err(_broken) => Err(Lost),
+        Err(_broken) => Err(Lost::Broken),
     }
 }

@@ -58,7 +58,11 @@ fn launcher_dies() {
     // What needs one gets another.
     ledger.create(&client, "after").unwrap();
     wait_until("another launcher", || server.launcher().is_some_and(|new| new != old));
-    assert!(server.log().contains("the launcher had died and was replaced"), "{}", server.log());
+    assert!(
+        server.log().contains("the launcher had died and was replaced"),
+        "{}",
+        server.last_words()
+    );
     assert_eq!(client.get("/api/health/ready").unwrap().status, 200);
     ledger.change(&client, "before", "stop", "stopped").unwrap();
     ledger.change(&client, "before", "start", "started").unwrap();

@@ -173,7 +173,7 @@ impl Server {
 
     /// Starts it.
     pub(crate) fn start(&self) {
-        assert!(self.try_start(&[]), "the server does not start:\n{}", self.log());
+        assert!(self.try_start(&[]), "the server does not start:\n{}", self.last_words());
     }
 
     /// The client of the server that runs.
@@ -213,7 +213,14 @@ impl Server {
         let mut running = self.running.lock().unwrap().take().expect("it runs");
         signal("TERM", running.process.id());
         let ended = running.process.wait().unwrap();
-        assert!(ended.success(), "{:?}:\n{}", ended.signal(), self.log());
+        assert!(ended.success(), "{:?}:\n{}", ended.signal(), self.last_words());
+    }
+
+    /// The end of what it has logged.
+    pub(crate) fn last_words(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
     }
 
     /// Everything it has logged.

@@ -15,10 +15,10 @@ const CLIENTS: u64 = 8;
 pub(crate) fn soak(cycles: u64, seconds: u64) {
     lives(cycles);
     let figures = kill_at_random(Duration::from_secs(seconds));
-    let Figures { kills, operations, lost, sandboxes, bytes } = figures;
+    let Figures { kills, operations, lost, failed, sandboxes, bytes } = figures;
     println!(
-        "random kills: {kills} in {seconds} s; {operations} operations, {lost} of them cut off; {sandboxes} sandboxes, \
-         {} MiB uploaded",
+        "random kills: {kills} in {seconds} s; {operations} operations, {lost} of them cut off and {failed} refused; \
+         {sandboxes} sandboxes, {} MiB uploaded",
         bytes >> 20
     );
     println!("random kills: 0 acknowledged changes lost, 0 leaks");

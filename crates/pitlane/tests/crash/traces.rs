@@ -168,7 +168,7 @@ pub(crate) fn settle(server: &Server, running: &[String], resting: &[String], pa
         assert!(
             began.elapsed() < std::time::Duration::from_secs(30),
             "found {now:#?}\nwanted {wanted:#?}\nrunning {running:?}, resting {resting:?}\n{}",
-            server.log()
+            server.last_words()
         );
         std::thread::park_timeout(std::time::Duration::from_millis(20));
         now = Traces::of(server);
