@@ -1,9 +1,6 @@
 """What changes a living sandbox, and what happens to one by itself, through the official SDK."""
 
 import asyncio
-import re
-import time
-import uuid
 from datetime import datetime, timedelta, timezone
 
 import httpx
@@ -11,13 +8,15 @@ import pytest
 from daytona import (
     AsyncDaytona,
     CreateSandboxFromSnapshotParams,
+    Daytona,
     DaytonaBadRequestError,
-    DaytonaConflictError,
-    DaytonaError,
+    DaytonaConfig,
+    DaytonaInternalServerError,
     DaytonaNotFoundError,
     Resources,
     SandboxState,
 )
+from server import Server
 from waiting import eventually
 
 
@@ -204,6 +203,35 @@ def test_what_has_not_failed_is_not_recovered(make):
     sandbox = make()
     with pytest.raises(DaytonaBadRequestError, match="a sandbox that is started cannot be recovered"):
         sandbox.recover()
+
+
+def test_what_did_not_stop_in_time_says_so_and_is_recovered():
+    server = Server(["--stop-deadline", "1"])
+    try:
+        daytona = Daytona(DaytonaConfig(api_key=server.key, api_url=server.url))
+        sandbox = daytona.create()
+        sandbox.process.exec("echo kept > ~/file; (setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' &) >/dev/null 2>&1")
+        with pytest.raises(DaytonaInternalServerError, match="could not be stopped"):
+            sandbox.stop()
+        sandbox.refresh_data()
+        assert (sandbox.state, sandbox.recoverable) == (SandboxState.ERROR, True)
+        assert sandbox.error_reason == "the machine could not stop it: not done after 1 seconds"
+        with pytest.raises(DaytonaBadRequestError, match="recover or delete it"):
+            sandbox.process.exec("true")
+
+        def is_recovered():
+            try:
+                sandbox.recover()
+            except DaytonaInternalServerError:
+                return False  # It still stops.
+            return True
+
+        eventually(is_recovered, "it is not recovered")
+        assert (sandbox.state, sandbox.error_reason) == (SandboxState.STARTED, None)
+        assert sandbox.process.exec("cat ~/file").result == "kept\n"
+        sandbox.delete(wait=True)
+    finally:
+        server.close()
 
 
 def test_changes_wait_for_each_other(make, server):
