@@ -47,6 +47,15 @@ impl Random {
     }
 }
 
+/// Tells the workers that it is over.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 const WORKERS: u64 = 4;
 /// Sandboxes that a worker has at once.
 const AT_ONCE: usize = 3;
@@ -75,6 +84,8 @@ pub(crate) fn kill_at_random(duration: Duration) -> Figures {
                 scope.spawn(move || work(number, server, is_over, counts))
             })
             .collect();
+        // Also if this thread fails.
+        let over = Over(&is_over);
         let mut random = Random::new(42);
         let began = Instant::now();
         while began.elapsed() < duration {
@@ -91,7 +102,7 @@ pub(crate) fn kill_at_random(duration: Duration) -> Figures {
             }
             kills += 1;
         }
-        is_over.store(true, Ordering::Relaxed);
+        drop(over);
         for worker in workers {
             ledger.merge(worker.join().expect("a worker"));
         }

@@ -88,8 +88,16 @@ fn dies_at(point: &str) {
         assert_eq!(ended.signal(), Some(9));
     }
     server.forget_log();
+    let left = traces::Traces::of(&server).disks;
     server.start();
     ledger.check(&server);
+    // What was there and is gone is named.
+    let kept = server.client().sandboxes().unwrap();
+    for disk in left {
+        let id = disk.split('.').next().unwrap();
+        let is_kept = kept.iter().any(|(_, kept, _)| kept == id);
+        assert!(is_kept || server.log().contains(id), "{id} went without a word");
+    }
 
     // What was put in order stays so.
     let before = (server.client().sandboxes().unwrap(), traces::Traces::of(&server));
