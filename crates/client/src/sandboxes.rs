@@ -1,6 +1,7 @@
 //! Sandboxes of a server.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::Method;
 use pitlane_wire::control::{
@@ -323,7 +324,8 @@ impl Client {
     }
 
     /// Tells what became of a sandbox: the changes of its state after the one of this number that the server keeps, the
-    /// oldest first. Only Pitlane's servers know.
+    /// oldest first. Without any, the server waits so long for the next one, in whole seconds and a minute at most.
+    /// Only Pitlane's servers know.
     ///
     /// # Errors
     ///
@@ -332,8 +334,10 @@ impl Client {
         &self,
         id_or_name: &str,
         after: u64,
+        wait: Duration,
     ) -> Result<Vec<SandboxLogLine>, RequestError> {
-        let path = format!("/sandbox/{}/log?after={after}", segment(id_or_name));
+        let wait = wait.as_secs();
+        let path = format!("/sandbox/{}/log?after={after}&wait={wait}", segment(id_or_name));
         let log: SandboxLog = self.get(&path).await?;
         Ok(log.items)
     }

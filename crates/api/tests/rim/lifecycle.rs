@@ -157,3 +157,24 @@ async fn another_organization_changes_nothing() {
     }
     server.stop().await;
 }
+
+#[tokio::test]
+async fn who_follows_what_becomes_of_a_sandbox_is_answered_when_something_does() {
+    let server = Server::start().await;
+    let id = server.create().await;
+    let told = server.get(&format!("/api/sandbox/{id}/log")).await.json();
+    let last = told["items"].as_array().unwrap().last().unwrap()["number"].clone();
+    let path = format!("/api/sandbox/{id}/log?after={last}");
+    assert_eq!(server.get(&path).await.json(), json!({"items": []}));
+    let following = async { server.get(&format!("{path}&wait=60")).await.json() };
+    let stopping = async {
+        tokio::task::yield_now().await;
+        server.post(&format!("/api/sandbox/{id}/stop"), "").await
+    };
+    let (next, stopped) = tokio::join!(following, stopping);
+    assert_eq!(stopped.status, StatusCode::OK);
+    assert_eq!(
+        (&next["items"][0]["state"], &next["items"][0]["by"]),
+        (&json!("stopping"), &json!("caller"))
+    );
+}

@@ -17,8 +17,8 @@ use crate::failure::Failure;
 use crate::output::{Format, Screen, say};
 use crate::table::plain;
 
-/// How often a server is asked for more.
-const PERIOD: Duration = Duration::from_secs(1);
+/// How long a server is asked to wait for more before it is asked again.
+const WAIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -48,8 +48,9 @@ pub(super) fn logs(
         let work = async {
             let id = find(client, &arguments.sandbox).await?.core.id;
             let mut last = 0;
+            let mut wait = Duration::ZERO;
             loop {
-                let lines = match client.sandbox_log(&id, last).await {
+                let lines = match client.sandbox_log(&id, last, wait).await {
                     Ok(lines) => lines,
                     // It was there before: it has been deleted, and its log with it.
                     Err(gone) if last > 0 && gone.status() == Some(404) => return Ok(()),
@@ -67,7 +68,7 @@ pub(super) fn logs(
                     }
                     return Ok(());
                 }
-                tokio::time::sleep(PERIOD).await;
+                wait = WAIT;
             }
         };
         tokio::select! {
