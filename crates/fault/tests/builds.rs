@@ -1,4 +1,5 @@
 //! What is left of the points in each kind of build.
+#![expect(clippy::unwrap_used, reason = "tests")]
 #![expect(clippy::disallowed_methods, reason = "a test starts a compiler and what it made")]
 
 use std::path::{Path, PathBuf};
