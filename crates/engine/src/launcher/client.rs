@@ -153,7 +153,8 @@ impl Launcher {
             .env_clear()
             .envs(variable)
             .current_dir("/")
-            .stdin(Stdio::null())
+            // Closed with this process: a launcher that nobody has asked for anything then ends.
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::from(output));
         let mut child = process.spawn().map_err(failed)?;

@@ -13,8 +13,8 @@ use pitlane_sys::{
     MountOptions, SingleThreaded, SyscallError, UserNamespace, change_root, clone_process,
     make_mounts_private, new_mount_namespace,
 };
-use rustix::event::epoll;
-use rustix::fs::CWD;
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+use rustix::fs::{CWD, FileType};
 use rustix::io::Errno;
 
 use super::child;
@@ -46,9 +46,12 @@ struct Process {
     events: OwnedFd,
     /// Which program this is.
     program: String,
+    /// Ends with the server that started this, until somebody has asked for something.
+    starter: Option<OwnedFd>,
 }
 
 const LISTENER: u64 = 0;
+const STARTER: u64 = 1;
 /// The server is the only client; one that stops half-way must not hold up the others.
 const CLIENT_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -72,6 +75,7 @@ pub fn run(arguments: &LauncherArguments) -> ExitCode {
 fn start(arguments: &LauncherArguments) -> Result<(Process, MessageListener), SyscallError> {
     let single = SingleThreaded::check()?;
     let program = identity(Path::new("/proc/self/exe")).context("stat(/proc/self/exe)")?;
+    let starter = starter()?;
     let path = socket_path(&arguments.run);
     // The server starts a launcher only while it holds the state folder and after no other answered.
     match std::fs::remove_file(&path) {
@@ -91,17 +95,39 @@ fn start(arguments: &LauncherArguments) -> Result<(Process, MessageListener), Sy
     let events = epoll::create(epoll::CreateFlags::CLOEXEC).context("epoll_create1")?;
     epoll::add(&events, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)
         .context("epoll_ctl")?;
+    if let Some(starter) = &starter {
+        let event = epoll::EventData::new_u64(STARTER);
+        epoll::add(&events, starter, event, epoll::EventFlags::empty()).context("epoll_ctl")?;
+    }
     let process = Process {
         single,
         filter,
         sandboxes: BTreeMap::new(),
         watched: BTreeMap::new(),
-        next_watch: LISTENER + 1,
+        next_watch: STARTER + 1,
         kept: BTreeMap::new(),
         events,
         program,
+        starter,
     };
     Ok((process, listener))
+}
+
+/// The pipe that a server holds while it starts a launcher. One that died meanwhile may have started its successor, who
+/// starts a launcher of its own: this one must not take the socket away from that.
+fn starter() -> Result<Option<OwnedFd>, SyscallError> {
+    let input = std::io::stdin();
+    let status = rustix::fs::fstat(&input).context("fstat(stdin)")?;
+    if !FileType::from_raw_mode(status.st_mode).is_fifo() {
+        return Ok(None);
+    }
+    let starter = input.as_fd().try_clone_to_owned().context("dup(stdin)")?;
+    let mut ends = [PollFd::new(&starter, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if poll(&mut ends, Some(&now)).context("poll(stdin)")? > 0 {
+        return Err(SyscallError { call: "wait for the server", errno: Errno::PIPE });
+    }
+    Ok(Some(starter))
 }
 
 /// Moves to a root that holds nothing but `/proc` and a folder to attach sandboxes at. Their mount namespaces are
@@ -138,6 +164,15 @@ impl Process {
                 if number == LISTENER {
                     // A client that breaks off is its own trouble.
                     if let Ok(true) = listener.accept().and_then(|socket| process.answer(&socket)) {
+                        return Ok(());
+                    }
+                    // Somebody needs it, and the next one will find it.
+                    if let Some(starter) = process.starter.take() {
+                        epoll::delete(&process.events, &starter).context("epoll_ctl")?;
+                    }
+                } else if number == STARTER {
+                    // It died before it needed anything, and the next one does not know of this launcher.
+                    if process.starter.is_some() {
                         return Ok(());
                     }
                 } else {

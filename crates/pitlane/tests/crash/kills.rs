@@ -108,7 +108,6 @@ pub(crate) fn kill_at_random(duration: Duration) -> Figures {
         }
     });
     server.kill();
-    server.forget_log();
     // What waits would be in the way of counting.
     server.keep_ready(0);
     server.start();

@@ -140,7 +140,7 @@ impl Ledger {
                 continue;
             };
             if let Some(wanted) = known.state {
-                assert_eq!(state, wanted, "{name}:\n{}", server.last_words());
+                assert_eq!(state, wanted, "{name}:\n{}", server.words_about(id));
             }
             if state == "started" {
                 let answer = client.execute(id, "echo works").unwrap();

@@ -223,6 +223,16 @@ impl Server {
         lines[lines.len().saturating_sub(60)..].join("\n")
     }
 
+    /// What it has logged about a sandbox, and between which lives.
+    pub(crate) fn words_about(&self, id: &str) -> String {
+        let log = self.log();
+        let is_about = |line: &&str| {
+            line.contains(id) || line.contains("\"ready\"") || line.contains("launcher")
+        };
+        let lines: Vec<&str> = log.lines().filter(is_about).collect();
+        lines[lines.len().saturating_sub(200)..].join("\n")
+    }
+
     /// Everything it has logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder().join("log")).unwrap_or_default()
