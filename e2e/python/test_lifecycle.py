@@ -19,6 +19,12 @@ from daytona import (
 from server import Server
 from waiting import eventually
 
+# A process that does not end when it is told to; over once that is so.
+ENDLESS = (
+    "(setsid sh -c 'trap \"\" TERM; touch ~/endless; while :; do sleep 1; done' &) >/dev/null 2>&1; "
+    "until [ -e ~/endless ]; do sleep 0.01; done"
+)
+
 
 def at(text):
     """A date of the API."""
@@ -210,7 +216,7 @@ def test_what_did_not_stop_in_time_says_so_and_is_recovered():
     try:
         daytona = Daytona(DaytonaConfig(api_key=server.key, api_url=server.url))
         sandbox = daytona.create()
-        sandbox.process.exec("echo kept > ~/file; (setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' &) >/dev/null 2>&1")
+        sandbox.process.exec(f"echo kept > ~/file; {ENDLESS}")
         with pytest.raises(DaytonaInternalServerError, match="could not be stopped"):
             sandbox.stop()
         sandbox.refresh_data()
@@ -237,7 +243,7 @@ def test_what_did_not_stop_in_time_says_so_and_is_recovered():
 def test_changes_wait_for_each_other(make, server):
     sandbox = make()
     # A process that does not end when it is told to makes the stop take a while.
-    sandbox.process.exec("(trap '' TERM; setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' &) >/dev/null 2>&1")
+    sandbox.process.exec(ENDLESS)
 
     async def both():
         async with httpx.AsyncClient(headers={"Authorization": f"Bearer {server.key}"}, timeout=60) as client:
