@@ -5,12 +5,17 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use hickory_proto::op::Query;
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::{Name, Record, RecordType};
+use hickory_proto::serialize::binary::BinEncodable as _;
 
 use super::answer::Answer;
 
 /// How many answers are kept; the oldest goes first.
 const CAPACITY: usize = 8192;
+/// The largest answer that is kept: whoever owns a name decides how much it holds, and many are kept.
+const MAX_RECORDS: usize = 32;
+/// The same in bytes, without compression.
+const MAX_BYTES: usize = 4096;
 
 type Key = (Name, RecordType);
 
@@ -43,7 +48,7 @@ impl Cache {
 
     /// Keeps an answer, if it is one that may be kept.
     pub(super) fn put(&self, query: &Query, answer: &Answer, now: Instant) {
-        let Some(lifetime) = answer.lifetime() else { return };
+        let Some(lifetime) = answer.lifetime().filter(|_| is_small(answer)) else { return };
         let key = key(query);
         let entry = Entry { answer: answer.clone(), since: now, until: now + lifetime };
         let mut kept = self.lock();
@@ -60,6 +65,12 @@ impl Cache {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_small(answer: &Answer) -> bool {
+    let bytes = |record: &Record| record.to_bytes().map_or(MAX_BYTES, |bytes| bytes.len());
+    let mut records = answer.records.iter().chain(&answer.authorities);
+    records.clone().count() <= MAX_RECORDS && records.by_ref().map(bytes).sum::<usize>() < MAX_BYTES
 }
 
 fn key(query: &Query) -> Key {

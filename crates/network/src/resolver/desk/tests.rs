@@ -3,7 +3,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, Query};
-use hickory_proto::rr::rdata::{A, CNAME};
+use hickory_proto::rr::rdata::{A, CNAME, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use proptest::prelude::*;
 
@@ -108,6 +108,24 @@ fn an_answer_is_kept_until_its_time_is_over() {
         Some(answer.records.first()?.ttl)
     });
     assert_eq!(ttls, [Some(300), Some(200), Some(1), None]);
+}
+
+#[test]
+fn an_answer_that_holds_much_is_not_kept() {
+    let query = Query::query(Name::from_str("example.org.").unwrap(), RecordType::A);
+    let text = |length: usize| RData::TXT(TXT::new(vec!["x".repeat(250); length]));
+    let kept = [
+        vec![address("1.2.3.4"); 32],
+        vec![address("1.2.3.4"); 33],
+        vec![text(15)],
+        vec![text(17)],
+    ]
+    .map(|records| {
+        let (cache, now) = (Cache::default(), Instant::now());
+        cache.put(&query, &Answer::admit(upstream_answer(&records), &egress(&[])), now);
+        cache.get(&query, now).is_some()
+    });
+    assert_eq!(kept, [true, false, true, false]);
 }
 
 #[test]
