@@ -191,6 +191,10 @@ impl Process {
             Ok(Some(ExitStatus::Signal(signal))) => Some(EndedAs::Signal(signal)),
             Err(_) => None,
         };
+        // Closing ours is not enough: the server has a copy, and as long as one is open, it would be reported again and
+        // again that the process has ended.
+        // It was added, so it can be taken out.
+        epoll::delete(&self.events, child).ok();
         if let Some(id) = self.watched.remove(&number) {
             match ended {
                 Some(how) => drop(self.sandboxes.insert(id, Launched::Ended(how))),

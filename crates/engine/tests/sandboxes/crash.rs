@@ -2,12 +2,14 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use pitlane_driver::{Driver as _, LaunchSpec, Liveness};
 
-use crate::support::{Bench, Folder, files, launcher, spec};
+use crate::support::{Bench, Folder, files, first_process, launcher, spec, wait_until};
 
 crate::trials![
+    a_launcher_rests_though_nobody_asks_how_a_sandbox_ended,
     sandboxes_run_on_without_the_server_and_the_next_one_has_them,
     what_nobody_owns_is_removed_at_the_start,
     a_sandbox_outlives_its_launcher,
@@ -125,11 +127,41 @@ async fn an_idle_launcher_of_another_build_makes_way() {
     let mut process =
         Command::new(&old).arg("launch").arg(folder.run()).spawn().expect("a launcher");
     let socket = folder.run().join("launcher-1.sock");
-    crate::support::wait_until("it listens", || socket.exists()).await;
+    wait_until("it listens", || socket.exists()).await;
 
     let bench = Bench::start_in(folder).await;
     process.wait().expect("it has ended");
     let id = bench.create().await;
     assert_eq!(bench.exec(id, "echo here").await.output, "here\n");
     bench.close().await;
+}
+
+/// Processor time that a process has used so far.
+fn processor_time(process: rustix::process::Pid) -> Duration {
+    let line = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("a process");
+    // After the name, which ends with a bracket: utime and stime are the 12th and 13th.
+    let fields = line.rsplit(") ").next().expect("fields").split(' ').skip(11).take(2);
+    let ticks: u64 = fields.map(|field| field.parse::<u64>().expect("a number")).sum();
+    // A tick is told as a hundredth of a second, whatever the kernel's own is (proc(5)).
+    Duration::from_millis(ticks * 10)
+}
+
+async fn a_launcher_rests_though_nobody_asks_how_a_sandbox_ended() {
+    use rustix::process::{Signal, kill_process, test_kill_process};
+
+    let held = Held::start();
+    let (state, name) = (held.folder.state(), held.folder.name().to_owned());
+    let server = rustix::process::Pid::from_child(&held.process);
+    let launcher = launcher(&held.folder.run()).expect("a launcher");
+    let process = first_process(&state, &name, held.running.id).expect("a process");
+    // A server that is stuck has its copies of descriptors open, and takes note of nothing.
+    kill_process(server, Signal::STOP).expect("it can be stopped");
+    kill_process(process, Signal::KILL).expect("it can be killed");
+    wait_until("it has ended", || test_kill_process(process).is_err()).await;
+    let before = processor_time(launcher);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let used = processor_time(launcher) - before;
+    assert!(used < Duration::from_millis(200), "{used:?} of 500 ms");
+    let (folder, ..) = held.crash();
+    Bench::start_in(folder).await.close().await;
 }
