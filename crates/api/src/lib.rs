@@ -19,6 +19,7 @@ mod health;
 mod keys;
 mod metrics;
 mod organizations;
+mod patient;
 mod preview;
 mod query;
 mod rate_limit;

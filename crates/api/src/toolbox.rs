@@ -9,7 +9,6 @@
 
 mod headers;
 mod operation;
-mod patient;
 mod splice;
 mod target;
 mod watch;
@@ -28,11 +27,11 @@ use tracing::Instrument as _;
 
 use crate::authentication::{Caller, Validity};
 use crate::metrics;
+use crate::patient::{Answered, Patient};
 use crate::refusal::Refusal;
 use crate::request::{AskedBy, RequestId};
 use crate::state::State;
 
-use self::patient::{Answered, Patient};
 use self::target::Target;
 use self::watch::{CancelOnDrop, Watched};
 

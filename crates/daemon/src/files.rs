@@ -31,6 +31,7 @@ pub(crate) use download::{download_many, download_one};
 pub(crate) use folders::make_folder;
 pub(crate) use info::{info, list};
 pub(crate) use names::search_names;
+pub(crate) use open::is_the_kernels;
 pub(crate) use pool::{Files, FilesError};
 pub(crate) use replace::replace_text;
 pub(crate) use temporary::TemporaryFile;

@@ -17,6 +17,7 @@ use pitlane_control::Connection;
 use tracing::Instrument as _;
 
 use super::trouble::Trouble;
+use crate::patient::Patient;
 use crate::state::State;
 
 /// What a connection to a daemon is switched to.
@@ -98,14 +99,17 @@ pub(super) async fn ask(
         let text = "the application closed the connection, or does not speak HTTP";
         Trouble::new(StatusCode::BAD_GATEWAY, text)
     };
+    let (patient, answered) = Patient::new(TokioIo::new(stream));
     let (mut sender, task) = http1::Builder::new()
         .max_headers(MAX_HEADERS)
         .max_buf_size(BUFFER_BYTES)
-        .handshake(stream)
+        .handshake(TokioIo::new(patient))
         .await
         .map_err(hung_up)?;
     keep(state, task);
-    sender.send_request(request).await.map_err(hung_up)
+    let answer = sender.send_request(request).await.map_err(hung_up)?;
+    answered.note();
+    Ok(answer)
 }
 
 /// Has a connection's bytes moved until it ends, or the server is to end at once.

@@ -163,10 +163,14 @@ async fn say(mut stream: DuplexStream, once: &'static str, again: &'static str) 
 
 /// What a client gets through a daemon that says such things.
 async fn through(once: &'static str, again: &'static str) -> (u16, String) {
+    through_to("/x", once, again).await
+}
+
+async fn through_to(path: &str, once: &'static str, again: &'static str) -> (u16, String) {
     let options = Options { service: Some(saying(once, again)), ..Options::default() };
     let server = Server::start_with(options).await;
     let id = server.create().await;
-    let sent = request(Method::GET, &format!("/toolbox/{id}/x"), Some(&server.key), "");
+    let sent = request(Method::GET, &format!("/toolbox/{id}{path}"), Some(&server.key), "");
     let (status, message) = call(server.address, sent).await.refusal();
     let message = message.split(" (request ").next().unwrap().to_owned();
     assert_eq!(server.get("/api/health").await.status, StatusCode::OK);
@@ -193,6 +197,15 @@ async fn a_daemon_that_never_comes_to_its_answer_is_cut_off() {
     ] {
         assert_eq!(through(once, again).await, wanted, "{once:?} {again:?}");
     }
+}
+
+#[tokio::test]
+async fn an_application_that_never_comes_to_its_answer_is_cut_off() {
+    let reached = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: pitlane-tunnel\r\n\r\n";
+    let (status, _) =
+        through_to("/proxy/3000/x", reached, "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n")
+            .await;
+    assert_eq!(status, 502);
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ pub(super) fn own_path(descriptor: impl AsFd) -> PathBuf {
 }
 
 /// Whether a folder or file is made by the kernel as it is read, and is no file of anybody's.
-pub(super) fn is_the_kernels(descriptor: impl AsFd) -> Result<bool, Errno> {
+pub(crate) fn is_the_kernels(descriptor: impl AsFd) -> Result<bool, Errno> {
     /// Of sysfs, both cgroup file systems, debugfs, tracefs, securityfs and bpf.
     const OTHERS: [i64; 7] =
         [0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673, 0xcafe_4a11];

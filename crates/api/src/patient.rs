@@ -1,7 +1,7 @@
-//! A connection to a daemon as a client of it needs it: patient with one that answers early, and with one that never
-//! comes to its answer not for ever.
+//! A connection to a daemon or an application as a client of it needs it: patient with one that answers early, and with
+//! one that never comes to its answer not for ever.
 //!
-//! A daemon that answers before it has read the whole request is still heard.
+//! One that answers before it has read the whole request is still heard.
 //!
 //! A server may answer at any time and hang up (RFC 9112, 9.5 and 9.6). What is then still written to it fails, while
 //! its answer lies ready to be read; hyper would give the answer up for the failed write.
@@ -12,38 +12,37 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use pitlane_control::Connection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How much a daemon may say before its answer begins. Announcements of an answer (statuses from 100 to 199) are read
+/// How much may be said before its answer begins. Announcements of an answer (statuses from 100 to 199) are read
 /// and dropped, and without a bound a hostile one could send them for ever. Leaves room for the beginning of the body,
 /// which may come before [`Answered::note`].
 const MAX_PREAMBLE_BYTES: usize = 1024 * 1024;
 
-/// Says that a daemon's answer has begun.
+/// Says that the answer has begun.
 #[derive(Debug)]
-pub(super) struct Answered(Arc<AtomicBool>);
+pub(crate) struct Answered(Arc<AtomicBool>);
 
 impl Answered {
-    /// From now on the daemon may say as much as it likes.
-    pub(super) fn note(self) {
+    /// From now on the other side may say as much as it likes.
+    pub(crate) fn note(self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-/// A connection to a daemon on which nothing fails for being written too late: what nobody reads any more is dropped,
+/// A connection on which nothing fails for being written too late: what nobody reads any more is dropped,
 /// and the end of the connection is told by reading alone.
 #[derive(Debug)]
-pub(super) struct Patient {
-    connection: Connection,
+pub(crate) struct Patient<S> {
+    connection: S,
     is_deaf: bool,
     has_answered: Arc<AtomicBool>,
     /// How much it has said before its answer.
     preamble: usize,
 }
 
-impl Patient {
-    pub(super) fn new(connection: Connection) -> (Self, Answered) {
+impl<S: AsyncRead + AsyncWrite + Unpin> Patient<S> {
+    pub(crate) fn new(connection: S) -> (Self, Answered) {
         let has_answered = Arc::new(AtomicBool::new(false));
         let answered = Answered(Arc::clone(&has_answered));
         (Self { connection, is_deaf: false, has_answered, preamble: 0 }, answered)
@@ -56,16 +55,16 @@ impl Patient {
         }
         self.preamble += read;
         if self.preamble > MAX_PREAMBLE_BYTES {
-            return Err(io::Error::other("the daemon talks and does not answer"));
+            return Err(io::Error::other("the other side talks and does not answer"));
         }
         Ok(())
     }
 
-    /// Writes unless the daemon hears nothing any more; then all `length` bytes count as written.
+    /// Writes unless the other side hears nothing any more; then all `length` bytes count as written.
     fn write(
         &mut self,
         length: usize,
-        write: impl FnOnce(Pin<&mut Connection>) -> Poll<io::Result<usize>>,
+        write: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if self.is_deaf {
             return Poll::Ready(Ok(length));
@@ -84,7 +83,7 @@ fn has_hung_up(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
-impl AsyncRead for Patient {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Patient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -97,7 +96,7 @@ impl AsyncRead for Patient {
     }
 }
 
-impl AsyncWrite for Patient {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -144,7 +143,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_read_though_the_daemon_hung_up_on_the_rest_of_the_request() {
         let (ours, mut daemon) = UnixStream::pair().unwrap();
-        let (mut ours, _answered) = Patient::new(Box::new(ours));
+        let (mut ours, _answered) = Patient::new(ours);
         ours.write_all(b"the beginning").await.unwrap();
         daemon.write_all(b"enough").await.unwrap();
         drop(daemon);
@@ -159,7 +158,7 @@ mod tests {
         assert_eq!(&answer, b"enough");
     }
     /// Reads until the daemon was read out or refused, and says how much there was.
-    async fn read_all(ours: &mut Patient) -> io::Result<usize> {
+    async fn read_all(ours: &mut Patient<UnixStream>) -> io::Result<usize> {
         let (mut buffer, mut count) = (vec![0; 64 * 1024], 0);
         loop {
             match ours.read(&mut buffer).await? {
@@ -174,7 +173,7 @@ mod tests {
         let talk = vec![b'x'; 4 * MAX_PREAMBLE_BYTES];
         for has_answered in [false, true] {
             let (ours, mut daemon) = UnixStream::pair().unwrap();
-            let (mut ours, answered) = Patient::new(Box::new(ours));
+            let (mut ours, answered) = Patient::new(ours);
             let talking = async {
                 // Whoever is cut off cannot say all of it.
                 let _said = daemon.write_all(&talk).await;
