@@ -6,14 +6,22 @@ import httpx
 import urllib3
 
 calls = set()
+servers = {}
+
+
+def watch(api_url):
+    """Records requests to the server at `api_url` as well."""
+    base = urllib.parse.urlsplit(api_url)
+    servers[base.hostname, base.port] = base
 
 
 def start(api_url):
     """Begins recording requests to the server at `api_url`: ("control", method, path) and ("toolbox", method, path)."""
-    base = urllib.parse.urlsplit(api_url)
+    watch(api_url)
 
     def note(host, port, method, path, status):
-        if (host, port) != (base.hostname, base.port) or status >= 300:
+        base = servers.get((host, port))
+        if base is None or status >= 300:
             return
         if path.startswith(base.path + "/"):
             calls.add(("control", method, path[len(base.path) :]))

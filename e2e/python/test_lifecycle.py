@@ -5,6 +5,7 @@ from datetime import datetime, timedelta, timezone
 
 import httpx
 import pytest
+import recorded
 from daytona import (
     AsyncDaytona,
     CreateSandboxFromSnapshotParams,
@@ -213,6 +214,7 @@ def test_what_has_not_failed_is_not_recovered(make):
 
 def test_what_did_not_stop_in_time_says_so_and_is_recovered():
     server = Server(["--stop-deadline", "1"])
+    recorded.watch(server.url)
     try:
         daytona = Daytona(DaytonaConfig(api_key=server.key, api_url=server.url))
         sandbox = daytona.create()
