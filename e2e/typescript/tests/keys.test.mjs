@@ -17,7 +17,12 @@ before(async () => {
 })
 
 after(async () => {
-  for await (const sandbox of daytona.list()) await sandbox.delete()
+  for await (const sandbox of daytona.list()) {
+    await sandbox.delete().catch((error) => {
+      // It may have been on its way out.
+      if (!(error instanceof DaytonaNotFoundError)) throw error
+    })
+  }
   await daytona[Symbol.asyncDispose]()
   await server.stop()
 })
