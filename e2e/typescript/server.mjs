@@ -8,6 +8,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
+import { DaytonaNotFoundError } from '@daytonaio/sdk'
+
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const startMilliseconds = 600_000 // The first start on a machine bootstraps the default image.
 
@@ -53,5 +55,14 @@ export class Server {
     }
     if (this.process.exitCode !== 0) throw new Error(`the server ended with ${this.process.exitCode}:\n${this.log()}`)
     rmSync(this.state, { recursive: true, force: true })
+  }
+}
+
+/** Deletes all sandboxes. Some may be on their way out already. */
+export async function deleteAll(daytona) {
+  for await (const sandbox of daytona.list()) {
+    await sandbox.delete().catch((error) => {
+      if (!(error instanceof DaytonaNotFoundError)) throw error
+    })
   }
 }

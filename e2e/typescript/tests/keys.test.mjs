@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test'
 
 import { Daytona, DaytonaAuthenticationError, DaytonaForbiddenError, DaytonaNotFoundError } from '@daytonaio/sdk'
 
-import { Server } from '../server.mjs'
+import { Server, deleteAll } from '../server.mjs'
 
 let server, daytona, shared
 
@@ -17,12 +17,7 @@ before(async () => {
 })
 
 after(async () => {
-  for await (const sandbox of daytona.list()) {
-    await sandbox.delete().catch((error) => {
-      // It may have been on its way out.
-      if (!(error instanceof DaytonaNotFoundError)) throw error
-    })
-  }
+  await deleteAll(daytona)
   await daytona[Symbol.asyncDispose]()
   await server.stop()
 })

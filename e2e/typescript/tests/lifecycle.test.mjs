@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test'
 
 import { Daytona, DaytonaBadRequestError, DaytonaNotFoundError } from '@daytonaio/sdk'
 
-import { Server } from '../server.mjs'
+import { Server, deleteAll } from '../server.mjs'
 
 let server, daytona
 
@@ -15,7 +15,7 @@ before(async () => {
 })
 
 after(async () => {
-  for await (const sandbox of daytona.list()) await sandbox.delete()
+  await deleteAll(daytona)
   await daytona[Symbol.asyncDispose]()
   await server.stop()
 })

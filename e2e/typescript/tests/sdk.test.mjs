@@ -15,7 +15,7 @@ import {
   DaytonaTimeoutError,
 } from '@daytonaio/sdk'
 
-import { Server } from '../server.mjs'
+import { Server, deleteAll } from '../server.mjs'
 
 let server, daytona, shared
 
@@ -26,7 +26,7 @@ before(async () => {
 })
 
 after(async () => {
-  for await (const sandbox of daytona.list()) await sandbox.delete()
+  await deleteAll(daytona)
   const deadline = Date.now() + 30_000
   while ((await collected(daytona.list())).length > 0) {
     assert.ok(Date.now() < deadline, 'sandboxes are left')
