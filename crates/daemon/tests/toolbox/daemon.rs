@@ -16,6 +16,8 @@ use tempfile::TempDir;
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
+use crate::patient::Patient;
+
 /// Longer than anything here takes on the slowest machine.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -117,7 +119,7 @@ impl Daemon {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let stream = UnixStream::connect(self.path(".socket")).await.expect("a connection");
-        let handshake = http1::handshake(TokioIo::new(stream)).await;
+        let handshake = http1::handshake(TokioIo::new(Patient(stream))).await;
         let (sender, connection) = handshake.expect("HTTP");
         let mut task = JoinSet::new();
         task.spawn(async move {

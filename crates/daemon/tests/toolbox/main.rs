@@ -12,6 +12,7 @@ mod execute;
 mod files;
 mod kept;
 mod model;
+mod patient;
 mod privileged;
 mod rights;
 mod stream;
