@@ -5,6 +5,7 @@ mod body;
 mod query;
 mod refusal;
 mod router;
+pub(crate) mod websocket;
 
 pub(crate) use answer::{Answer, empty, json, read_json, read_json_within, with_body};
 pub(crate) use body::{Body, Pipe, pieces, pipe};

@@ -32,6 +32,10 @@ pub(super) struct Launch {
     /// Its standard input: nothing, or a file, so that text of any size needs nobody who writes it, and the end follows
     /// the text.
     pub(super) input: OwnedFd,
+    /// What it finds as descriptors 3 and up.
+    pub(super) spare: Vec<OwnedFd>,
+    /// Whether its input is a terminal that becomes the one of its session.
+    pub(super) has_terminal: bool,
     /// A file that the program reads, removed with this value.
     pub(super) keeps: Option<TemporaryFile>,
 }
@@ -98,6 +102,8 @@ impl Surroundings {
             environment: self.environment.texts(),
             folder: self.folder.clone(),
             input,
+            spare: Vec::new(),
+            has_terminal: false,
             keeps: None,
         }
     }

@@ -94,6 +94,7 @@ impl Processes {
         };
         let kills_before = group.as_ref().map_or(0, |guard| guard.groups.out_of_memory_kills());
         let joins = group.as_ref().map(GroupGuard::joins).unwrap_or_default();
+        let spare: Vec<_> = launch.spare.iter().map(OwnedFd::as_fd).collect();
         let program = Program {
             candidates: &launch.candidates,
             arguments: &launch.arguments,
@@ -101,6 +102,8 @@ impl Processes {
             folder: &launch.folder,
             identity: self.identity.as_ref(),
             standard: [launch.input.as_fd(), stdout.as_fd(), stderr.as_fd()],
+            spare: &spare,
+            has_terminal: launch.has_terminal,
             joins: &joins,
             oom_score_adjustment: self.oom_score_adjustment,
         };

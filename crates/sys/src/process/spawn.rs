@@ -11,7 +11,7 @@
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::fs::{Mode, OFlags};
@@ -33,8 +33,12 @@ pub struct Program<'a> {
     pub folder: &'a CStr,
     /// Whom it belongs to; `None` is the caller.
     pub identity: Option<&'a Identity>,
-    /// Its standard input, output and error; it inherits no other descriptor.
+    /// Its standard input, output and error.
     pub standard: [BorrowedFd<'a>; 3],
+    /// What it finds as descriptors 3 and up; it inherits no others.
+    pub spare: &'a [BorrowedFd<'a>],
+    /// Whether its standard input is a terminal that becomes the one of its session.
+    pub has_terminal: bool,
     /// `tasks` or `cgroup.procs` files of the control groups that it enters.
     pub joins: &'a [BorrowedFd<'a>],
     /// How much rather it is killed than others when memory is used up, to 1000; `None` leaves it as it is.
@@ -67,6 +71,7 @@ pub enum SpawnError {
 /// What the child reads and where it reports; lives in the waiting parent's frame.
 struct Plan<'a> {
     program: Program<'a>,
+    inherited: Inherited,
     /// The first is set before each attempt.
     arguments: Vec<Cell<*const c_char>>,
     environment: Vec<*const c_char>,
@@ -87,16 +92,14 @@ pub(super) fn spawn(program: Program<'_>) -> Result<i32, SpawnError> {
     let environment = program.environment.iter().map(pointer).chain([end()]).collect();
     let arguments = program.arguments.iter().map(pointer).chain([end()]);
     let arguments = [end()].into_iter().chain(arguments).map(Cell::new).collect();
-    // The child copies them to 0, 1 and 2: a source with such a number would be overwritten.
-    if program.standard.iter().any(|descriptor| descriptor.as_raw_fd() < 3) {
-        return Err(SpawnError::Prepare(Errno::BADF));
-    }
+    let inherited = Inherited::new(&program).map_err(SpawnError::Prepare)?;
     let plan = Plan {
         arguments,
         environment,
         score: program.oom_score_adjustment.map(decimal),
         step: AtomicI32::new(0),
         errno: AtomicI32::new(0),
+        inherited,
         program,
     };
     let signals = BlockedSignals::all();
@@ -197,7 +200,11 @@ impl Plan<'_> {
         if let Some(score) = &self.score {
             set_oom_score_adjustment(score).map_err(|errno| (Step::Prepare, errno))?;
         }
-        place(program.standard).map_err(|errno| (Step::Prepare, errno))?;
+        self.inherited.place().map_err(|errno| (Step::Prepare, errno))?;
+        if program.has_terminal {
+            rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())
+                .map_err(|errno| (Step::Prepare, errno))?;
+        }
         reset_signals().map_err(|errno| (Step::Prepare, errno))?;
         if let Some(identity) = program.identity {
             identity.assume().map_err(|errno| (Step::Identity, errno))?;
@@ -251,14 +258,46 @@ fn decimal(number: i32) -> [u8; 12] {
     text
 }
 
-#[expect(unsafe_code, reason = "dup2 onto numbers and close_range have no safe wrapper")]
-fn place(standard: [BorrowedFd<'_>; 3]) -> Result<(), Errno> {
-    for (number, source) in (0..).zip(standard) {
-        // SAFETY: dup2(2) takes two numbers. The child's table of descriptors is a copy, so the parent loses nothing.
-        check(libc::c_long::from(unsafe { libc::dup2(source.as_raw_fd(), number) }))?;
+/// What the child's descriptors are copied from, in the order of their numbers.
+struct Inherited {
+    sources: Vec<c_int>,
+    /// Where a source itself had a number that is copied to.
+    _moved: Vec<OwnedFd>,
+}
+
+impl Inherited {
+    fn new(program: &Program<'_>) -> Result<Self, Errno> {
+        let wanted = program.standard.iter().chain(program.spare);
+        let count = wanted.clone().count();
+        let first_free = c_int::try_from(count).map_err(|_too_many| Errno::MFILE)?;
+        let (mut sources, mut moved) = (Vec::with_capacity(count), Vec::new());
+        for descriptor in wanted {
+            if descriptor.as_raw_fd() >= first_free {
+                sources.push(descriptor.as_raw_fd());
+            } else {
+                let copy = rustix::io::fcntl_dupfd_cloexec(descriptor, first_free)?;
+                sources.push(copy.as_raw_fd());
+                moved.push(copy);
+            }
+        }
+        Ok(Self { sources, _moved: moved })
     }
-    // SAFETY: close_range(2) takes numbers. It closes the child's copies alone, and the child uses none of them again.
-    check(unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) }).map(|_| ())
+
+    /// Runs in the child.
+    #[expect(unsafe_code, reason = "dup2 onto numbers and close_range have no safe wrapper")]
+    fn place(&self) -> Result<(), Errno> {
+        let mut number: c_int = 0;
+        for source in &self.sources {
+            // SAFETY: dup2(2) takes two numbers. The child's table of descriptors is a copy, so the parent loses
+            // nothing.
+            check(libc::c_long::from(unsafe { libc::dup2(*source, number) }))?;
+            number = number.saturating_add(1);
+        }
+        // SAFETY: close_range(2) takes numbers. It closes the child's copies alone, and the child uses none of them
+        // again.
+        check(unsafe { libc::syscall(libc::SYS_close_range, number, libc::c_uint::MAX, 0) })
+            .map(|_| ())
+    }
 }
 
 /// Sets every disposition to the default. Handlers would be reset by the kernel, ignored signals would stay ignored.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
 use super::{Program, Reaper, SpawnError, UserThreads};
 use crate::fork::ExitStatus;
@@ -24,9 +25,21 @@ fn run(
     folder: &CStr,
     command: &CStr,
 ) -> Result<(String, ExitStatus), SpawnError> {
+    let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+    run_with(candidates, folder, command, &null.into(), &[], false)
+}
+
+fn run_with(
+    candidates: &[&CStr],
+    folder: &CStr,
+    command: &CStr,
+    input: &OwnedFd,
+    spare: &[OwnedFd],
+    has_terminal: bool,
+) -> Result<(String, ExitStatus), SpawnError> {
     let reaper = Reaper::default();
-    let null: OwnedFd = File::options().read(true).write(true).open("/dev/null").unwrap().into();
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let spare: Vec<_> = spare.iter().map(OwnedFd::as_fd).collect();
     let candidates: Vec<CString> = candidates.iter().map(|path| CString::from(*path)).collect();
     let program = Program {
         candidates: &candidates,
@@ -34,7 +47,9 @@ fn run(
         environment: &[c"A=1".into()],
         folder,
         identity: None,
-        standard: [null.as_fd(), writer.as_fd(), null.as_fd()],
+        standard: [input.as_fd(), writer.as_fd(), input.as_fd()],
+        spare: &spare,
+        has_terminal,
         joins: &[],
         oom_score_adjustment: None,
     };
@@ -62,6 +77,32 @@ fn a_program_gets_what_it_was_given_and_nothing_else() {
         (output.as_str(), status),
         ("/bin/sh\nA=1\nPWD=/usr\n/usr\n0\n1\n2\n", ExitStatus::Code(0))
     );
+}
+
+#[test]
+fn spare_descriptors_are_found_in_their_order() {
+    let _alone = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
+    let input = File::open("/dev/null").unwrap().into();
+    let spare = ["three", "four", "five"]
+        .map(|text| crate::sealed_memory_file("spare", text.as_bytes()).unwrap());
+    let command = c"cat <&3; cat <&4; cat <&5; ls /proc/$$/fd | tr '\\n' ' '";
+    let (output, _) = run_with(&[c"/bin/sh"], c"/", command, &input, &spare, false).unwrap();
+    assert_eq!(output, "threefourfive0 1 2 3 4 5 ");
+}
+
+#[test]
+fn a_terminal_is_the_one_of_its_session() {
+    let _alone = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let controller = openpt(flags).unwrap();
+    grantpt(&controller).unwrap();
+    unlockpt(&controller).unwrap();
+    let terminal = ioctl_tiocgptpeer(&controller, flags).unwrap();
+    let command = c"test -t 0 && : </dev/tty && echo mine";
+    let (output, _) = run_with(&[c"/bin/sh"], c"/", command, &terminal, &[], true).unwrap();
+    assert_eq!(output, "mine\n");
+    let (output, _) = run_with(&[c"/bin/sh"], c"/", command, &terminal, &[], false).unwrap();
+    assert_eq!(output, "");
 }
 
 #[test]
