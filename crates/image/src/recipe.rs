@@ -48,6 +48,7 @@ const RECIPES: [Recipe; 2] = [
         excluded: include_str!("../recipes/default/excluded.txt"),
         files: &[
             RecipeFile { name: "absent.txt", text: include_str!("../recipes/default/absent.txt") },
+            RecipeFile { name: "npm.txt", text: include_str!("../recipes/default/npm.txt") },
             RecipeFile { name: "prepare.sh", text: include_str!("../recipes/default/prepare.sh") },
             RecipeFile { name: "finish.sh", text: include_str!("../recipes/default/finish.sh") },
         ],
