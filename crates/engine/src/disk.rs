@@ -10,15 +10,17 @@
 mod archive;
 mod growth;
 mod sparse;
+mod template;
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use pitlane_model::SandboxId;
 use pitlane_sys::{DetachedMount, FilesystemContext, LoopDevice, MountOptions, SyscallError};
+
+pub(crate) use self::template::Blank;
 
 /// The folders of disks in a state folder.
 #[derive(Debug, Clone)]
@@ -101,7 +103,7 @@ impl Disks {
         }
         for (folder, kept) in [
             (&disks.prepared, None),
-            (&disks.templates, Some("ext4")),
+            (&disks.templates, Some("blank")),
             (&disks.archives, Some("zst")),
         ] {
             for entry in std::fs::read_dir(folder).map_err(file_error("list", folder))? {
@@ -116,9 +118,9 @@ impl Disks {
         Ok(disks)
     }
 
-    /// Makes a fresh disk of `gib` GiB for a slot.
-    pub(crate) fn prepare(&self, slot: u32, gib: u32) -> Result<PathBuf, DiskError> {
-        let template = self.template(gib)?;
+    /// Makes a fresh disk for a slot.
+    pub(crate) fn prepare(&self, slot: u32, blank: Blank) -> Result<PathBuf, DiskError> {
+        let template = blank.template(&self.templates)?;
         let path = self.prepared.join(format!("{slot}.ext4"));
         remove(&path)?;
         sparse::copy(&template, &path).map_err(file_error("copy the template to", &path))?;
@@ -249,47 +251,6 @@ impl Disks {
     fn draft_of(&self, file: &Path, becomes: &str) -> PathBuf {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         self.prepared.join(format!("{name}.{becomes}"))
-    }
-
-    /// A formatted file of `gib` GiB, made once for each size.
-    fn template(&self, gib: u32) -> Result<PathBuf, DiskError> {
-        let path = self.templates.join(format!("{gib}.ext4"));
-        if path.exists() {
-            return Ok(path);
-        }
-        let draft = self.templates.join(format!("{gib}.{:?}.draft", std::thread::current().id()));
-        let contents =
-            self.templates.join(format!("{gib}.{:?}.contents", std::thread::current().id()));
-        for name in ["upper", "work"] {
-            let folder = contents.join(name);
-            std::fs::create_dir_all(&folder).map_err(file_error("make", &folder))?;
-        }
-        let file = File::create(&draft).map_err(file_error("make", &draft))?;
-        file.set_len(u64::from(gib) << 30).map_err(file_error("make", &draft))?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "formatting is done once per size, ahead of any sandbox"
-        )]
-        let output = std::process::Command::new("mkfs.ext4")
-            // No journal: what a sandbox wrote does not survive a power cut half-way anyway, and a journal would cost
-            // space, time and a kernel thread each. No reserved blocks: nothing in it belongs to the host's root.
-            .args(["-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode", "-i", "16384"])
-            .args(["-E", "lazy_itable_init=1,nodiscard,root_owner=0:0", "-d"])
-            .arg(&contents)
-            .arg(&draft)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(file_error("run mkfs.ext4 on", &draft))?;
-        std::fs::remove_dir_all(&contents).map_err(file_error("remove", &contents))?;
-        if !output.status.success() {
-            return Err(DiskError::Format {
-                output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            });
-        }
-        file.sync_all().map_err(file_error("sync", &draft))?;
-        pitlane_fault::point("disk.template-drafted");
-        std::fs::rename(&draft, &path).map_err(file_error("rename", &draft))?;
-        Ok(path)
     }
 }
 

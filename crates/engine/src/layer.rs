@@ -2,10 +2,8 @@
 //!
 //! The image is the lower layer, shared and never written; the sandbox's disk holds the upper one. Both are seen
 //! through a mapping of ids, so that on disk every owner is a small number and in the kernel it is one of the sandbox's
-//! own ids. Nothing here runs on a file that a sandbox could have changed: configuration goes into fresh disks only.
+//! own ids. Nothing here runs on a file that a sandbox could have changed.
 
-use std::net::Ipv4Addr;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use pitlane_sys::{
@@ -13,9 +11,7 @@ use pitlane_sys::{
     on_workbench, with_filesystem_ids,
 };
 use rustix::fs::AtFlags;
-use rustix::fs::{
-    FileType, Gid, Mode, OFlags, Uid, chmodat, chownat, mkdirat, mknodat, openat, symlinkat,
-};
+use rustix::fs::{FileType, Gid, Mode, Uid, chmodat, chownat, mkdirat, mknodat, symlinkat};
 
 /// Where a sandbox's root file system comes from.
 #[derive(Debug)]
@@ -31,17 +27,11 @@ pub(crate) struct Layers<'a> {
 }
 
 /// Unites the layers to a root file system.
-///
-/// With `resolver`, the disk is fresh and gets the files that depend on the sandbox's link.
-pub(crate) fn assemble(
-    layers: Layers<'_>,
-    fresh: Option<Fresh>,
-) -> Result<DetachedMount, SyscallError> {
+pub(crate) fn assemble(layers: Layers<'_>) -> Result<DetachedMount, SyscallError> {
     let lower = DetachedMount::of_path(layers.image)?;
     lower.map_ids(layers.users)?;
     let disk = layers.disk;
     disk.map_ids(layers.users)?;
-    let upper = disk.open_folder(c"upper")?;
     // Before Linux 6.15 an overlay's layers must be attached somewhere, and before 6.13 they are named by paths.
     on_workbench(|bench| {
         for (mount, name) in [(&lower, c"lower"), (&disk, c"disk")] {
@@ -50,9 +40,6 @@ pub(crate) fn assemble(
         }
         // The overlay acts on its layers as whoever mounted it, and only the sandbox's own ids exist on them.
         with_filesystem_ids(layers.first_id, || {
-            if let Some(fresh) = fresh {
-                fresh.configure(&upper)?;
-            }
             FilesystemContext::open("overlay")?
                 .text("lowerdir", "lower")?
                 .text("upperdir", "disk/upper")?
@@ -60,39 +47,6 @@ pub(crate) fn assemble(
                 .mount(MountOptions { no_devices: true, ..MountOptions::default() })
         })?
     })?
-}
-
-/// What a fresh disk is told about the sandbox's surroundings.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fresh {
-    /// Who answers names; `None` without a network.
-    pub(crate) resolver: Option<Ipv4Addr>,
-}
-
-impl Fresh {
-    fn configure(self, upper: &OwnedFd) -> Result<(), SyscallError> {
-        mkdirat(upper, c"etc", Mode::from_raw_mode(0o755)).context("mkdir(etc)")?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let etc = openat(upper, c"etc", flags, Mode::empty()).context("open(etc)")?;
-        let resolver = match self.resolver {
-            Some(address) => format!("nameserver {address}\noptions timeout:3 attempts:2\n"),
-            None => String::from("# This sandbox has no network.\n"),
-        };
-        write_file(&etc, c"resolv.conf", resolver.as_bytes())?;
-        write_file(&etc, c"hostname", b"sandbox\n")?;
-        write_file(&etc, c"hosts", b"127.0.0.1\tlocalhost sandbox\n::1\tlocalhost\n")
-    }
-}
-
-fn write_file(
-    folder: &OwnedFd,
-    name: &std::ffi::CStr,
-    contents: &[u8],
-) -> Result<(), SyscallError> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file =
-        openat(folder, name, flags, Mode::from_raw_mode(0o644)).context("create(configuration)")?;
-    rustix::io::write(&file, contents).context("write(configuration)").map(|_| ())
 }
 
 /// The device nodes of a sandbox, with their major and minor numbers.

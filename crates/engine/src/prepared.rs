@@ -1,6 +1,5 @@
 //! Everything of a sandbox but its processes, made ahead.
 
-use std::net::Ipv4Addr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,9 +12,9 @@ use pitlane_sys::{DetachedMount, Entrance, Group, SyscallError};
 use rustix::io::Errno;
 use tokio::runtime::Handle;
 
-use crate::disk::{self, DiskError, Disks};
+use crate::disk::{self, Blank, DiskError, Disks};
 use crate::launcher::{FirstProcess, Launcher, LauncherError};
-use crate::layer::{self, Devices, Fresh, Layers};
+use crate::layer::{self, Devices, Layers};
 use crate::slot::Slot;
 use crate::waiting::{LaunchError, Waiting};
 
@@ -108,7 +107,12 @@ impl Preparer {
         recipe: &Recipe,
         limits: Limits,
     ) -> Result<Waiting, PrepareError> {
-        let path = self.disks.prepare(slot.number(), recipe.disk_gib)?;
+        let resolver = match recipe.network {
+            NetworkPolicy::Open => Some(self.router.subnet().gateway()),
+            NetworkPolicy::Blocked => None,
+        };
+        let blank = Blank { gib: recipe.disk_gib, resolver };
+        let path = self.disks.prepare(slot.number(), blank)?;
         self.start(self.assemble(slot, recipe, DiskFile { path, is_owned: false })?, limits)
     }
 
@@ -135,8 +139,7 @@ impl Preparer {
     ) -> Result<Prepared, PrepareError> {
         let users = self.launcher.user_namespace(slot.first_id()).map_err(PrepareError::Users)?;
         pitlane_fault::point("prepare.users-made");
-        let (network, resolver) =
-            self.link(&slot, recipe.network).map_err(PrepareError::Network)?;
+        let network = self.link(&slot, recipe.network).map_err(PrepareError::Network)?;
         pitlane_fault::point("prepare.linked");
         let mounted = disk::mount(&disk.path)?;
         pitlane_fault::point("prepare.mounted");
@@ -146,8 +149,7 @@ impl Preparer {
             users: &users,
             first_id: slot.first_id(),
         };
-        let fresh = (!disk.is_owned).then_some(Fresh { resolver });
-        let root = layer::assemble(layers, fresh).map_err(PrepareError::Layers)?;
+        let root = layer::assemble(layers).map_err(PrepareError::Layers)?;
         let devices = Devices::new(slot.first_id()).map_err(PrepareError::Layers)?;
         pitlane_fault::point("prepare.layered");
         let (groups, group_view) = self.groups(&slot)?;
@@ -172,19 +174,13 @@ impl Preparer {
         Ok((groups, view))
     }
 
-    fn link(
-        &self,
-        slot: &Slot,
-        policy: NetworkPolicy,
-    ) -> Result<(OwnedFd, Option<Ipv4Addr>), LinkError> {
+    fn link(&self, slot: &Slot, policy: NetworkPolicy) -> Result<OwnedFd, LinkError> {
         match policy {
-            NetworkPolicy::Open => self
-                .runtime
-                .block_on(self.router.link(slot.number()))
-                .map(|link| (link.namespace, Some(link.gateway))),
-            NetworkPolicy::Blocked => {
-                self.runtime.block_on(self.router.isolated()).map(|namespace| (namespace, None))
+            NetworkPolicy::Open => {
+                let link = self.runtime.block_on(self.router.link(slot.number()));
+                link.map(|link| link.namespace)
             }
+            NetworkPolicy::Blocked => self.runtime.block_on(self.router.isolated()),
         }
     }
 }

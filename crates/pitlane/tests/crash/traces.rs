@@ -86,7 +86,7 @@ impl Traces {
             .filter(|name| name.ends_with(".new") || name.ends_with("-journal"))
             .collect();
         drafts.extend(names(&state.join("disks/prepared")));
-        let is_template = |name: &String| !name.ends_with(".ext4");
+        let is_template = |name: &String| !name.ends_with(".blank");
         drafts.extend(names(&state.join("disks/templates")).into_iter().filter(is_template));
         let state_text = state.to_str().unwrap().to_owned();
         let devices = names(Path::new("/sys/block"))
