@@ -11,7 +11,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::keys::ring::Ring;
 use crate::sandboxes::{Platform, Story, Timers};
-use crate::{Clock, Event, Keys, Organizations, Policy, Previews, Random, Sandboxes, Snapshots};
+use crate::{
+    Clock, Event, Keys, Organizations, Policy, Previews, Random, Sandboxes, ServerSecret,
+    SigningKeys, Snapshots,
+};
 
 /// How many events a slow listener may be behind before it misses some.
 const EVENT_BACKLOG: usize = 4096;
@@ -30,6 +33,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Where ids and keys come from.
     pub random: Random,
+    /// What other secrets are made from: the same one for the whole life of `store`.
+    pub secret: ServerSecret,
     /// What the operator decided.
     pub policy: Policy,
 }
@@ -46,6 +51,7 @@ struct Inner {
     snapshots: Arc<Snapshots>,
     sandboxes: Arc<Sandboxes>,
     previews: Previews,
+    signing_keys: SigningKeys,
     policy: Policy,
     events: broadcast::Sender<Event>,
     tasks: TaskTracker,
@@ -74,7 +80,7 @@ impl Control {
     ///
     /// [`ControlError`]: nothing was started.
     pub async fn start(parts: Parts) -> Result<Self, ControlError> {
-        let Parts { store, driver, clock, random, policy } = parts;
+        let Parts { store, driver, clock, random, secret, policy } = parts;
         let tasks = TaskTracker::new();
         let ending = CancellationToken::new();
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
@@ -116,13 +122,15 @@ impl Control {
         let sandboxes = Arc::new(Sandboxes::take_over(platform, rows, &existing));
         let previews = Previews::start(
             store.clone(),
-            sources,
+            sources.clone(),
             Arc::clone(&sandboxes),
             happening,
             &tasks,
             ending.clone(),
         )
         .await?;
+        let signing_keys =
+            SigningKeys::start((secret, store.clone()), sources, Arc::clone(&sandboxes)).await?;
         Ok(Self(Arc::new(Inner {
             store,
             keys,
@@ -130,6 +138,7 @@ impl Control {
             snapshots,
             sandboxes,
             previews,
+            signing_keys,
             policy,
             events,
             tasks,
@@ -147,6 +156,12 @@ impl Control {
     #[must_use]
     pub fn previews(&self) -> &Previews {
         &self.0.previews
+    }
+
+    /// What makes addresses of files that work without an API key.
+    #[must_use]
+    pub fn signing_keys(&self) -> &SigningKeys {
+        &self.0.signing_keys
     }
 
     /// What sandboxes start from.

@@ -13,6 +13,7 @@ mod policy;
 mod previews;
 mod principal;
 mod sandboxes;
+mod signing;
 mod snapshots;
 mod source;
 
@@ -41,6 +42,10 @@ pub use sandboxes::{
     ANSWER_AFTER, ChangeError, ConnectError, CreateError, CreateSandbox, DeleteError, FindError,
     ListError, ListSandboxes, PageSandboxes, RequestedLimits, ResizeError, Sandboxes, StoryError,
     Update, UpdateError,
+};
+pub use signing::{
+    FileAction, FileAdmission, FileSignature, RotateSigningKeyError, ServerSecret, SigningKey,
+    SigningKeyError, SigningKeys,
 };
 pub use snapshots::{
     AddSnapshot, AddSnapshotError, FindSnapshotError, ListSnapshotsError, PageSnapshots, Snapshots,

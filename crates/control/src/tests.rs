@@ -117,6 +117,7 @@ impl Machine {
             driver: Arc::new(self.driver.clone()),
             clock: self.clock(),
             random: Random::system(),
+            secret: crate::ServerSecret::new([7; 32]),
             policy,
         })
         .await

@@ -4,6 +4,7 @@
 //! through a mapping of ids, so that on disk every owner is a small number and in the kernel it is one of the sandbox's
 //! own ids. Nothing here runs on a file that a sandbox could have changed.
 
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use pitlane_sys::{
@@ -12,6 +13,7 @@ use pitlane_sys::{
 };
 use rustix::fs::AtFlags;
 use rustix::fs::{FileType, Gid, Mode, Uid, chmodat, chownat, mkdirat, mknodat, symlinkat};
+use rustix::io::Errno;
 
 /// Where a sandbox's root file system comes from.
 #[derive(Debug)]
@@ -32,19 +34,50 @@ pub(crate) fn assemble(layers: Layers<'_>) -> Result<DetachedMount, SyscallError
     lower.map_ids(layers.users)?;
     let disk = layers.disk;
     disk.map_ids(layers.users)?;
-    // Before Linux 6.15 an overlay's layers must be attached somewhere, and before 6.13 they are named by paths.
+    // The overlay acts on its layers as whoever mounted it, and only the sandbox's own ids exist on them.
+    match with_filesystem_ids(layers.first_id, || unite(&lower, &disk))? {
+        Err(SyscallError { errno: Errno::INVAL, .. }) => {
+            unite_attached(&lower, &disk, layers.first_id)
+        }
+        united => united,
+    }
+}
+
+const UNION: MountOptions = MountOptions {
+    no_devices: true,
+    read_only: false,
+    no_set_user_id: false,
+    no_execute: false,
+    no_access_times: false,
+};
+
+/// Since Linux 6.15, an overlay's layers may be detached.
+fn unite(lower: &DetachedMount, disk: &DetachedMount) -> Result<DetachedMount, SyscallError> {
+    let (upper, work) = (disk.open_folder(c"upper")?, disk.open_folder(c"work")?);
+    FilesystemContext::open("overlay")?
+        .descriptor("lowerdir+", lower.as_fd())?
+        .descriptor("upperdir", upper.as_fd())?
+        .descriptor("workdir", work.as_fd())?
+        .mount(UNION)
+}
+
+/// Before that they must be attached somewhere, and before 6.13 they are named by paths.
+fn unite_attached(
+    lower: &DetachedMount,
+    disk: &DetachedMount,
+    first_id: u32,
+) -> Result<DetachedMount, SyscallError> {
     on_workbench(|bench| {
-        for (mount, name) in [(&lower, c"lower"), (&disk, c"disk")] {
+        for (mount, name) in [(lower, c"lower"), (disk, c"disk")] {
             mkdirat(bench, name, Mode::from_raw_mode(0o755)).context("mkdir(layer)")?;
             mount.attach(bench, name)?;
         }
-        // The overlay acts on its layers as whoever mounted it, and only the sandbox's own ids exist on them.
-        with_filesystem_ids(layers.first_id, || {
+        with_filesystem_ids(first_id, || {
             FilesystemContext::open("overlay")?
                 .text("lowerdir", "lower")?
                 .text("upperdir", "disk/upper")?
                 .text("workdir", "disk/work")?
-                .mount(MountOptions { no_devices: true, ..MountOptions::default() })
+                .mount(UNION)
         })?
     })?
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use pitlane_api::{ApiSettings, Door, Metrics};
-use pitlane_control::{Clock, Control, Parts, Policy, Random};
+use pitlane_control::{Clock, Control, Parts, Policy, Random, ServerSecret};
 use pitlane_driver::{Driver, Liveness};
 use pitlane_store::Store;
 use tokio::net::TcpListener;
@@ -136,6 +136,7 @@ async fn run(
         driver: maker.driver(),
         clock: Clock::system(),
         random: Random::system(),
+        secret: ServerSecret::new(folder.secret()?),
         policy: Policy {
             maximum: settings.maximum,
             target: settings.target.clone(),

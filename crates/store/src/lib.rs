@@ -14,6 +14,7 @@ mod previews;
 mod probe;
 mod row;
 mod sandboxes;
+mod signing;
 mod snapshots;
 mod store;
 mod story;
@@ -26,4 +27,5 @@ pub use list::{
 };
 pub use previews::{PreviewSecret, PreviewToken};
 pub use sandboxes::StoredSandbox;
+pub use signing::SigningSalt;
 pub use store::Store;

@@ -5,11 +5,12 @@
 use rusqlite::Connection;
 
 /// Step `n` leads from version `n` to `n + 1`.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
 ];
 
 /// Why a schema was not brought up to date.

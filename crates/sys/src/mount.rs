@@ -7,7 +7,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags,
     OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_flag,
@@ -208,6 +208,16 @@ impl DetachedMount {
             )
         };
         check(result).context("mount_setattr").map(|_| ())
+    }
+
+    /// Opens a folder of the mount, without following a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// There is no such folder.
+    pub fn open_folder(&self, name: &CStr) -> Result<OwnedFd, SyscallError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        openat(&self.0, name, flags, Mode::empty()).context("openat(mount)")
     }
 
     /// Puts the mount on `name` in `parent`, of the calling thread's mount namespace. A symbolic link is not followed.

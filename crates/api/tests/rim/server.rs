@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 use pitlane_api::{ApiSettings, Door, Metrics, Probe, RateLimits};
-use pitlane_control::{AddSnapshot, Clock, Control, Parts, Policy, Random};
+use pitlane_control::{AddSnapshot, Clock, Control, Parts, Policy, Random, ServerSecret};
 use pitlane_driver::fake::{FakeDriver, Fault, Operation, Service};
 use pitlane_model::{
     ApiKey, ImageName, KeyHash, KeyId, Limits, Organization, OrganizationId, Permission, Timestamp,
@@ -97,6 +97,7 @@ impl Server {
             driver: Arc::new(driver.clone()),
             clock: Clock::system(),
             random: Random::system(),
+            secret: ServerSecret::new([7; 32]),
             policy: Policy::standard(),
         };
         let control = Control::start(parts).await.unwrap();

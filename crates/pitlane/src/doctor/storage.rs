@@ -125,7 +125,7 @@ fn unite(
     let lower = DetachedMount::of_path(image)?;
     lower.map_ids(users)?;
     disk.map_ids(users)?;
-    // As the engine does it, which old kernels can as well.
+    // As the engine does it where the kernel is too old for detached layers.
     on_workbench(|bench| {
         for (mount, name) in [(&lower, c"lower"), (disk, c"disk")] {
             mkdirat(bench, name, Mode::from_raw_mode(0o755))

@@ -18,6 +18,9 @@ pub(crate) const KEY_FILE: &str = "admin-key";
 /// Where the server's address is kept, in the state folder.
 pub(crate) const ADDRESS_FILE: &str = "api-url";
 
+/// Where the server's own secret is kept, in the state folder: 64 digits from 0 to f.
+const SECRET_FILE: &str = "server-secret";
+
 /// The database, in the state folder.
 pub(crate) const DATABASE_FILE: &str = "pitlane.db";
 
@@ -115,6 +118,27 @@ impl StateFolder {
         self.write(ADDRESS_FILE, url)
     }
 
+    /// The server's own secret, which is made when there is none.
+    pub(crate) fn secret(&self) -> Result<[u8; 32], Failure> {
+        let path = self.path.join(SECRET_FILE);
+        let at = |what: &str| format!("cannot {what} the server's secret in {}", path.display());
+        match std::fs::read_to_string(&path) {
+            Ok(text) => parse_secret(text.trim_end()).ok_or_else(|| {
+                Failure::new(format!("{} is no secret of a server", path.display())).hint(
+                    "bring it back from a backup, or remove it: signed addresses of files then end",
+                )
+            }),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                let mut secret = [0; 32];
+                getrandom::fill(&mut secret).doing(at("make"))?;
+                let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+                self.write(SECRET_FILE, &text).doing(at("keep"))?;
+                Ok(secret)
+            }
+            Err(cause) => Err(cause).doing(at("read")),
+        }
+    }
+
     /// Writes a file so that whoever reads it sees the old text or the new one, whole.
     fn write(&self, name: &str, text: &str) -> io::Result<()> {
         let new = self.path.join(format!("{name}.new"));
@@ -125,6 +149,15 @@ impl StateFolder {
         std::fs::rename(new, self.path.join(name))?;
         File::open(&self.path)?.sync_all()
     }
+}
+
+fn parse_secret(text: &str) -> Option<[u8; 32]> {
+    let is_plain = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut secret = [0; 32];
+    for (place, byte) in secret.iter_mut().enumerate().filter(|_| is_plain) {
+        *byte = u8::from_str_radix(text.get(place * 2..place * 2 + 2)?, 16).ok()?;
+    }
+    is_plain.then_some(secret)
 }
 
 #[cfg(test)]
@@ -158,6 +191,26 @@ mod tests {
         assert_eq!(std::fs::read_to_string(folder.key_file()).unwrap(), "second\n");
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&folder.key_file()), mode(folder.path())), (0o600, 0o700));
+    }
+
+    #[test]
+    fn the_servers_secret_is_made_once_and_one_that_is_damaged_is_not_replaced() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("state");
+        let folder = StateFolder::claim(&path).unwrap();
+        let secret = folder.secret().unwrap();
+        assert_ne!(secret, [0; 32]);
+        let file = path.join(SECRET_FILE);
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(folder);
+        let folder = StateFolder::claim(&path).unwrap();
+        assert_eq!(folder.secret().unwrap(), secret);
+        for damaged in ["", "00", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64), &"é".repeat(32)] {
+            std::fs::write(&file, damaged).unwrap();
+            assert!(folder.secret().is_err(), "{damaged:?}");
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert_ne!(folder.secret().unwrap(), secret);
     }
 
     #[test]
