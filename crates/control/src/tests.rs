@@ -10,6 +10,7 @@ mod organizations;
 mod previews;
 mod property;
 mod restart;
+mod signing;
 mod story;
 mod timers;
 

@@ -35,6 +35,7 @@ async fn a_first_key_that_could_not_be_handed_over_is_made_anew() {
         driver: Arc::new(machine.driver.clone()),
         clock: Clock::system(),
         random: Random::system(),
+        secret: crate::ServerSecret::new([7; 32]),
         policy: Policy::standard(),
     })
     .await
