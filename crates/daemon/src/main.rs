@@ -20,6 +20,7 @@ mod server;
 mod toolbox;
 mod tunnel;
 mod user;
+mod zygote;
 
 use std::io::Write as _;
 use std::process::ExitCode;

@@ -19,5 +19,6 @@ mod supervise;
 pub(crate) use cancellation::{Cancellations, cancel};
 pub(crate) use execute::{execute, run_code, update_environment};
 pub(crate) use kept::{Recordings, list_kept, read_kept};
-pub(crate) use processes::Processes;
+pub(crate) use launch::Launch;
+pub(crate) use processes::{Processes, StartError, Started};
 pub(crate) use stream::stream;

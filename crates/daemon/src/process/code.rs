@@ -86,9 +86,7 @@ impl Sink for ToolOutput {
 
 impl Preparation<'_> {
     fn python(&self, code: &[u8]) -> Result<Prepared, Refusal> {
-        let mut candidates = self.surroundings.environment.candidates("python3");
-        candidates.extend(self.surroundings.environment.candidates("python"));
-        self.launch(candidates, &[c"-u", c"-"], code)
+        self.surroundings.python(self.arguments.iter().cloned(), code).map(Prepared::Ready)
     }
 
     fn node(&self, flags: &[&CStr], code: &[u8]) -> Result<Prepared, Refusal> {

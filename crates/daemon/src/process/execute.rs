@@ -15,6 +15,7 @@ use super::kept::{Recorded, Recorder};
 use super::supervise::{Control, Kind, Source, supervise};
 use crate::http::{Answer, Body, Refusal, json, pipe, read_json, with_body};
 use crate::toolbox::Toolbox;
+use crate::zygote;
 
 /// Runs a command in a shell.
 pub(crate) async fn execute(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -> Answer {
@@ -75,7 +76,7 @@ async fn perform(
     // One pipe for both, or nobody could tell what was written first.
     let (source, writer) = Source::pipe(Kind::Stdout)
         .map_err(|error| Refusal::internal(format!("cannot make a pipe: {error}")))?;
-    let mut started = match toolbox.processes().start(&launch, &writer, &writer) {
+    let mut started = match zygote::start(toolbox, &launch, [&writer, &writer]).await {
         Ok(started) => started,
         Err(error) => return json(StatusCode::OK, &not_run(not_started(&launch, &error)?)),
     };

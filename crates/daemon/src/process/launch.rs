@@ -22,34 +22,34 @@ const MAX_ARGUMENT: usize = 100 << 10;
 
 /// A program that can be started.
 #[derive(Debug)]
-pub(super) struct Launch {
+pub(crate) struct Launch {
     /// Paths, of which the first that exists is executed.
-    pub(super) candidates: Vec<CString>,
+    pub(crate) candidates: Vec<CString>,
     /// Arguments after the program's own name.
-    pub(super) arguments: Vec<CString>,
-    pub(super) environment: Vec<CString>,
-    pub(super) folder: CString,
+    pub(crate) arguments: Vec<CString>,
+    pub(crate) environment: Vec<CString>,
+    pub(crate) folder: CString,
     /// Its standard input: nothing, or a file, so that text of any size needs nobody who writes it, and the end follows
     /// the text.
-    pub(super) input: OwnedFd,
+    pub(crate) input: OwnedFd,
     /// What it finds as descriptors 3 and up.
-    pub(super) spare: Vec<OwnedFd>,
+    pub(crate) spare: Vec<OwnedFd>,
     /// Whether its input is a terminal that becomes the one of its session.
-    pub(super) has_terminal: bool,
+    pub(crate) has_terminal: bool,
     /// A file that the program reads, removed with this value.
-    pub(super) keeps: Option<TemporaryFile>,
+    pub(crate) keeps: Option<TemporaryFile>,
 }
 
 /// Where and with what variables a request wants its program.
 #[derive(Debug)]
-pub(super) struct Surroundings {
-    pub(super) environment: Environment,
+pub(crate) struct Surroundings {
+    pub(crate) environment: Environment,
     folder: CString,
 }
 
 impl Surroundings {
     /// Takes the request's wishes over the sandbox's defaults.
-    pub(super) fn new(
+    pub(crate) fn new(
         toolbox: &Toolbox,
         cwd: Option<&str>,
         envs: Option<&BTreeMap<String, String>>,
@@ -66,7 +66,7 @@ impl Surroundings {
     ///
     /// As an argument, a simple command takes the shell's place instead of being its child, and programs that read
     /// their input find none rather than the rest of the command. What cannot be an argument is the shell's input.
-    pub(super) fn shell(&self, command: &str) -> Result<Launch, Refusal> {
+    pub(crate) fn shell(&self, command: &str) -> Result<Launch, Refusal> {
         let shells = SHELLS.map(CString::from).into();
         // Some shells would take these for options.
         let is_argument = command.len() <= MAX_ARGUMENT && !command.starts_with(['-', '+']);
@@ -79,7 +79,7 @@ impl Surroundings {
     }
 
     /// A program that reads `input`.
-    pub(super) fn launch(
+    pub(crate) fn launch(
         &self,
         candidates: Vec<CString>,
         arguments: Vec<CString>,
@@ -88,6 +88,19 @@ impl Surroundings {
         let input = sealed_memory_file("input", input)
             .map_err(|error| Refusal::internal(format!("cannot keep the input: {error}")))?;
         Ok(self.with_input(candidates, arguments, input))
+    }
+
+    /// A Python that reads `program` as its source, and has these arguments after its own name.
+    pub(crate) fn python(
+        &self,
+        arguments: impl IntoIterator<Item = CString>,
+        program: &[u8],
+    ) -> Result<Launch, Refusal> {
+        let mut candidates = self.environment.candidates("python3");
+        candidates.extend(self.environment.candidates("python"));
+        let flags = [c"-u".to_owned(), c"-".to_owned()];
+        let arguments = flags.into_iter().chain(arguments).collect();
+        self.launch(candidates, arguments, program)
     }
 
     fn with_input(

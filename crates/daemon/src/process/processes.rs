@@ -33,13 +33,13 @@ pub(crate) struct Processes {
 
 /// A process that runs, with everything it started.
 #[derive(Debug)]
-pub(super) struct Started {
+pub(crate) struct Started {
     leader: i32,
     group: Option<GroupGuard>,
     /// How many processes had been killed for want of memory before it started.
     kills_before: u64,
     /// How the leader ended; an error when that was lost.
-    pub(super) exit: oneshot::Receiver<ExitStatus>,
+    pub(crate) exit: oneshot::Receiver<ExitStatus>,
 }
 
 /// A command's group, removed once it is empty.
@@ -51,7 +51,7 @@ struct GroupGuard {
 
 /// Why a process does not run.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StartError {
+pub(crate) enum StartError {
     #[error("cannot make a control group")]
     Group(#[source] SyscallError),
     #[error(transparent)]
@@ -60,7 +60,7 @@ pub(super) enum StartError {
 
 /// Why a tree of processes may still have members.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum KillError {
+pub(crate) enum KillError {
     #[error("cannot look for processes")]
     Look(#[source] SyscallError),
     #[error("{0} processes were killed and did not end")]
@@ -79,7 +79,7 @@ impl Processes {
     }
 
     /// Starts a program in a session and, where there are any, a control group of its own.
-    pub(super) fn start(
+    pub(crate) fn start(
         &self,
         launch: &Launch,
         stdout: &OwnedFd,
@@ -152,14 +152,14 @@ impl Processes {
 impl Started {
     /// Whether the kernel has killed a process for want of memory since this one started: one of its own, or of a
     /// command that ran at the same time.
-    pub(super) fn saw_memory_run_out(&self) -> bool {
+    pub(crate) fn saw_memory_run_out(&self) -> bool {
         self.group
             .as_ref()
             .is_some_and(|guard| guard.groups.out_of_memory_kills() > self.kills_before)
     }
 
     /// Kills the process and everything it started, and waits until all of it is gone.
-    pub(super) async fn kill(&self) -> Result<(), KillError> {
+    pub(crate) async fn kill(&self) -> Result<(), KillError> {
         let group = self.group.as_ref().and_then(|guard| guard.group.as_ref());
         let mut killed = BTreeSet::new();
         until_none(|| match group {

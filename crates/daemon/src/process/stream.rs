@@ -17,6 +17,7 @@ use super::supervise::{Control, Kind, Sink, Source, supervise};
 use crate::files::TemporaryFile;
 use crate::http::{Answer, Pipe, Refusal, pipe, read_json, with_body};
 use crate::toolbox::Toolbox;
+use crate::zygote;
 
 /// Writes output as frames, and keeps them.
 struct Frames {
@@ -92,18 +93,18 @@ pub(crate) async fn stream(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -
     answered.await.unwrap_or_else(|_gone| Err(Refusal::internal("the command's outcome was lost")))
 }
 
-async fn begin(toolbox: &Toolbox, job: &Job, control: &Control) -> Result<Begun, Refusal> {
+async fn begin(toolbox: &Arc<Toolbox>, job: &Job, control: &Control) -> Result<Begun, Refusal> {
     match job.prepare(toolbox, control).await? {
-        Prepared::Ready(launch) => start(toolbox, launch),
+        Prepared::Ready(launch) => start(toolbox, launch).await,
         Prepared::Over(response) => Ok(Begun::Over(response)),
     }
 }
 
-fn start(toolbox: &Toolbox, launch: Launch) -> Result<Begun, Refusal> {
+async fn start(toolbox: &Arc<Toolbox>, launch: Launch) -> Result<Begun, Refusal> {
     let failed = |error| Refusal::internal(format!("cannot make a pipe: {error}"));
     let (output, stdout) = Source::pipe(Kind::Stdout).map_err(failed)?;
     let (errors, stderr) = Source::pipe(Kind::Stderr).map_err(failed)?;
-    match toolbox.processes().start(&launch, &stdout, &stderr) {
+    match zygote::start(toolbox, &launch, [&stdout, &stderr]).await {
         Ok(started) => {
             let sources = [output, errors];
             Ok(Begun::Runs(Box::new(Runs { started, sources, _kept: launch.keeps })))
