@@ -5,13 +5,20 @@
 
 mod files;
 pub mod frames;
+mod lsp;
 mod process;
+mod system;
 
 pub use files::{
     DownloadFiles, FileInfo, FileMatch, FoundFiles, ReplaceInFiles, Replaced, UploadedFile,
     UploadedFiles, UploadedResource,
 };
+pub use lsp::{
+    CompletionContext, CompletionItem, CompletionList, LspCompletionParams, LspDocumentRequest,
+    LspDocumentation, LspLocation, LspPosition, LspRange, LspServerRequest, LspSymbol,
+};
 pub use process::{
     CodeRunRequest, Directory, ExecuteRequest, ExecuteResponse, StreamRequest, UpdateEnvironment,
     Version,
 };
+pub use system::{InitializeRequest, PortInUse, PortList, SystemMetrics};
