@@ -2,6 +2,7 @@
 
 mod disposition;
 mod form;
+pub mod language;
 mod mode;
 mod path;
 mod pattern;
