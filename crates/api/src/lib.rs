@@ -29,6 +29,7 @@ mod request;
 mod router;
 mod sandboxes;
 mod server;
+mod signing;
 mod snapshots;
 mod state;
 mod status;

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::address::Origin;
-use crate::authentication::{Caller, KeyHolder};
+use crate::authentication::KeyHolder;
 use crate::metrics::OpenStream;
 use crate::request::AskedBy;
 use crate::state::State;
@@ -55,7 +55,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Answers what is a preview, and leaves the rest to the toolbox.
 pub(crate) async fn or_toolbox(FromState(state): FromState<State>, request: Request) -> Response {
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     match Target::of(&parts.uri) {
         Some(Ok(target)) => {
             let is_page = headers::is_page(&parts);
@@ -63,13 +63,7 @@ pub(crate) async fn or_toolbox(FromState(state): FromState<State>, request: Requ
             visited.unwrap_or_else(|trouble| trouble.answer(is_page))
         }
         Some(Err(refusal)) => refusal.into_response(),
-        None => match Caller::from_request_parts(&mut parts, &state).await {
-            Ok(caller) => {
-                let request = Request::from_parts(parts, body);
-                toolbox::forward(FromState(state), caller, request).await.into_response()
-            }
-            Err(refusal) => refusal.into_response(),
-        },
+        None => toolbox::answer(&state, parts, body).await.into_response(),
     }
 }
 
@@ -183,8 +177,9 @@ async fn pass_on(
     mut request: Request,
 ) -> Result<Response, Trouble> {
     let admission = &visitor.admission;
+    let presence = toolbox::presence(request.headers());
     let Passage { place: counted, connection } =
-        state.control().previews().connect(admission).await?;
+        state.control().previews().connect(admission, presence).await?;
     let stream = tunnel::open(state, connection, target.port).await?;
     let is_websocket = headers::is_websocket(request.headers());
     let client_side = is_websocket.then(|| hyper::upgrade::on(&mut request));

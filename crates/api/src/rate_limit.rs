@@ -1,7 +1,8 @@
 //! How many requests a key and an organization may make, where the operator limits them.
 //!
 //! Three classes are counted apart: creating sandboxes, the rest of the control plane, toolboxes. Only requests with a
-//! valid key are counted: whoever has none is refused anyway, and cannot make anything here grow.
+//! valid key are counted, and those for files whose address was signed: whoever has neither is refused anyway, and cannot
+//! make anything here grow.
 
 use std::fmt;
 use std::hash::Hash;
@@ -209,6 +210,14 @@ impl Counters {
         }
     }
 
+    /// Counts a request that was made without a key.
+    fn count_without_key(&self, organization: OrganizationId) -> Option<Standing> {
+        if self.requests.fetch_add(1, Ordering::Relaxed).is_multiple_of(REQUESTS_PER_SWEEP) {
+            self.sweep();
+        }
+        self.organizations.as_ref().map(|counter| counter.count(&organization))
+    }
+
     /// Counts a request: the tighter of the standings of its key and its organization; `None` without limits.
     fn count(&self, key: KeyId, organization: OrganizationId) -> Option<Standing> {
         if self.requests.fetch_add(1, Ordering::Relaxed).is_multiple_of(REQUESTS_PER_SWEEP) {
@@ -269,6 +278,14 @@ impl Gate {
     }
 }
 
+/// Counts a request to a sandbox that something other than a key let in.
+///
+/// Answers the refusal if the organization has made too many.
+pub(crate) fn refuse_without_key(state: &State, organization: OrganizationId) -> Option<Response> {
+    let standing = state.gate()?.toolbox.count_without_key(organization)?;
+    Some(refused(Class::Toolbox, standing.wait?, organization))
+}
+
 /// The layer that refuses what is too much.
 pub(crate) async fn limit(
     FromState(state): FromState<State>,
@@ -289,21 +306,19 @@ pub(crate) async fn limit(
     let Some(standing) = gate.count(class, &caller) else { return next.run(request).await };
     let mut response = match standing.wait {
         None => next.run(request).await,
-        Some(wait) => {
-            metrics::rate_limited(class.label());
-            let mut response = refusal(wait).into_response();
-            response.headers_mut().insert(RETRY_AFTER, seconds(wait));
-            response.extensions_mut().insert(AskedBy(caller.organization()));
-            response
-        }
+        Some(wait) => refused(class, wait, caller.organization()),
     };
     tell(class, standing, response.headers_mut());
     response
 }
 
-fn refusal(wait: Duration) -> Refusal {
+fn refused(class: Class, wait: Duration, organization: OrganizationId) -> Response {
+    metrics::rate_limited(class.label());
     let message = format!("too many requests; try again in {} s", whole_seconds(wait));
-    Refusal::new(StatusCode::TOO_MANY_REQUESTS, message)
+    let mut response = Refusal::new(StatusCode::TOO_MANY_REQUESTS, message).into_response();
+    response.headers_mut().insert(RETRY_AFTER, seconds(wait));
+    response.extensions_mut().insert(AskedBy(organization));
+    response
 }
 
 fn tell(class: Class, standing: Standing, headers: &mut HeaderMap) {

@@ -11,7 +11,7 @@ use crate::body::MAX_BODY_BYTES;
 use crate::state::State;
 use crate::{
     configuration, health, keys, organizations, preview, rate_limit, reference, request, sandboxes,
-    snapshots, toolbox, unread,
+    signing, snapshots, toolbox, unread,
 };
 
 /// The rim as a service. Routes of the control plane are those that `openapi/compat.toml` calls implemented or partial.
@@ -49,6 +49,8 @@ pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
         .route("/api/sandbox/{idOrName}/last-activity", post(sandboxes::last_activity))
         .route("/api/sandbox/{idOrName}/log", get(sandboxes::story))
         .route("/api/sandbox/{idOrName}/toolbox-proxy-url", get(sandboxes::toolbox_proxy_url))
+        .route("/api/sandbox/{idOrName}/signing-key", get(signing::read))
+        .route("/api/sandbox/{idOrName}/signing-key/rotate", post(signing::rotate))
         .route("/api/sandbox/{idOrName}/ports/{port}/preview-url", get(preview::read))
         .route("/api/sandbox/{idOrName}/ports/{port}/signed-preview-url", get(preview::sign))
         .route(

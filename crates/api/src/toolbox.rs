@@ -9,6 +9,7 @@
 
 mod headers;
 mod operation;
+mod signed;
 mod splice;
 mod target;
 mod watch;
@@ -16,16 +17,18 @@ mod watch;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Request, State as FromState};
+use axum::extract::{FromRequestParts as _, Request};
 use axum::response::{IntoResponse as _, Response};
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use pitlane_control::{ConnectError, Connection};
+use pitlane_model::OrganizationId;
 use tracing::Instrument as _;
 
-use crate::authentication::{Caller, Validity};
+use crate::authentication::{Caller, KeyHolder, Validity};
 use crate::metrics;
 use crate::patient::{Answered, Patient};
 use crate::refusal::Refusal;
@@ -35,6 +38,7 @@ use crate::state::State;
 use self::target::Target;
 use self::watch::{CancelOnDrop, Watched};
 
+pub(crate) use self::headers::presence;
 pub(crate) use self::operation::template;
 pub(crate) use self::target::PREFIX;
 
@@ -50,22 +54,48 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// The most headers of a daemon's answer.
 const MAX_HEADERS: usize = 128;
 
-/// Passes one request on to the daemon of the sandbox that its path names, as long as the caller's key works: then the
-/// request ends as if the client had gone, and a switched connection is closed.
-pub(crate) async fn forward(
-    FromState(state): FromState<State>,
-    caller: Caller,
+/// Who asks, as far as it matters from here on.
+#[derive(Debug)]
+struct Asker {
+    organization: OrganizationId,
+    validity: Validity,
+}
+
+/// Passes one request on to the daemon of the sandbox that its path names, for whoever has a key or, for a file, a
+/// signature.
+pub(crate) async fn answer(
+    state: &State,
+    mut parts: Parts,
+    body: Body,
+) -> Result<Response, Refusal> {
+    if let Some(shown) = signed::Shown::of(&parts) {
+        // A key that is not valid is none: what was shown beside it may do.
+        if KeyHolder::from_request_parts(&mut parts, state).await.is_err() {
+            return signed::answer(state, shown, Request::from_parts(parts, body)).await;
+        }
+    }
+    let caller = Caller::from_request_parts(&mut parts, state).await?;
+    let asker = Asker { organization: caller.organization(), validity: caller.validity(state) };
+    forward(state, &asker, None, Request::from_parts(parts, body)).await
+}
+
+/// Passes a request on, as long as the caller's key works: then the request ends as if the client had gone, and a
+/// switched connection is closed.
+async fn forward(
+    state: &State,
+    asker: &Asker,
+    target: Option<Target>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let validity = caller.validity(&state);
-    let response = validity.hold(pass_on(&state, &caller, &validity, request)).await?;
+    let Asker { validity, .. } = asker;
+    let response = validity.hold(pass_on(state, asker, target, request)).await?;
     Ok(validity.hold_body(response))
 }
 
 async fn pass_on(
     state: &State,
-    caller: &Caller,
-    validity: &Validity,
+    asker: &Asker,
+    target: Option<Target>,
     mut request: Request,
 ) -> Result<Response, Refusal> {
     let begun = Instant::now();
@@ -74,20 +104,22 @@ async fn pass_on(
         let message = format!("{} is not allowed here", request.method());
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, message));
     }
-    let target = Target::of(request.uri())?;
-    let request_id = request.extensions().get::<RequestId>().copied();
-    let sandboxes = state.control().sandboxes();
-    let daemon = if headers::is_unnoticed(request.headers()) {
-        connect(state, sandboxes.connect_unnoticed(caller.principal(), target.sandbox)).await?
-    } else {
-        connect(state, sandboxes.connect(caller.principal(), target.sandbox)).await?
+    let target = match target {
+        Some(target) => target,
+        None => Target::of(request.uri())?,
     };
+    let request_id = request.extensions().get::<RequestId>().copied();
+    let organization = asker.organization;
+    let presence = presence(request.headers());
+    let sandboxes = state.control().sandboxes();
+    let connecting = sandboxes.connect(organization, target.sandbox, presence);
+    let daemon = connect(state, connecting).await?;
     metrics::daemon_reached(begun.elapsed());
 
     let upgrade = headers::take_upgrade(&mut request);
     let client_side = upgrade.as_ref().map(|_| hyper::upgrade::on(&mut request));
     let outgoing = rewritten(request, &target.path_and_query, upgrade.as_ref(), request_id)?;
-    let guard = CancelOnDrop::new(state.clone(), caller.clone(), target.sandbox, request_id);
+    let guard = CancelOnDrop::new(state.clone(), organization, target.sandbox, request_id);
 
     let mut response = send(daemon, outgoing).await?;
     metrics::daemon_answered(begun.elapsed());
@@ -100,14 +132,14 @@ async fn pass_on(
                 "the sandbox's daemon switched protocols without being asked",
             ));
         };
-        splice::start(state, validity, client_side, hyper::upgrade::on(&mut response));
+        splice::start(state, &asker.validity, client_side, hyper::upgrade::on(&mut response));
         headers::put_upgrade(response.headers_mut(), protocol);
         let mut response = response.map(|_| Body::empty());
-        response.extensions_mut().insert(AskedBy(caller.organization()));
+        response.extensions_mut().insert(AskedBy(organization));
         return Ok(response);
     }
     let mut response = response.map(|body| Body::new(Watched::new(body, guard))).into_response();
-    response.extensions_mut().insert(AskedBy(caller.organization()));
+    response.extensions_mut().insert(AskedBy(organization));
     Ok(response)
 }
 

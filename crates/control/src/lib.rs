@@ -40,8 +40,8 @@ pub use previews::{
 pub use principal::{Forbidden, Principal};
 pub use sandboxes::{
     ANSWER_AFTER, ChangeError, ConnectError, CreateError, CreateSandbox, DeleteError, FindError,
-    ListError, ListSandboxes, PageSandboxes, RequestedLimits, ResizeError, Sandboxes, StoryError,
-    Update, UpdateError,
+    ListError, ListSandboxes, PageSandboxes, Presence, RequestedLimits, ResizeError, Sandboxes,
+    StoryError, Update, UpdateError,
 };
 pub use signing::{
     FileAction, FileAdmission, FileSignature, RotateSigningKeyError, ServerSecret, SigningKey,

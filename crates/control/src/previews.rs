@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use self::doors::{Doors, Ground};
 pub use self::error::{AdmitError, ExpirePreviewError, PreviewError, VisitError};
 use crate::chain::Chain;
-use crate::{Clock, Event, Principal, Random, Sandboxes};
+use crate::{Clock, Event, Presence, Principal, Random, Sandboxes};
 
 /// How many tokens for a while a sandbox may have.
 const MAX_TOKENS: usize = 256;
@@ -293,18 +293,22 @@ impl Previews {
         }
     }
 
-    /// Connects a visitor to the sandbox's daemon; counts as activity.
+    /// Connects a visitor to the sandbox's daemon.
     ///
     /// # Errors
     ///
     /// See [`VisitError`].
-    pub async fn connect(&self, admission: &Admission) -> Result<Passage, VisitError> {
+    pub async fn connect(
+        &self,
+        admission: &Admission,
+        presence: Presence,
+    ) -> Result<Passage, VisitError> {
         let id = admission.sandbox;
         if !self.0.doors().enter(id, MAX_VISITS) {
             return Err(VisitError::Full { id });
         }
         let place = Place { inner: Arc::clone(&self.0), sandbox: id };
-        let connection = self.0.sandboxes.connect_for(admission.organization, id).await?;
+        let connection = self.0.sandboxes.connect(admission.organization, id, presence).await?;
         Ok(Passage { place, connection })
     }
 }

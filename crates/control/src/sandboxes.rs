@@ -69,6 +69,15 @@ pub(crate) struct Platform {
     pub(crate) ending: CancellationToken,
 }
 
+/// Whether whoever connects to a sandbox counts as using it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is not idle meanwhile.
+    Noticed,
+    /// It may be idle all the same.
+    Unnoticed,
+}
+
 /// The sandboxes of all organizations.
 #[derive(Debug)]
 pub struct Sandboxes {
@@ -292,7 +301,8 @@ impl Sandboxes {
         }
     }
 
-    /// Opens a byte stream to a sandbox's daemon. The sandbox is in use for as long as the stream is open.
+    /// Opens a byte stream to the daemon of an organization's sandbox. If it is noticed, the sandbox is in use for as
+    /// long as the stream is open.
     ///
     /// Touches no database and waits for nothing but the driver.
     ///
@@ -301,35 +311,19 @@ impl Sandboxes {
     /// [`ConnectError::NotRunning`]: start it first. Otherwise see the variants.
     pub async fn connect(
         &self,
-        principal: &Principal,
-        id: SandboxId,
-    ) -> Result<Connection, ConnectError> {
-        self.connect_for(principal.organization, id).await
-    }
-
-    /// The same for whoever was let in to a sandbox of this organization without a key.
-    pub(crate) async fn connect_for(
-        &self,
         organization: OrganizationId,
         id: SandboxId,
+        presence: Presence,
     ) -> Result<Connection, ConnectError> {
         let entry = self.owned(organization, id)?;
-        // Counted before its state is asked for: the timer that stops it looks the other way round.
-        let activity = Activity::begin(&entry.used);
-        Ok(activity.over(self.open(&entry).await?))
-    }
-
-    /// Opens a byte stream like [`Self::connect`], but the sandbox is not in use for it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::connect`].
-    pub async fn connect_unnoticed(
-        &self,
-        principal: &Principal,
-        id: SandboxId,
-    ) -> Result<Connection, ConnectError> {
-        self.open(&self.owned(principal.organization, id)?).await
+        match presence {
+            Presence::Noticed => {
+                // Counted before its state is asked for: the timer that stops it looks the other way round.
+                let activity = Activity::begin(&entry.used);
+                Ok(activity.over(self.open(&entry).await?))
+            }
+            Presence::Unnoticed => self.open(&entry).await,
+        }
     }
 
     fn owned(

@@ -17,14 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use pitlane_driver::Connection;
 use pitlane_model::{OrganizationId, Permission, SandboxId};
 use pitlane_store::{ReadError, SigningSalt, Store};
 
 pub use self::error::{RotateSigningKeyError, SigningKeyError};
 pub use self::secret::ServerSecret;
 pub use self::signature::{FileAction, FileSignature};
-use crate::{Clock, ConnectError, Principal, Random, Sandboxes};
+use crate::{Clock, Principal, Random, Sandboxes};
 
 /// What signing keys are made for, so that the server's secret makes nothing twice.
 const PURPOSE: &[u8] = b"pitlane file signing key 1";
@@ -76,6 +75,12 @@ pub struct FileAdmission {
 }
 
 impl FileAdmission {
+    /// The sandbox.
+    #[must_use]
+    pub const fn sandbox(&self) -> SandboxId {
+        self.sandbox
+    }
+
     /// Whose sandbox it is.
     #[must_use]
     pub const fn organization(&self) -> OrganizationId {
@@ -142,15 +147,6 @@ impl SigningKeys {
         let is_in_time = !signature.is_over(self.clock.now());
         let organization = found.spec.organization;
         (is_genuine && is_in_time).then_some(FileAdmission { sandbox, organization })
-    }
-
-    /// Connects somebody who was let in to the sandbox's daemon; counts as activity.
-    ///
-    /// # Errors
-    ///
-    /// See [`ConnectError`].
-    pub async fn connect(&self, admission: FileAdmission) -> Result<Connection, ConnectError> {
-        self.sandboxes.connect_for(admission.organization, admission.sandbox).await
     }
 
     fn key_of(&self, id: SandboxId) -> SigningKey {

@@ -30,8 +30,8 @@ use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    AddSnapshot, Clock, Control, CreateSandbox, ListSandboxes, Parts, Policy, Principal, Random,
-    SandboxFilter, SandboxOrder,
+    AddSnapshot, Clock, Control, CreateSandbox, ListSandboxes, Parts, Policy, Presence, Principal,
+    Random, SandboxFilter, SandboxOrder,
 };
 
 const DEADLINE: Duration = Duration::from_secs(30);

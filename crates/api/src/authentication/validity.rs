@@ -20,6 +20,11 @@ impl Validity {
         Self(token)
     }
 
+    /// Of what was allowed without a key: never ends.
+    pub(crate) fn endless() -> Self {
+        Self(CancellationToken::new())
+    }
+
     /// Waits until the key works no more.
     pub(crate) async fn ended(&self) {
         self.0.cancelled().await;

@@ -98,8 +98,6 @@ pub(super) const MISSING: &[Missing] = &[
     Missing { method: "GET", path: "/sandbox/{sandboxId}/organization", id: "getOrganizationBySandboxId", why: "the protocol between the hosted service and its own runners; Pitlane has no such runners" },
     Missing { method: "GET", path: "/sandbox/{sandboxId}/region-quota", id: "getRegionQuotaBySandboxId", why: "the protocol between the hosted service and its own runners; Pitlane has no such runners" },
     Missing { method: "GET", path: "/sandbox/{sandboxId}/secrets", id: "resolveSandboxSecrets", why: "would hand out the values of secrets" },
-    Missing { method: "GET", path: "/sandbox/{sandboxId}/signing-key", id: "getSandboxSigningKey", why: "waits for signed file addresses" },
-    Missing { method: "POST", path: "/sandbox/{sandboxId}/signing-key/rotate", id: "rotateSigningKey", why: "waits for signed file addresses" },
     Missing { method: "PUT", path: "/sandbox/{sandboxId}/state", id: "updateSandboxState", why: "the protocol between the hosted service and its own runners; Pitlane has no such runners" },
     Missing { method: "GET", path: "/sandbox/{sandboxId}/telemetry/logs", id: "getSandboxLogs", why: "waits for telemetry" },
     Missing { method: "GET", path: "/sandbox/{sandboxId}/telemetry/metrics", id: "getSandboxMetrics", why: "waits for telemetry" },

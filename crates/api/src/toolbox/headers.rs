@@ -9,6 +9,8 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 
+use pitlane_control::Presence;
+
 use crate::refusal::Refusal;
 
 /// How the daemon knows a request by name, to end it when its client has gone.
@@ -62,9 +64,13 @@ const ANSWERS: [HeaderName; 14] = [
     SEC_WEBSOCKET_PROTOCOL,
 ];
 
-/// Whether a request is not to count as a use of the sandbox.
-pub(super) fn is_unnoticed(headers: &HeaderMap) -> bool {
-    headers.get(SKIP_ACTIVITY).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+/// Whether a request is to count as a use of the sandbox.
+pub(crate) fn presence(headers: &HeaderMap) -> Presence {
+    let is_true = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"true");
+    match headers.get(SKIP_ACTIVITY).is_some_and(is_true) {
+        true => Presence::Unnoticed,
+        false => Presence::Noticed,
+    }
 }
 
 /// Takes the wish for a WebSocket out of a request. Other protocols are not offered to a daemon: an HTTP/2 tunnel

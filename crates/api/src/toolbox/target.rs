@@ -6,6 +6,7 @@ use http::Uri;
 use http::uri::PathAndQuery;
 use pitlane_model::SandboxId;
 
+use super::signed;
 use crate::refusal::Refusal;
 
 /// What every toolbox path begins with.
@@ -41,7 +42,9 @@ impl Target {
         if is_own(path) {
             return Err(Refusal::not_found(format!("no such toolbox path: {path}")));
         }
-        let text: Cow<'_, str> = match uri.query().map(without_key) {
+        let is_signed = signed::ROUTES.iter().any(|(_, of_file, _)| *of_file == path);
+        let stays = |name: &str| name == KEY_PARAMETER || is_signed && name == signed::SIGNATURE;
+        let text: Cow<'_, str> = match uri.query().map(|query| without(query, stays)) {
             Some(query) if !query.is_empty() => format!("{path}?{query}").into(),
             Some(_) | None => path.into(),
         };
@@ -74,15 +77,13 @@ fn is_own(path: &str) -> bool {
         .any(|first| first.eq_ignore_ascii_case(OWN_SEGMENT))
 }
 
-/// The query without the parameter that proves who is asking, the rest byte for byte.
-fn without_key(query: &str) -> String {
-    let is_key = |pair: &&str| {
+/// The query without the parameters that stay outside, the rest byte for byte.
+fn without(query: &str, stays: impl Fn(&str) -> bool) -> String {
+    let stays = |pair: &&str| {
         let name = pair.split('=').next().unwrap_or_default();
-        form_urlencoded::parse(name.as_bytes())
-            .next()
-            .is_some_and(|(name, _)| name == KEY_PARAMETER)
+        form_urlencoded::parse(name.as_bytes()).next().is_some_and(|(name, _)| stays(&name))
     };
-    query.split('&').filter(|pair| !is_key(pair)).collect::<Vec<_>>().join("&")
+    query.split('&').filter(|pair| !stays(pair)).collect::<Vec<_>>().join("&")
 }
 
 #[cfg(test)]
@@ -123,6 +124,19 @@ mod tests {
             ("XDAYTONA_SANDBOX_AUTH_KEY=s", "/f?XDAYTONA_SANDBOX_AUTH_KEY=s"),
         ] {
             assert_eq!(sent(&format!("{ID}/f?{query}")).as_deref(), Some(wanted), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_signature_beside_a_key_stays_outside_where_it_is_one() {
+        let query = "path=a&expires=0&signature=v1_s&%73ignature=v1_s";
+        for (rest, wanted) in [
+            ("/files/download", "path=a&expires=0"),
+            ("/files/upload-v2", "path=a&expires=0"),
+            ("/files/info", query),
+        ] {
+            let wanted = format!("{rest}?{wanted}");
+            assert_eq!(sent(&format!("{ID}{rest}?{query}")), Some(wanted), "{rest}");
         }
     }
 

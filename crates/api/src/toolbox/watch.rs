@@ -7,10 +7,10 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use pitlane_model::SandboxId;
+use pitlane_control::Presence;
+use pitlane_model::{OrganizationId, SandboxId};
 use tracing::Instrument as _;
 
-use crate::authentication::Caller;
 use crate::metrics;
 use crate::refusal::Refusal;
 use crate::request::RequestId;
@@ -29,7 +29,7 @@ pub(super) struct CancelOnDrop(Option<Cancellation>);
 #[derive(Debug)]
 struct Cancellation {
     state: State,
-    caller: Caller,
+    organization: OrganizationId,
     sandbox: SandboxId,
     request: RequestId,
 }
@@ -37,11 +37,11 @@ struct Cancellation {
 impl CancelOnDrop {
     pub(super) fn new(
         state: State,
-        caller: Caller,
+        organization: OrganizationId,
         sandbox: SandboxId,
         request: Option<RequestId>,
     ) -> Self {
-        Self(request.map(|request| Cancellation { state, caller, sandbox, request }))
+        Self(request.map(|request| Cancellation { state, organization, sandbox, request }))
     }
 
     /// The answer is complete: nothing is left to end.
@@ -76,7 +76,7 @@ impl Cancellation {
     async fn tell(self) -> Result<(), Refusal> {
         let sandboxes = self.state.control().sandboxes();
         // Whoever has gone uses nothing any more.
-        let connecting = sandboxes.connect_unnoticed(self.caller.principal(), self.sandbox);
+        let connecting = sandboxes.connect(self.organization, self.sandbox, Presence::Unnoticed);
         let sender = super::connect(&self.state, connecting).await?;
         let request = http::Request::post(format!("/pitlane/cancel/{}", self.request))
             .header(http::header::HOST, "daemon")

@@ -28,6 +28,7 @@ mod raw;
 mod revocation;
 mod routes;
 mod server;
+mod signed;
 mod smuggling;
 mod toolbox;
 mod unread;

@@ -59,7 +59,12 @@ async fn a_sandbox_is_usable_when_create_returns() {
             ("DAYTONA_SANDBOX_USER", "daytona"),
         ]
     );
-    let connection = server.control.sandboxes().connect(&server.principal, id).await.unwrap();
+    let connection = server
+        .control
+        .sandboxes()
+        .connect(server.principal.organization, id, Presence::Noticed)
+        .await
+        .unwrap();
     assert_eq!(ask(connection).await, format!("hello from {id}"));
     server.shut_down().await;
 }
@@ -84,7 +89,8 @@ async fn a_sandbox_stops_starts_and_goes() {
     let sandbox = sandboxes.stop(&server.principal, "first", false).await.unwrap();
     assert_eq!((sandbox.state, sandbox.desired), (SandboxState::Stopped, DesiredState::Stopped));
     assert_eq!(server.driver.existing(), vec![stopped(id)]);
-    let refused = sandboxes.connect(&server.principal, id).await.map(drop);
+    let refused =
+        sandboxes.connect(server.principal.organization, id, Presence::Noticed).await.map(drop);
     assert!(
         matches!(refused, Err(ConnectError::NotRunning { state: SandboxState::Stopped, .. })),
         "{refused:?}"
@@ -400,7 +406,12 @@ async fn an_end_that_nobody_reported_is_found_by_the_next_connection() {
     let server = machine.start().await;
     let id = server.create("first").await.spec.id;
     server.driver.exit_unreported(id);
-    let refused = server.control.sandboxes().connect(&server.principal, id).await.map(drop);
+    let refused = server
+        .control
+        .sandboxes()
+        .connect(server.principal.organization, id, Presence::Noticed)
+        .await
+        .map(drop);
     assert!(matches!(refused, Err(ConnectError::NotRunning { .. })), "{refused:?}");
     server.until_state(id, SandboxState::Stopped).await;
     server.shut_down().await;
@@ -424,7 +435,7 @@ async fn what_belongs_to_another_organization_does_not_exist() {
         let delete = sandboxes.delete(&stranger, id_or_name).await;
         assert!(matches!(delete, Err(DeleteError::Find(_))), "{delete:?}");
     }
-    let connect = sandboxes.connect(&stranger, id).await.map(drop);
+    let connect = sandboxes.connect(stranger.organization, id, Presence::Noticed).await.map(drop);
     assert!(matches!(connect, Err(ConnectError::NotFound { .. })), "{connect:?}");
     let request = ListSandboxes {
         filter: SandboxFilter::default(),
@@ -527,7 +538,12 @@ async fn connecting_counts_as_activity_and_needs_no_database() {
     let id = server.create("first").await.spec.id;
     server.store.clone().close().await;
     let now = machine.advance_clock(Duration::from_secs(60));
-    let connection = server.control.sandboxes().connect(&server.principal, id).await.unwrap();
+    let connection = server
+        .control
+        .sandboxes()
+        .connect(server.principal.organization, id, Presence::Noticed)
+        .await
+        .unwrap();
     assert_eq!(ask(connection).await, format!("hello from {id}"));
     let found = server.control.sandboxes().find(&server.principal, "first").unwrap();
     assert_eq!(found.last_activity_at, now);

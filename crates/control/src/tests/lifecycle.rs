@@ -170,7 +170,7 @@ async fn a_sandbox_is_used_while_it_is_resized_and_nothing_else_changes_it() {
     gate.reached().await;
     assert_eq!(server.state("first"), Some(SandboxState::Resizing));
     let sandboxes = server.control.sandboxes();
-    sandboxes.connect(&server.principal, id).await.unwrap();
+    sandboxes.connect(server.principal.organization, id, Presence::Noticed).await.unwrap();
     let stop = sandboxes.stop(&server.principal, "first", true).await;
     assert!(matches!(stop, Err(ChangeError::State(TransitionError::InProgress))), "{stop:?}");
     gate.open();
@@ -190,7 +190,8 @@ async fn an_archived_sandbox_starts_again() {
     server.stop("first").await;
     server.archive("first").await;
     assert_eq!(server.driver.existing(), vec![archived(id)]);
-    let refused = sandboxes.connect(&server.principal, id).await.map(drop);
+    let refused =
+        sandboxes.connect(server.principal.organization, id, Presence::Noticed).await.map(drop);
     assert!(matches!(refused, Err(ConnectError::NotRunning { .. })), "{refused:?}");
 
     server.driver.fail_next(Operation::Restore, Fault::Full);

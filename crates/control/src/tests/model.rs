@@ -285,7 +285,7 @@ impl Server {
             Step::Delete => drop(sandboxes.delete(caller, NAME).await),
             Step::Connect => {
                 if let Some(id) = id {
-                    drop(sandboxes.connect(caller, id).await);
+                    drop(sandboxes.connect(caller.organization, id, Presence::Noticed).await);
                 }
             }
             Step::Exit => {

@@ -89,7 +89,7 @@ impl Server {
             Step::Delete(name) => drop(sandboxes.delete(caller, NAMES[name]).await),
             Step::Connect(name) => {
                 if let Ok(id) = id_of(name) {
-                    drop(sandboxes.connect(caller, id).await);
+                    drop(sandboxes.connect(caller.organization, id, Presence::Noticed).await);
                 }
             }
             Step::Exit(name) => {

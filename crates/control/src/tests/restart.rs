@@ -17,7 +17,12 @@ async fn a_running_sandbox_is_adopted_as_it_was() {
     let after = server.control.sandboxes().find(&server.principal, "first").unwrap();
     let expected = Sandbox { last_activity_at: now, ..Sandbox::clone(&before) };
     assert_eq!(*after, expected);
-    server.control.sandboxes().connect(&server.principal, before.spec.id).await.unwrap();
+    server
+        .control
+        .sandboxes()
+        .connect(server.principal.organization, before.spec.id, Presence::Noticed)
+        .await
+        .unwrap();
     server.control.sandboxes().delete(&server.principal, "first").await.unwrap();
     server.until_gone(before.spec.id).await;
     server.shut_down().await;

@@ -69,8 +69,8 @@ async fn an_open_connection_keeps_a_sandbox_however_long_nothing_is_said() {
     let sandboxes = server.control.sandboxes();
     let id = server.create("first").await.spec.id;
     let connections = [
-        sandboxes.connect(&server.principal, id).await.unwrap(),
-        sandboxes.connect(&server.principal, id).await.unwrap(),
+        sandboxes.connect(server.principal.organization, id, Presence::Noticed).await.unwrap(),
+        sandboxes.connect(server.principal.organization, id, Presence::Noticed).await.unwrap(),
     ];
     for _ in 0..3 {
         machine.advance_clock(minutes(200));
@@ -97,7 +97,8 @@ async fn a_connection_that_is_not_to_count_keeps_nothing() {
     let id = server.create("first").await.spec.id;
     let before = find(&server, "first").last_activity_at;
     machine.advance_clock(minutes(5));
-    let connecting = server.control.sandboxes().connect_unnoticed(&server.principal, id);
+    let connecting =
+        server.control.sandboxes().connect(server.principal.organization, id, Presence::Unnoticed);
     let _connection = connecting.await.unwrap();
     assert_eq!(find(&server, "first").last_activity_at, before);
     machine.advance_clock(minutes(10));
@@ -183,7 +184,10 @@ async fn a_sandbox_goes_at_the_end_of_its_time_whatever_it_does() {
     let stopped = server.create("stopped").await.spec.id;
     machine.advance_clock(Duration::from_secs(90));
     let sandboxes = server.control.sandboxes();
-    let _connection = sandboxes.connect(&server.principal, running.spec.id).await.unwrap();
+    let _connection = sandboxes
+        .connect(server.principal.organization, running.spec.id, Presence::Noticed)
+        .await
+        .unwrap();
     let changed = server.update("running", Update::Ttl(5)).await;
     let now = Timestamp::from_micros(machine.now.load(Ordering::SeqCst));
     let goes_at = changed.deadlines().destroy.unwrap();

@@ -85,6 +85,18 @@ fn changes() -> Vec<Operation> {
         .succeeds(201, "Its idle time begins anew.")
         .refuses(&[404]),
         Operation::new(
+            "GET /sandbox/{sandboxId}/signing-key",
+            "Tells what signs addresses of a sandbox's files, which then need no key",
+        )
+        .answers::<String>(200, "The key: the same one until it is rotated.")
+        .refuses(&[404]),
+        Operation::new(
+            "POST /sandbox/{sandboxId}/signing-key/rotate",
+            "Gives a sandbox another signing key; what the one before has signed opens nothing any more",
+        )
+        .answers::<String>(200, "The new key.")
+        .refuses(&[404]),
+        Operation::new(
             "GET /sandbox/{sandboxId}/toolbox-proxy-url",
             "Tells where a sandbox's toolbox lives",
         )
