@@ -503,3 +503,19 @@ async fn a_cookie_proves_nothing_to_the_api() {
     }
     assert_eq!(heard(&server), []);
 }
+
+#[tokio::test]
+async fn a_visit_that_is_not_to_count_leaves_the_sandbox_as_idle_as_it_was() {
+    let server = Server::start().await;
+    let id = public(&server).await;
+    let last = async || {
+        let sandbox = server.get(&format!("/api/sandbox/{id}")).await.json();
+        sandbox["lastActivityAt"].as_str().unwrap().to_owned()
+    };
+    let before = last().await;
+    let unnoticed = [("x-daytona-skip-last-activity-update", "true")];
+    assert_eq!(visit(&server, &path(&id, "/"), &unnoticed).await.status, 200);
+    assert_eq!(last().await, before);
+    assert_eq!(visit(&server, &path(&id, "/"), &[]).await.status, 200);
+    assert_ne!(last().await, before);
+}
