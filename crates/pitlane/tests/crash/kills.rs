@@ -1,5 +1,7 @@
 //! Clients at work while server and launcher are killed again and again.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,8 +27,8 @@ pub(crate) struct Figures {
     pub(crate) operations: u64,
     /// Operations whose end nobody was told.
     pub(crate) lost: u64,
-    /// Those that the server said had failed: for want of the launcher that was just killed.
-    pub(crate) failed: u64,
+    /// Those that the server said had failed, by what it said: for want of the launcher that was just killed.
+    pub(crate) failed: BTreeMap<String, u64>,
     pub(crate) sandboxes: u64,
     pub(crate) bytes: u64,
 }
@@ -59,12 +61,14 @@ impl Drop for Over<'_> {
 const WORKERS: u64 = 4;
 /// Sandboxes that a worker has at once.
 const AT_ONCE: usize = 3;
+/// Sandboxes of which a worker does not know what became.
+const LEFT_ALONE: usize = 10;
 
 #[derive(Debug, Default)]
 struct Counts {
     operations: AtomicU64,
     lost: AtomicU64,
-    failed: AtomicU64,
+    failed: Mutex<BTreeMap<String, u64>>,
     sandboxes: AtomicU64,
     bytes: AtomicU64,
 }
@@ -124,7 +128,7 @@ pub(crate) fn kill_at_random(duration: Duration) -> Figures {
         kills,
         operations: count(counts.operations),
         lost: count(counts.lost),
-        failed: count(counts.failed),
+        failed: counts.failed.into_inner().unwrap(),
         sandboxes: count(counts.sandboxes),
         bytes: count(counts.bytes),
     }
@@ -135,6 +139,8 @@ fn work(number: u64, server: &Server, is_over: &AtomicBool, counts: &Counts) -> 
     let mut random = Random::new(number + 1);
     // Name and id of those that are surely there.
     let mut own: Vec<(String, String)> = Vec::new();
+    // Those that may be there. The last are left to be looked at in the end; all of them would fill the machine.
+    let mut doubtful = VecDeque::new();
     let mut made = 0;
     while !is_over.load(Ordering::Relaxed) {
         let Some(client) = server.try_client() else {
@@ -142,31 +148,53 @@ fn work(number: u64, server: &Server, is_over: &AtomicBool, counts: &Counts) -> 
             continue;
         };
         let name = format!("w{number}-{made}");
-        let worked = if own.is_empty() || (own.len() < AT_ONCE && random.below(4) == 0) {
+        let worked = if doubtful.len() > LEFT_ALONE {
+            let name: String = doubtful.pop_front().unwrap();
+            ledger.clear_away(&client, &name).inspect_err(|_lost| doubtful.push_back(name))
+        } else if own.is_empty() || (own.len() < AT_ONCE && random.below(4) == 0) {
             made += 1;
             counts.sandboxes.fetch_add(1, Ordering::Relaxed);
-            ledger.create(&client, &name).map(|id| own.push((name, id)))
+            match ledger.create(&client, &name) {
+                Ok(id) => {
+                    own.push((name, id));
+                    Ok(())
+                }
+                Err(lost) => {
+                    doubtful.push_back(name);
+                    Err(lost)
+                }
+            }
         } else {
             let index = usize::try_from(random.below(own.len() as u64)).unwrap();
             let (name, id) = own[index].clone();
             let worked = use_one(&client, &mut ledger, (&name, &id), &mut random, counts);
             if !matches!(worked, Ok(true)) {
-                // Gone, or nobody knows: it is checked at the end and left alone until then.
                 own.remove(index);
+            }
+            if worked.is_err() {
+                doubtful.push_back(name);
             }
             worked.map(drop)
         };
         counts.operations.fetch_add(1, Ordering::Relaxed);
         if let Err(lost) = worked {
             match lost {
-                Lost::Broken => counts.lost.fetch_add(1, Ordering::Relaxed),
-                Lost::Failed => counts.failed.fetch_add(1, Ordering::Relaxed),
-            };
+                Lost::Broken => drop(counts.lost.fetch_add(1, Ordering::Relaxed)),
+                Lost::Failed(said) => {
+                    *counts.failed.lock().unwrap().entry(without_ids(&said)).or_default() += 1;
+                }
+            }
             // Its server is dead or about to be: the next one has another address.
             std::thread::park_timeout(Duration::from_millis(20));
         }
     }
     ledger
+}
+
+/// A message as all of its kind are.
+fn without_ids(message: &str) -> String {
+    let is_id = |word: &&str| word.len() >= 32 && word.contains('-');
+    message.split(' ').filter(|word| !is_id(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// Does something with a sandbox; false when it is gone then.

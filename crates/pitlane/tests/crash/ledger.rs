@@ -35,8 +35,8 @@ pub(crate) struct Ledger {
 pub(crate) enum Lost {
     /// Nobody was told its end.
     Broken,
-    /// The server said that it failed.
-    Failed,
+    /// The server said that it failed, and this.
+    Failed(String),
 }
 
 pub(crate) const FILE: &str = "/home/daytona/file";
@@ -56,6 +56,17 @@ impl Ledger {
     pub(crate) fn delete(&mut self, client: &Client, name: &str) -> Result<(), Lost> {
         *self.known(name) = Known::default();
         tell(client.delete(&format!("/api/sandbox/{name}")))?;
+        self.sandboxes.remove(name);
+        Ok(())
+    }
+
+    /// Deletes what may be there.
+    pub(crate) fn clear_away(&mut self, client: &Client, name: &str) -> Result<(), Lost> {
+        *self.known(name) = Known::default();
+        match client.delete(&format!("/api/sandbox/{name}")) {
+            Ok(answer) if answer.status == 404 => {}
+            answer => drop(tell(answer)?),
+        }
         self.sandboxes.remove(name);
         Ok(())
     }
@@ -189,7 +200,8 @@ pub(crate) fn tell(answer: std::io::Result<Answer>) -> Result<Answer, Lost> {
         // The server says that it failed: what that left is nobody's promise.
         Ok(answer) => {
             assert!(answer.status >= 500, "{}", answer.text());
-            Err(Lost::Failed)
+            let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
+            Err(Lost::Failed(message))
         }
         Err(_broken) => Err(Lost::Broken),
     }

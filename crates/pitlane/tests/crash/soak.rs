@@ -17,10 +17,14 @@ pub(crate) fn soak(cycles: u64, seconds: u64) {
     let figures = kill_at_random(Duration::from_secs(seconds));
     let Figures { kills, operations, lost, failed, sandboxes, bytes } = figures;
     println!(
-        "random kills: {kills} in {seconds} s; {operations} operations, {lost} of them cut off and {failed} refused; \
+        "random kills: {kills} in {seconds} s; {operations} operations, {lost} of them cut off and {} refused; \
          {sandboxes} sandboxes, {} MiB uploaded",
+        failed.values().sum::<u64>(),
         bytes >> 20
     );
+    for (said, count) in failed {
+        println!("refused {count} times: {said}");
+    }
     println!("random kills: 0 acknowledged changes lost, 0 leaks");
 }
 
