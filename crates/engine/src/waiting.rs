@@ -37,6 +37,7 @@ pub(crate) struct Waiting {
     hello: OwnedFd,
     boot: Option<OwnedFd>,
     other_tasks: usize,
+    usage_files: Vec<&'static str>,
 }
 
 /// A process that ends with its value.
@@ -109,6 +110,9 @@ impl Waiting {
         let mut command_files = groups.workload().other_tasks().map_err(descriptors)?;
         let other_tasks = command_files.len();
         command_files.push(groups.workload().memory_events().map_err(descriptors)?);
+        let usage = groups.workload().usage_files().map_err(descriptors)?;
+        let (usage_files, files): (Vec<_>, Vec<_>) = usage.into_iter().unzip();
+        command_files.extend(files);
         let parts = LaunchDescriptors {
             root: root.into(),
             devices: devices.devices.into(),
@@ -140,7 +144,18 @@ impl Waiting {
         };
         pitlane_fault::point("launch.launched");
         let boot = Some(boot);
-        Ok(Self { process, socket, groups, disk, slot, limits, hello, boot, other_tasks })
+        Ok(Self {
+            process,
+            socket,
+            groups,
+            disk,
+            slot,
+            limits,
+            hello,
+            boot,
+            other_tasks,
+            usage_files,
+        })
     }
 
     /// The number of its slot.
@@ -178,7 +193,8 @@ impl Waiting {
         }
         self.socket.give(sockets, spec.id, spec.network).map_err(LaunchError::Descriptors)?;
         pitlane_fault::point("wake.socket-renamed");
-        let boot = serde_json::to_vec(&boot(spec, self.other_tasks)).unwrap_or_default();
+        let boot = serde_json::to_vec(&boot(spec, self.other_tasks, &self.usage_files))
+            .unwrap_or_default();
         let deadline = Instant::now() + HELLO_DEADLINE;
         if let Some(pipe) = self.boot.take() {
             // The end of what is written tells the daemon that it is complete.
@@ -206,7 +222,7 @@ impl Drop for Unclaimed {
     }
 }
 
-fn boot(spec: &LaunchSpec, other_tasks: usize) -> Boot {
+fn boot(spec: &LaunchSpec, other_tasks: usize, usage_files: &[&str]) -> Boot {
     Boot {
         sandbox_id: spec.id.to_string(),
         snapshot: spec.image.to_string(),
@@ -215,6 +231,7 @@ fn boot(spec: &LaunchSpec, other_tasks: usize) -> Boot {
         command_group: Some(CommandGroup {
             other_tasks: u32::try_from(other_tasks).unwrap_or(0),
             memory_events: true,
+            usage_files: usage_files.iter().map(|name| String::from(*name)).collect(),
         }),
         ..Boot::default()
     }

@@ -330,6 +330,33 @@ impl Group {
         open(self.memory().join(name), flags, Mode::empty()).context("open(memory events)")
     }
 
+    /// Opens the files in which the kernel tells what the group may use and uses, each with its name. What is read from
+    /// them is true at that moment, whatever was limited since.
+    ///
+    /// # Errors
+    ///
+    /// The group does not exist.
+    pub fn usage_files(&self) -> Result<Vec<(&'static str, OwnedFd)>, SyscallError> {
+        let (cpu, memory): (&[&str], &[&str]) = if self.is_v2() {
+            (&["cpu.max"], &["memory.max", "memory.current", "memory.stat"])
+        } else {
+            (
+                &["cpu.cfs_quota_us", "cpu.cfs_period_us"],
+                &["memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"],
+            )
+        };
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let in_cpu = cpu.iter().map(|name| (*name, self.cpu().join(name)));
+        let in_memory = memory.iter().map(|name| (*name, self.memory().join(name)));
+        in_cpu
+            .chain(in_memory)
+            .map(|(name, path)| {
+                let file = open(path, flags, Mode::empty()).context("open(usage)")?;
+                Ok((name, file))
+            })
+            .collect()
+    }
+
     /// The processes in the group, not in those below it.
     ///
     /// # Errors

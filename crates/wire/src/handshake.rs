@@ -50,6 +50,9 @@ pub struct CommandGroup {
     pub other_tasks: u32,
     /// Whether one more file follows them: the one in which the kernel counts what it killed for want of memory.
     pub memory_events: bool,
+    /// The names of files that follow those: what the workload may use, and uses, as the kernel says it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub usage_files: Vec<String>,
 }
 
 /// What a daemon says when it accepts requests.
@@ -80,7 +83,11 @@ mod tests {
             user: String::from("daytona"),
             work_dir: Some(String::from("/srv")),
             env: [(String::from("A"), String::from("b"))].into(),
-            command_group: Some(CommandGroup { other_tasks: 2, memory_events: true }),
+            command_group: Some(CommandGroup {
+                other_tasks: 2,
+                memory_events: true,
+                usage_files: vec![String::from("memory.stat")],
+            }),
         };
         let hello = Hello {
             protocol: PROTOCOL,
@@ -96,7 +103,9 @@ mod tests {
                     "user": "daytona",
                     "workDir": "/srv",
                     "env": {"A": "b"},
-                    "commandGroup": {"otherTasks": 2, "memoryEvents": true},
+                    "commandGroup": {
+                        "otherTasks": 2, "memoryEvents": true, "usageFiles": ["memory.stat"],
+                    },
                 },
                 "hello": {"protocol": 1, "daemonVersion": "0.1.0", "capabilities": ["execute"]},
             })
