@@ -1,6 +1,7 @@
 //! The toolbox's operations.
 
 mod files;
+mod lsp;
 mod process;
 mod sandbox;
 
@@ -8,7 +9,7 @@ use super::operation::Operation;
 
 /// Every operation of the toolbox that is served.
 pub(super) fn operations() -> Vec<Operation> {
-    [process::operations(), files::operations(), sandbox::operations()]
+    [process::operations(), files::operations(), lsp::operations(), sandbox::operations()]
         .into_iter()
         .flatten()
         .collect()
