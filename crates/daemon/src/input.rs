@@ -1,18 +1,26 @@
 //! Parsers of what callers send. None of them panics, whatever the bytes.
 
+mod counters;
 mod disposition;
 mod form;
 pub mod language;
+mod listening;
 mod mode;
 mod path;
 mod pattern;
 mod query;
 mod range;
+mod report;
+mod version;
 
+pub use counters::{cpu_ticks, field};
 pub use disposition::{Disposition, attachment, part_of_form};
 pub use form::Form;
+pub use listening::listening_port;
 pub use mode::{ModeError, parse_mode};
 pub use path::{PathError, names_a_folder, resolve};
 pub use pattern::Pattern;
 pub use query::Parameters;
 pub use range::{Range, RangeError};
+pub use report::{Garbled, Report, Reports};
+pub use version::ClientVersion;

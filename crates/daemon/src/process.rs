@@ -18,7 +18,9 @@ mod supervise;
 
 pub(crate) use cancellation::{Cancellations, cancel};
 pub(crate) use execute::{execute, run_code, update_environment};
+pub(crate) use job::exit_code;
+pub(crate) use json_text::JsonText;
 pub(crate) use kept::{Recordings, list_kept, read_kept};
-pub(crate) use launch::Launch;
+pub(crate) use launch::{Launch, SHELLS, Surroundings};
 pub(crate) use processes::{Processes, StartError, Started};
 pub(crate) use stream::stream;

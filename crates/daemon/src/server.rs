@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::boot::{Inheritance, Listen, StartError, is_first_process};
 use crate::http;
+use crate::session;
 use crate::toolbox::Toolbox;
 
 /// How long processes have between SIGTERM and SIGKILL when the sandbox ends.
@@ -51,6 +52,7 @@ pub(crate) async fn serve(
     let listener = Listener::open(inheritance.take_listen()?)?;
     inheritance.say_hello();
     toolbox.processes().tidy();
+    session::start_entrypoint(&toolbox);
     loop {
         tokio::select! {
             // A process that ended is handed on before anything new is begun.

@@ -9,8 +9,12 @@ use tokio_util::task::TaskTracker;
 use crate::boot::{Parts, StartError};
 use crate::environment::{Environment, VariableError};
 use crate::files::Files;
+use crate::lsp::Servers;
+use crate::metrics::Metrics;
 use crate::process::{Cancellations, Processes, Recordings};
+use crate::session::Sessions;
 use crate::user::User;
+use crate::zygote::Zygotes;
 
 /// The sandbox as its daemon knows it.
 #[derive(Debug)]
@@ -22,22 +26,31 @@ pub(crate) struct Toolbox {
     processes: Processes,
     cancellations: Cancellations,
     recordings: Recordings,
+    sessions: Sessions,
+    language_servers: Servers,
+    metrics: Metrics,
+    zygotes: Zygotes,
     tasks: TaskTracker,
 }
 
 impl Toolbox {
     pub(crate) fn new(parts: Parts) -> Result<Self, StartError> {
-        let Parts { boot, groups } = parts;
+        let Parts { boot, groups, usage_files } = parts;
         let user = User::find(&boot.user)
             .map_err(|cause| StartError::User { user: boot.user.clone(), cause })?;
+        let files = Files::new(user.identity.clone());
         let work_dir = boot.work_dir.clone().filter(|folder| folder.starts_with('/'));
         Ok(Self {
             work_dir: work_dir.unwrap_or_else(|| user.home.clone()),
             environment: Mutex::new(Environment::of_sandbox(&boot, &user)),
-            files: Files::new(user.identity.clone()),
+            sessions: Sessions::new(files.clone(), boot.entrypoint),
+            files,
             processes: Processes::new(user.identity.clone(), groups),
             cancellations: Cancellations::default(),
             recordings: Recordings::default(),
+            language_servers: Servers::default(),
+            metrics: Metrics::new(usage_files),
+            zygotes: Zygotes::default(),
             tasks: TaskTracker::new(),
             user,
         })
@@ -85,8 +98,24 @@ impl Toolbox {
         &self.cancellations
     }
 
+    pub(crate) const fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     pub(crate) const fn recordings(&self) -> &Recordings {
         &self.recordings
+    }
+
+    pub(crate) const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(crate) const fn language_servers(&self) -> &Servers {
+        &self.language_servers
+    }
+
+    pub(crate) const fn zygotes(&self) -> &Zygotes {
+        &self.zygotes
     }
 
     /// The owner of every task that outlives the connection that began it.

@@ -37,6 +37,9 @@ pub struct Boot {
     pub work_dir: Option<String>,
     /// Variables of every process.
     pub env: BTreeMap<String, String>,
+    /// The image's own program and its arguments, which runs beside everything else; none when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entrypoint: Vec<String>,
     /// The control groups for commands, when descriptors for them come along.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_group: Option<CommandGroup>,
@@ -83,6 +86,7 @@ mod tests {
             user: String::from("daytona"),
             work_dir: Some(String::from("/srv")),
             env: [(String::from("A"), String::from("b"))].into(),
+            entrypoint: vec![String::from("/serve"), String::from("-v")],
             command_group: Some(CommandGroup {
                 other_tasks: 2,
                 memory_events: true,
@@ -103,6 +107,7 @@ mod tests {
                     "user": "daytona",
                     "workDir": "/srv",
                     "env": {"A": "b"},
+                    "entrypoint": ["/serve", "-v"],
                     "commandGroup": {
                         "otherTasks": 2, "memoryEvents": true, "usageFiles": ["memory.stat"],
                     },

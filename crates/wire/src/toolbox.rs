@@ -7,6 +7,8 @@ mod files;
 pub mod frames;
 mod lsp;
 mod process;
+mod pty;
+mod session;
 mod system;
 
 pub use files::{
@@ -20,5 +22,14 @@ pub use lsp::{
 pub use process::{
     CodeRunRequest, Directory, ExecuteRequest, ExecuteResponse, StreamRequest, UpdateEnvironment,
     Version,
+};
+pub use pty::{
+    MAX_PTY_SIDE, PTY_ENVIRONMENT_PREFIX, PTY_EXIT_CONTROL, PTY_PATIENCE, PtyControl,
+    PtyCreateRequest, PtyCreateResponse, PtyExit, PtyKilled, PtyListResponse, PtyResizeRequest,
+    PtySessionInfo, PtyStatus,
+};
+pub use session::{
+    CreateSessionRequest, Session, SessionCommand, SessionCommandLogsResponse, SessionExecuteRequest,
+    SessionExecuteResponse, SessionSendInputRequest,
 };
 pub use system::{InitializeRequest, PortInUse, PortList, SystemMetrics};

@@ -4,13 +4,20 @@ mod files;
 mod lsp;
 mod process;
 mod sandbox;
+mod session;
 
 use super::operation::Operation;
 
 /// Every operation of the toolbox that is served.
 pub(super) fn operations() -> Vec<Operation> {
-    [process::operations(), files::operations(), lsp::operations(), sandbox::operations()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        process::operations(),
+        files::operations(),
+        lsp::operations(),
+        sandbox::operations(),
+        session::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -44,6 +44,11 @@ impl Pipe {
         self.0.is_closed()
     }
 
+    /// Waits until nobody reads any more.
+    pub(crate) async fn closed(&self) {
+        self.0.closed().await;
+    }
+
     /// Cuts the body off.
     pub(crate) async fn fail(self, error: io::Error) {
         // Without a reader there is nobody to mislead.

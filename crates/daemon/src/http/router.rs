@@ -4,26 +4,16 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use pitlane_wire::toolbox::{Directory, Version};
+use pitlane_wire::toolbox::{Directory, InitializeRequest, Version};
 
-use super::answer::{Answer, json};
+use super::answer::{Answer, json, read_json};
 use super::body::Body;
 use super::refusal::Refusal;
 use crate::toolbox::Toolbox;
-use crate::{files, process, tunnel};
+use crate::{files, lsp, metrics, ports, process, session, tunnel};
 
 /// The beginnings of routes of the toolbox API that this daemon does not have.
-const NOT_IMPLEMENTED: [&str; 9] = [
-    "/computeruse",
-    "/git",
-    "/lsp",
-    "/process/interpreter",
-    "/process/pty",
-    "/process/session",
-    "/port",
-    "/system",
-    "/init",
-];
+const NOT_IMPLEMENTED: [&str; 4] = ["/computeruse", "/git", "/process/interpreter", "/process/pty"];
 
 /// Answers one request.
 pub(crate) async fn answer(toolbox: Arc<Toolbox>, request: Request<Incoming>) -> Response<Body> {
@@ -43,6 +33,20 @@ async fn route(
     path: &str,
     request: Request<Incoming>,
 ) -> Answer {
+    // Families with routes of their own.
+    if let Some(port) = path.strip_prefix("/port/").and_then(|rest| rest.strip_suffix("/in-use"))
+        && method == Method::GET
+    {
+        return ports::is_in_use(toolbox, port).await;
+    }
+    if let Some(rest) = path.strip_prefix("/process/session")
+        && (rest.is_empty() || rest.starts_with('/'))
+    {
+        return session::route(toolbox, method, rest, request).await;
+    }
+    if let Some(rest) = path.strip_prefix("/lsp/") {
+        return lsp::route(toolbox, rest, request).await;
+    }
     match (method.as_str(), path) {
         ("POST", "/process/execute") => process::execute(toolbox, request).await,
         ("POST", "/process/execute/stream") => process::stream(toolbox, request).await,
@@ -62,6 +66,9 @@ async fn route(
         ("GET", "/files/download") => files::download_one(toolbox, &request).await,
         ("GET", "/work-dir") => directory(toolbox.work_dir()),
         ("GET", "/user-home-dir" | "/project-dir") => directory(&toolbox.user().home),
+        ("POST", "/init") => initialize(request).await,
+        ("GET", "/system/metrics") => metrics::metrics(toolbox).await,
+        ("GET", "/port") => ports::list(toolbox).await,
         ("POST", "/env") => process::update_environment(toolbox, request).await,
         ("GET", "/version") => {
             json(StatusCode::OK, &Version { version: String::from(env!("CARGO_PKG_VERSION")) })
@@ -80,11 +87,18 @@ async fn route(
     }
 }
 
+/// What the reference's server tells its daemon: a credential for calls that this one does not make.
+async fn initialize(request: Request<Incoming>) -> Answer {
+    let InitializeRequest { .. } = read_json(request.into_body()).await?;
+    json(StatusCode::OK, &serde_json::json!({ "message": "the daemon needs no credential" }))
+}
+
 fn directory(dir: &str) -> Answer {
     json(StatusCode::OK, &Directory { dir: dir.to_owned() })
 }
 
-fn unknown(method: &Method, path: &str) -> Refusal {
+/// There is no such operation.
+pub(crate) fn unknown(method: &Method, path: &str) -> Refusal {
     let is_below = |prefix: &str| {
         path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };

@@ -1,7 +1,5 @@
 //! WebSockets: taken over from a request, and closed so that the other side hears why (RFC 6455).
 
-#![expect(dead_code, reason = "terminals, interpreters and followed logs use it")]
-
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};

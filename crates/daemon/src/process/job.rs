@@ -119,7 +119,7 @@ pub(super) fn not_started(launch: &Launch, error: &StartError) -> Result<String,
 }
 
 /// The number that a shell would show: a signal is 128 and its number.
-pub(super) const fn exit_code(status: ExitStatus) -> i32 {
+pub(crate) const fn exit_code(status: ExitStatus) -> i32 {
     match status {
         ExitStatus::Code(code) => code,
         ExitStatus::Signal(signal) => signal.saturating_add(128),

@@ -2,14 +2,14 @@
 
 /// Turns pieces of bytes into escaped text; what is not UTF-8 becomes U+FFFD, wherever the pieces were cut.
 #[derive(Debug, Default)]
-pub(super) struct JsonText {
+pub(crate) struct JsonText {
     /// The beginning of a character whose rest may be in the next piece: three bytes at most.
     incomplete: Vec<u8>,
 }
 
 impl JsonText {
     /// Appends the text of `bytes`, but for the beginning of a character at their end.
-    pub(super) fn push(&mut self, bytes: &[u8], output: &mut Vec<u8>) {
+    pub(crate) fn push(&mut self, bytes: &[u8], output: &mut Vec<u8>) {
         let joined;
         let mut left = if self.incomplete.is_empty() {
             bytes
@@ -37,7 +37,7 @@ impl JsonText {
     }
 
     /// Appends what is left: a character that never became whole.
-    pub(super) fn finish(self, output: &mut Vec<u8>) {
+    pub(crate) fn finish(self, output: &mut Vec<u8>) {
         if !self.incomplete.is_empty() {
             escape("\u{fffd}", output);
         }

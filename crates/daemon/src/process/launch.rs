@@ -14,7 +14,7 @@ use crate::http::Refusal;
 use crate::toolbox::Toolbox;
 
 /// The shells that may read a command; the first that the image has does. Users expect the features of the better ones.
-const SHELLS: [&std::ffi::CStr; 6] =
+pub(crate) const SHELLS: [&std::ffi::CStr; 6] =
     [c"/usr/bin/zsh", c"/bin/zsh", c"/usr/bin/bash", c"/bin/bash", c"/usr/bin/sh", c"/bin/sh"];
 
 /// The longest command that is given as an argument. The kernel takes no argument of more than 128 KiB.
@@ -36,6 +36,10 @@ pub(crate) struct Launch {
     pub(crate) spare: Vec<OwnedFd>,
     /// Whether its input is a terminal that becomes the one of its session.
     pub(crate) has_terminal: bool,
+    /// Whether this is `python3 -u -`, whose place a waiting interpreter may take.
+    pub(crate) is_python: bool,
+    /// Where Python writes what it draws.
+    pub(crate) charts: Option<OwnedFd>,
     /// A file that the program reads, removed with this value.
     pub(crate) keeps: Option<TemporaryFile>,
 }
@@ -100,7 +104,7 @@ impl Surroundings {
         candidates.extend(self.environment.candidates("python"));
         let flags = [c"-u".to_owned(), c"-".to_owned()];
         let arguments = flags.into_iter().chain(arguments).collect();
-        self.launch(candidates, arguments, program)
+        Ok(Launch { is_python: true, ..self.launch(candidates, arguments, program)? })
     }
 
     fn with_input(
@@ -117,6 +121,8 @@ impl Surroundings {
             input,
             spare: Vec::new(),
             has_terminal: false,
+            is_python: false,
+            charts: None,
             keeps: None,
         }
     }

@@ -9,6 +9,8 @@ use pitlane_sys::{
     CommandGroup, CommandGroups, ExitStatus, Identity, Program, Reaper, SpawnError, SyscallError,
     descendants,
 };
+use rustix::io::Errno;
+use rustix::process::{Pid, getsid};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
@@ -38,8 +40,18 @@ pub(crate) struct Started {
     group: Option<GroupGuard>,
     /// How many processes had been killed for want of memory before it started.
     kills_before: u64,
+    /// Closed when nobody watches it any more.
+    lease: Option<oneshot::Sender<()>>,
     /// How the leader ended; an error when that was lost.
     pub(crate) exit: oneshot::Receiver<ExitStatus>,
+}
+
+/// A place for a process that somebody else starts.
+#[derive(Debug)]
+pub(crate) struct Room {
+    group: Option<GroupGuard>,
+    /// What the process has to write `0` to, where there are control groups.
+    pub(crate) admission: Option<OwnedFd>,
 }
 
 /// A command's group, removed once it is empty.
@@ -85,14 +97,8 @@ impl Processes {
         stdout: &OwnedFd,
         stderr: &OwnedFd,
     ) -> Result<Started, StartError> {
-        let group = match &self.groups {
-            Some(groups) => Some(GroupGuard {
-                group: Some(groups.take().map_err(StartError::Group)?),
-                groups: Arc::clone(groups),
-            }),
-            None => None,
-        };
-        let kills_before = group.as_ref().map_or(0, |guard| guard.groups.out_of_memory_kills());
+        let group = self.group()?;
+        let kills_before = self.out_of_memory_kills();
         let joins = group.as_ref().map(GroupGuard::joins).unwrap_or_default();
         let spare: Vec<_> = launch.spare.iter().map(OwnedFd::as_fd).collect();
         let program = Program {
@@ -113,7 +119,55 @@ impl Processes {
             ended.send(status).ok();
         })?;
         drop(joins);
-        Ok(Started { leader, group, kills_before, exit })
+        Ok(Started { leader, group, kills_before, exit, lease: None })
+    }
+
+    fn group(&self) -> Result<Option<GroupGuard>, StartError> {
+        let Some(groups) = &self.groups else { return Ok(None) };
+        let group = Some(groups.take().map_err(StartError::Group)?);
+        Ok(Some(GroupGuard { groups: Arc::clone(groups), group }))
+    }
+
+    fn out_of_memory_kills(&self) -> u64 {
+        self.groups.as_ref().map_or(0, |groups| groups.out_of_memory_kills())
+    }
+
+    /// Makes room for a process that another one of the user's is going to start.
+    pub(crate) fn make_room(&self) -> Result<Room, StartError> {
+        let guard = self.group()?;
+        let admission = match guard.as_ref().and_then(|guard| Some((guard, guard.group.as_ref()?)))
+        {
+            Some((guard, group)) => {
+                let admission = guard.groups.admission(group, self.identity.as_ref());
+                Some(admission.map_err(StartError::Group)?)
+            }
+            None => None,
+        };
+        Ok(Room { group: guard, admission })
+    }
+
+    /// Takes in a process that says it has gone into its room. It may say what it likes: it must be an orphan that
+    /// nobody has asked for, lead a session, and be where it was let in.
+    pub(crate) fn take_in(&self, leader: i32, room: Room) -> Result<Started, StartError> {
+        let strange = |errno| StartError::Spawn(SpawnError::Process(errno));
+        let group = room.group.as_ref().and_then(|guard| guard.group.as_ref());
+        let process = Pid::from_raw(leader).filter(|_| leader > 0).ok_or(strange(Errno::CHILD))?;
+        let leads = getsid(Some(process)).map_err(strange)? == process;
+        if !leads || group.is_some_and(|group| !group.contains(leader)) {
+            return Err(strange(Errno::PERM));
+        }
+        let (ended, exit) = oneshot::channel();
+        let tell = move |status| {
+            ended.send(status).ok();
+        };
+        self.reaper.adopt(leader, tell).map_err(strange)?;
+        Ok(Started { leader, group: room.group, kills_before: 0, exit, lease: None })
+    }
+
+    /// Has a process that was taken in count as one that starts now, and tells `lease` by closing it when it is over.
+    pub(crate) fn begin(&self, started: &mut Started, lease: oneshot::Sender<()>) {
+        started.kills_before = self.out_of_memory_kills();
+        started.lease = Some(lease);
     }
 
     /// Does what no command has to wait for: call it when an answer is out.
@@ -139,7 +193,7 @@ impl Processes {
     pub(crate) async fn kill_all(&self) {
         let own = rustix::process::getpid().as_raw_nonzero().get();
         let mut killed = BTreeSet::new();
-        let killed = until_none(|| {
+        let killed = until_none(KILL_DEADLINE, || {
             let left = descendants::kill_descendants(own, &mut killed);
             self.collect();
             left
@@ -158,11 +212,31 @@ impl Started {
             .is_some_and(|guard| guard.groups.out_of_memory_kills() > self.kills_before)
     }
 
+    /// Asks the process and everything it started to end, waits until all of it is gone or `grace` is over, and kills
+    /// what is left.
+    pub(crate) async fn end(&self, grace: Duration) -> Result<(), KillError> {
+        let group = self.group.as_ref().and_then(|guard| guard.group.as_ref());
+        let mut is_told = false;
+        let ended = until_none(grace, || {
+            let is_first = !std::mem::replace(&mut is_told, true);
+            match (group, is_first) {
+                (Some(group), true) => group.terminate(),
+                (Some(group), false) => group.count(),
+                (None, true) => descendants::terminate_session(self.leader),
+                (None, false) => descendants::count_session(self.leader),
+            }
+        });
+        match ended.await {
+            Ok(()) => Ok(()),
+            Err(_some_remain) => self.kill().await,
+        }
+    }
+
     /// Kills the process and everything it started, and waits until all of it is gone.
     pub(crate) async fn kill(&self) -> Result<(), KillError> {
         let group = self.group.as_ref().and_then(|guard| guard.group.as_ref());
         let mut killed = BTreeSet::new();
-        until_none(|| match group {
+        until_none(KILL_DEADLINE, || match group {
             Some(group) => group.kill(),
             None => descendants::kill_session(self.leader, &mut killed),
         })
@@ -171,9 +245,10 @@ impl Started {
 }
 
 async fn until_none(
+    deadline: Duration,
     mut kill: impl FnMut() -> Result<usize, SyscallError>,
 ) -> Result<(), KillError> {
-    let deadline = Instant::now().checked_add(KILL_DEADLINE);
+    let deadline = Instant::now().checked_add(deadline);
     let (mut pause, longest) = KILL_PAUSES;
     loop {
         let left = kill().map_err(KillError::Look)?;

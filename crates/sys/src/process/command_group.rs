@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, Uid, pidfd_open, pidfd_send_signal};
+use rustix::thread::set_thread_res_uid;
 
+use super::identity::Identity;
 use crate::error::{Context as _, SyscallError};
 
 /// The group in which commands' groups are made.
@@ -122,6 +124,43 @@ impl CommandGroups {
         others.chain([group.entrance.as_fd()]).collect()
     }
 
+    /// A file that a process of `identity`, and no other user's, writes `0` to in order to enter `group`.
+    ///
+    /// The kernel compares a process with whoever opened the file. It is therefore opened by a thread of its own that
+    /// has the user's effective id, and keeps the caller's id for files alone.
+    ///
+    /// # Errors
+    ///
+    /// There is no room for a thread, or the kernel refuses the id.
+    pub fn admission(
+        &self,
+        group: &CommandGroup,
+        identity: Option<&Identity>,
+    ) -> Result<OwnedFd, SyscallError> {
+        let open = || {
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+            match openat(&group.folder, c"tasks", flags, Mode::empty()) {
+                Err(Errno::NOENT) => openat(&group.folder, c"cgroup.procs", flags, Mode::empty()),
+                other => other,
+            }
+        };
+        let open_as = |identity: &Identity| {
+            let own = rustix::process::geteuid();
+            set_thread_res_uid(own, identity.uid(), own)?;
+            set_file_user(own)?;
+            open()
+        };
+        let opened = match identity {
+            None => open(),
+            Some(identity) => std::thread::scope(|scope| {
+                let thread = std::thread::Builder::new().stack_size(64 * 1024);
+                let thread = thread.spawn_scoped(scope, || open_as(identity));
+                thread.map_or(Err(Errno::AGAIN), |thread| thread.join().unwrap_or(Err(Errno::IO)))
+            }),
+        };
+        opened.context("open(tasks of a command group) for its user")
+    }
+
     /// Gives back the group of a command that is over. It is removed by [`CommandGroups::tidy`] once what the command
     /// left running has ended.
     pub fn retire(&self, group: CommandGroup) {
@@ -136,7 +175,24 @@ impl CommandGroups {
     }
 }
 
+/// Sets the calling thread's id for files alone, to one of its other ids.
+#[expect(unsafe_code, reason = "setfsuid has no wrapper")]
+fn set_file_user(user: Uid) -> Result<(), Errno> {
+    // SAFETY: setfsuid(2) takes a number and has no preconditions.
+    unsafe { libc::setfsuid(user.as_raw()) };
+    // It never reports an error; an id that does not exist changes nothing, and tells what is set.
+    // SAFETY: as above.
+    let now = unsafe { libc::setfsuid(u32::MAX) };
+    if now.cast_unsigned() == user.as_raw() { Ok(()) } else { Err(Errno::PERM) }
+}
+
 impl CommandGroup {
+    /// Whether a process is in the group.
+    #[must_use]
+    pub fn contains(&self, pid: i32) -> bool {
+        self.processes().is_ok_and(|processes| processes.contains(&pid))
+    }
+
     /// Kills every process in the group and answers how many there were. Repeat until there were none.
     ///
     /// # Errors
@@ -164,6 +220,34 @@ impl CommandGroup {
             }
         }
         Ok(listed.len())
+    }
+
+    /// Sends SIGTERM to every process in the group and answers how many there were.
+    ///
+    /// # Errors
+    ///
+    /// The group cannot be read.
+    pub fn terminate(&self) -> Result<usize, SyscallError> {
+        let opened: Vec<(i32, OwnedFd)> =
+            self.processes()?.into_iter().filter_map(open_process).collect();
+        // A number may have passed to another process before it was opened; what is still listed was not reused.
+        let listed = self.processes()?;
+        for (_, process) in opened.iter().filter(|(pid, _)| listed.contains(pid)) {
+            match pidfd_send_signal(process, Signal::TERM) {
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(errno) => return Err(errno).context("pidfd_send_signal"),
+            }
+        }
+        Ok(listed.len())
+    }
+
+    /// How many processes are in the group.
+    ///
+    /// # Errors
+    ///
+    /// The group cannot be read.
+    pub fn count(&self) -> Result<usize, SyscallError> {
+        self.processes().map(|processes| processes.len())
     }
 
     fn processes(&self) -> Result<Vec<i32>, SyscallError> {

@@ -31,12 +31,7 @@ struct Entry {
 ///
 /// `/proc` cannot be read.
 pub fn kill_session(leader: i32, killed: &mut BTreeSet<i32>) -> Result<usize, SyscallError> {
-    kill_found(killed, |entries| {
-        let is_root = |entry: &&Entry| {
-            entry.pid == leader || entry.session == leader || entry.group == leader
-        };
-        entries.iter().filter(is_root).map(|entry| entry.pid).collect()
-    })
+    kill_found(killed, |entries| session(entries, leader))
 }
 
 /// Kills all descendants of the process `ancestor`, but not itself; answers how many of them have not ended yet. Repeat
@@ -59,6 +54,36 @@ pub fn terminate_descendants(ancestor: i32) -> Result<usize, SyscallError> {
     let tree = closure(&entries, children(&entries, ancestor));
     tree.iter().for_each(|pid| signal(*pid, Signal::TERM));
     Ok(tree.len())
+}
+
+/// Sends SIGTERM to the session that `leader` leads and to all descendants of what is in it; answers how many there
+/// were.
+///
+/// # Errors
+///
+/// `/proc` cannot be read.
+pub fn terminate_session(leader: i32) -> Result<usize, SyscallError> {
+    let entries = entries()?;
+    let tree = closure(&entries, session(&entries, leader));
+    tree.iter().for_each(|pid| signal(*pid, Signal::TERM));
+    Ok(tree.len())
+}
+
+/// How many processes are in the session that `leader` leads, with all their descendants.
+///
+/// # Errors
+///
+/// `/proc` cannot be read.
+pub fn count_session(leader: i32) -> Result<usize, SyscallError> {
+    let entries = entries()?;
+    Ok(closure(&entries, session(&entries, leader)).len())
+}
+
+fn session(entries: &[Entry], leader: i32) -> BTreeSet<i32> {
+    let is_root = |entry: &&Entry| {
+        entry.pid == leader || entry.session == leader || entry.group == leader
+    };
+    entries.iter().filter(is_root).map(|entry| entry.pid).collect()
 }
 
 fn children(entries: &[Entry], parent: i32) -> BTreeSet<i32> {

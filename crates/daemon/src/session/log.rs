@@ -1,0 +1,350 @@
+//! What a command says, split and in order, kept for as long as the command is.
+//!
+//! A little is in memory, the rest in the [`Spool`]. Readers come and go and read at their own pace; none of them holds
+//! up the command. When the disk has no room, the log ends there: the rest is read and dropped, so that the command
+//! goes on, and the log says how much is missing.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::spool::{Block, Spool};
+
+/// What is in memory of a log before it is stored, in bytes.
+const MUCH: usize = 512 << 10;
+/// The same while all logs together have more than [`PLENTY`] in memory.
+const LITTLE: usize = 16 << 10;
+const PLENTY: usize = 16 << 20;
+/// Pieces that are shorter are joined.
+const SHORT: usize = 32 << 10;
+/// What a piece takes beside its bytes.
+const OVERHEAD: usize = 128;
+/// The most that a reader gets at once.
+const MOST_READ: usize = 512 << 10;
+
+/// One of a command's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// Bytes of one output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) stream: Stream,
+    pub(super) bytes: Bytes,
+}
+
+/// What there is to be read from a place on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Next {
+    /// These pieces.
+    Pieces(Vec<Piece>),
+    /// Nothing yet.
+    Wait,
+    /// Nothing more.
+    End,
+}
+
+/// A log.
+#[derive(Debug)]
+pub(super) struct Log {
+    spool: Spool,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stored: Vec<Stored>,
+    /// What comes after what is stored; only the last one may still grow.
+    sealed: VecDeque<Piece>,
+    growing: Option<(Stream, Vec<u8>)>,
+    /// Where `sealed` begins.
+    memory_start: u64,
+    /// What is in memory, with overhead.
+    weight: usize,
+    length: u64,
+    dropped: u64,
+    /// Why the log takes no more.
+    full: Option<String>,
+    is_ended: bool,
+}
+
+/// A block of the spool, and what is in it.
+#[derive(Debug, Clone)]
+struct Stored {
+    start: u64,
+    end: u64,
+    runs: Runs,
+    block: Arc<Block>,
+}
+
+/// Which bytes of a block are whose.
+#[derive(Debug, Clone)]
+enum Runs {
+    One(Stream),
+    /// Streams and lengths are at the end of the block, five bytes each.
+    Many(usize),
+}
+
+impl Log {
+    pub(super) fn new(spool: Spool) -> Self {
+        Self { spool, state: Mutex::default(), changed: watch::Sender::new(()) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds output; answers whether [`Log::store`] is due.
+    pub(super) fn push(&self, stream: Stream, bytes: Bytes) -> bool {
+        let weight = {
+            let mut state = self.lock();
+            let before = state.weight;
+            state.push(stream, bytes);
+            let weight = state.weight;
+            drop(state);
+            self.spool.add_memory(weight.saturating_sub(before));
+            weight
+        };
+        self.changed.send_replace(());
+        weight > if self.spool.in_memory() > PLENTY { LITTLE } else { MUCH }
+    }
+
+    /// Moves what is in memory to the disk. Only one caller at a time may do this.
+    pub(super) async fn store(&self) {
+        let (pieces, start) = {
+            let mut state = self.lock();
+            state.seal();
+            let pieces: Vec<Piece> = state.sealed.iter().cloned().collect();
+            (pieces, state.memory_start)
+        };
+        if pieces.is_empty() {
+            return;
+        }
+        let (runs, contents) = Runs::lay_out(&pieces);
+        let length: u64 = pieces.iter().map(|piece| length(&piece.bytes)).sum();
+        let written = self.spool.write(contents).await;
+        let mut state = self.lock();
+        match written {
+            Ok(block) => {
+                let end = start.saturating_add(length);
+                state.stored.push(Stored { start, end, runs, block: Arc::new(block) });
+                let before = state.weight;
+                for _ in &pieces {
+                    if let Some(piece) = state.sealed.pop_front() {
+                        let weight = piece.bytes.len().saturating_add(OVERHEAD);
+                        state.weight = state.weight.saturating_sub(weight);
+                    }
+                }
+                state.memory_start = end;
+                self.spool.remove_memory(before.saturating_sub(state.weight));
+            }
+            // What is in memory stays there; nothing is added.
+            Err(reason) => state.full = Some(reason),
+        }
+    }
+
+    /// Frees memory when all logs together take much of it: call it when a command has ended.
+    pub(super) async fn settle(&self) {
+        if self.spool.in_memory() > PLENTY {
+            self.store().await;
+        }
+    }
+
+    /// Says that the command is over. What its background processes say later is added all the same.
+    pub(super) fn end(&self) {
+        {
+            let mut state = self.lock();
+            state.is_ended = true;
+            if state.dropped > 0 {
+                let reason = state.full.clone().unwrap_or_default();
+                let note = format!(
+                    "\n[pitlane: {} bytes of output were dropped: {reason}]\n",
+                    state.dropped
+                );
+                let before = state.weight;
+                state.append(Stream::Stderr, note.into_bytes().into());
+                let added = state.weight.saturating_sub(before);
+                self.spool.add_memory(added);
+            }
+        }
+        self.changed.send_replace(());
+    }
+
+    /// How long it is now.
+    pub(super) fn length(&self) -> u64 {
+        self.lock().length
+    }
+
+    /// Tells whoever waits that there is more.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// What follows the first `offset` bytes.
+    ///
+    /// # Errors
+    ///
+    /// The disk cannot be read.
+    pub(super) async fn read(&self, offset: u64) -> Result<Next, String> {
+        let stored = {
+            let state = self.lock();
+            if offset >= state.memory_start {
+                return Ok(state.read_memory(offset));
+            }
+            let index = state.stored.partition_point(|stored| stored.end <= offset);
+            state.stored.get(index).cloned()
+        };
+        let Some(stored) = stored else { return Err(String::from("a part of the log is missing")) };
+        let bytes = stored.block.read().await?;
+        Ok(Next::Pieces(stored.runs.cut(&bytes, offset.saturating_sub(stored.start))))
+    }
+
+    /// What is in memory of the first `end` bytes, if that is all of them.
+    pub(super) fn whole(&self) -> Option<Vec<Piece>> {
+        let state = self.lock();
+        if !state.stored.is_empty() {
+            return None;
+        }
+        let growing = state
+            .growing
+            .as_ref()
+            .map(|(stream, bytes)| Piece { stream: *stream, bytes: Bytes::copy_from_slice(bytes) });
+        Some(state.sealed.iter().cloned().chain(growing).collect())
+    }
+}
+
+impl State {
+    fn push(&mut self, stream: Stream, bytes: Bytes) {
+        if self.full.is_some() {
+            self.dropped = self.dropped.saturating_add(length(&bytes));
+        } else {
+            self.append(stream, bytes);
+        }
+    }
+
+    fn append(&mut self, stream: Stream, bytes: Bytes) {
+        self.length = self.length.saturating_add(length(&bytes));
+        self.weight = self.weight.saturating_add(bytes.len());
+        if let Some((growing, text)) = &mut self.growing
+            && *growing == stream
+            && bytes.len() < SHORT
+        {
+            text.extend_from_slice(&bytes);
+            if text.len() >= SHORT {
+                self.seal();
+            }
+            return;
+        }
+        self.seal();
+        self.weight = self.weight.saturating_add(OVERHEAD);
+        if bytes.len() < SHORT {
+            self.growing = Some((stream, bytes.into()));
+        } else {
+            self.sealed.push_back(Piece { stream, bytes });
+        }
+    }
+
+    fn seal(&mut self) {
+        if let Some((stream, bytes)) = self.growing.take() {
+            self.sealed.push_back(Piece { stream, bytes: bytes.into() });
+        }
+    }
+
+    fn read_memory(&self, offset: u64) -> Next {
+        let mut skip =
+            usize::try_from(offset.saturating_sub(self.memory_start)).unwrap_or(usize::MAX);
+        let (mut pieces, mut count) = (Vec::new(), 0usize);
+        for piece in &self.sealed {
+            if let Some(bytes) = piece.bytes.get(skip..).filter(|bytes| !bytes.is_empty()) {
+                count = count.saturating_add(bytes.len());
+                pieces.push(Piece { stream: piece.stream, bytes: piece.bytes.slice_ref(bytes) });
+                if count >= MOST_READ {
+                    return Next::Pieces(pieces);
+                }
+            }
+            skip = skip.saturating_sub(piece.bytes.len());
+        }
+        if let Some((stream, text)) = &self.growing
+            && let Some(bytes) = text.get(skip..).filter(|bytes| !bytes.is_empty())
+        {
+            pieces.push(Piece { stream: *stream, bytes: Bytes::copy_from_slice(bytes) });
+        }
+        match (pieces.is_empty(), self.is_ended) {
+            (false, _) => Next::Pieces(pieces),
+            (true, true) => Next::End,
+            (true, false) => Next::Wait,
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let weight = self.lock().weight;
+        self.spool.remove_memory(weight);
+    }
+}
+
+impl Runs {
+    /// What is written for pieces.
+    fn lay_out(pieces: &[Piece]) -> (Self, Vec<Bytes>) {
+        let mut contents: Vec<Bytes> = pieces.iter().map(|piece| piece.bytes.clone()).collect();
+        match pieces {
+            [first, rest @ ..] if rest.iter().all(|piece| piece.stream == first.stream) => {
+                (Self::One(first.stream), contents)
+            }
+            _ => {
+                let mut table = Vec::new();
+                for piece in pieces {
+                    let length = u32::try_from(piece.bytes.len()).unwrap_or(u32::MAX);
+                    table.push(u8::from(piece.stream == Stream::Stderr));
+                    table.extend_from_slice(&length.to_le_bytes());
+                }
+                contents.push(table.into());
+                (Self::Many(pieces.len()), contents)
+            }
+        }
+    }
+
+    /// The pieces of a block without its first `skip` bytes.
+    fn cut(&self, block: &Bytes, skip: u64) -> Vec<Piece> {
+        let mut skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let count = match self {
+            Self::One(stream) => {
+                let bytes = block.slice(skip.min(block.len())..);
+                return vec![Piece { stream: *stream, bytes }];
+            }
+            Self::Many(count) => *count,
+        };
+        let table = block.len().saturating_sub(count.saturating_mul(ENTRY));
+        let entries = block.get(table..).unwrap_or_default().as_chunks::<ENTRY>().0;
+        let (mut pieces, mut at) = (Vec::new(), 0usize);
+        for [stream, length @ ..] in entries {
+            let stream = if *stream == 0 { Stream::Stdout } else { Stream::Stderr };
+            let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+            let end = at.saturating_add(length).min(table);
+            let start = at.saturating_add(skip).min(end);
+            skip = skip.saturating_sub(length);
+            if start < end {
+                pieces.push(Piece { stream, bytes: block.slice(start..end) });
+            }
+            at = end;
+        }
+        pieces
+    }
+}
+
+/// Bytes of an entry: whose, and how many.
+const ENTRY: usize = 5;
+
+fn length(bytes: &Bytes) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

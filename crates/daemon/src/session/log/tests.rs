@@ -1,0 +1,90 @@
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::{Log, Next, Piece, Runs, Stream};
+use crate::files::Files;
+use crate::session::spool::Spool;
+
+fn empty() -> Log {
+    Log::new(Spool::new(Files::new(None)))
+}
+
+/// All of both outputs from a place on, and whether the log has ended.
+async fn read(log: &Log, mut offset: u64) -> ([Vec<u8>; 2], bool) {
+    let mut outputs = [Vec::new(), Vec::new()];
+    loop {
+        match log.read(offset).await.unwrap() {
+            Next::Pieces(pieces) => {
+                for Piece { stream, bytes } in pieces {
+                    offset += bytes.len() as u64;
+                    outputs[usize::from(stream == Stream::Stderr)].extend_from_slice(&bytes);
+                }
+            }
+            Next::Wait => return (outputs, false),
+            Next::End => return (outputs, true),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_is_the_same_wherever_it_is_kept() {
+    let log = empty();
+    let mut wanted = [Vec::new(), Vec::new()];
+    for (number, size) in [1, 40_000, 3, 70_000, 0, 5, 32_768, 9].into_iter().enumerate() {
+        let bytes = vec![u8::try_from(number).unwrap(); size];
+        let stream = if number % 3 == 0 { Stream::Stderr } else { Stream::Stdout };
+        wanted[usize::from(stream == Stream::Stderr)].extend_from_slice(&bytes);
+        log.push(stream, bytes.into());
+        if number % 3 == 1 {
+            log.store().await;
+        }
+        assert_eq!(read(&log, 0).await, (wanted.clone(), false));
+    }
+    log.store().await;
+    log.end();
+    assert_eq!(read(&log, 0).await, (wanted, true));
+    let (rest, _) = read(&log, log.length() - 3).await;
+    assert_eq!(rest.concat(), [7; 3]);
+}
+
+#[tokio::test]
+async fn what_is_stored_takes_no_memory() {
+    let log = empty();
+    log.push(Stream::Stdout, vec![1; 600 << 10].into());
+    assert!(log.spool.in_memory() > 600 << 10);
+    log.store().await;
+    assert_eq!(log.spool.in_memory(), 0);
+    log.push(Stream::Stderr, vec![2; 10].into());
+    let spool = log.spool.clone();
+    drop(log);
+    assert_eq!(spool.in_memory(), 0);
+}
+
+#[tokio::test]
+async fn many_short_pieces_are_one() {
+    let log = empty();
+    for _ in 0..1000 {
+        log.push(Stream::Stdout, Bytes::from_static(b"x"));
+    }
+    assert_eq!(log.whole().unwrap().len(), 1);
+}
+
+proptest! {
+    #[test]
+    fn pieces_survive_their_way_through_a_block(
+        lengths in proptest::collection::vec((any::<bool>(), 1usize..50), 1..20),
+        skip in 0usize..200,
+    ) {
+        let pieces: Vec<Piece> = lengths.iter().enumerate().map(|(number, (is_error, length))| Piece {
+            stream: if *is_error { Stream::Stderr } else { Stream::Stdout },
+            bytes: vec![u8::try_from(number).unwrap(); *length].into(),
+        }).collect();
+        let (runs, contents) = Runs::lay_out(&pieces);
+        let cut = runs.cut(&contents.concat().into(), skip as u64);
+        let labelled = |pieces: &[Piece]| -> Vec<(Stream, u8)> {
+            pieces.iter().flat_map(|piece| piece.bytes.iter().map(|byte| (piece.stream, *byte))).collect()
+        };
+        let all = labelled(&pieces);
+        prop_assert_eq!(labelled(&cut), all.get(skip..).unwrap_or_default());
+    }
+}

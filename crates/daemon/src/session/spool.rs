@@ -1,0 +1,138 @@
+//! What is too long of all logs for memory: one file without a name, on the sandbox's disk.
+//!
+//! It belongs to the sandbox's user and counts as the sandbox's use of its disk. It never takes the last of the disk:
+//! what a command says must not keep it from writing its files. What nobody can ask for any more is given back.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, fstatvfs};
+
+use crate::files::Files;
+
+/// Blocks begin here, so that each can be given back on its own.
+const ALIGNMENT: u64 = 4096;
+/// What stays free of the disk: a sixteenth of it, and at least this.
+const LEAST_FREE: u64 = 32 << 20;
+const FREE_SHARE: u64 = 16;
+
+/// The file, and how much of all logs is in memory.
+#[derive(Debug, Clone)]
+pub(super) struct Spool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    files: Files,
+    file: Mutex<Option<Arc<File>>>,
+    end: AtomicU64,
+    in_memory: AtomicUsize,
+}
+
+/// A place in the file. It is given back with this value.
+#[derive(Debug)]
+pub(super) struct Block {
+    spool: Spool,
+    offset: u64,
+    length: u64,
+}
+
+impl Spool {
+    pub(super) fn new(files: Files) -> Self {
+        let shared = Shared {
+            files,
+            file: Mutex::default(),
+            end: AtomicU64::new(0),
+            in_memory: AtomicUsize::new(0),
+        };
+        Self(Arc::new(shared))
+    }
+
+    /// Writes pieces one after the other.
+    pub(super) async fn write(&self, pieces: Vec<Bytes>) -> Result<Block, String> {
+        let spool = self.clone();
+        let written = self.0.files.run(move || spool.write_here(&pieces)).await;
+        written.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    /// Bytes of logs that are in memory.
+    pub(super) fn in_memory(&self) -> usize {
+        self.0.in_memory.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_memory(&self, bytes: usize) {
+        self.0.in_memory.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn remove_memory(&self, bytes: usize) {
+        self.0.in_memory.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn write_here(&self, pieces: &[Bytes]) -> io::Result<Block> {
+        let length: usize = pieces.iter().map(Bytes::len).sum();
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        let file = self.file()?;
+        let disk = fstatvfs(&file)?;
+        let reserve = (disk.f_blocks / FREE_SHARE).saturating_mul(disk.f_frsize).max(LEAST_FREE);
+        if disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(length) < reserve {
+            return Err(io::Error::other("the sandbox's disk is almost full"));
+        }
+        let room = length.next_multiple_of(ALIGNMENT);
+        let offset = self.0.end.fetch_add(room, Ordering::Relaxed);
+        // Whatever becomes of it, it is given back.
+        let block = Block { spool: self.clone(), offset, length };
+        let mut at = offset;
+        for piece in pieces {
+            file.write_all_at(piece, at)?;
+            at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        }
+        Ok(block)
+    }
+
+    fn file(&self) -> io::Result<Arc<File>> {
+        let mut file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*file {
+            Some(file) => Ok(Arc::clone(file)),
+            None => {
+                let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+                let made = rustix::fs::open(c"/tmp", flags, Mode::from_raw_mode(0o600))
+                    .map_err(|errno| io::Error::other(format!("cannot use /tmp: {errno}")))?;
+                let made = Arc::new(File::from(made));
+                *file = Some(Arc::clone(&made));
+                Ok(made)
+            }
+        }
+    }
+}
+
+impl Block {
+    /// Reads all of it.
+    pub(super) async fn read(self: &Arc<Self>) -> Result<Bytes, String> {
+        let block = Arc::clone(self);
+        let read = self.spool.0.files.run(move || block.read_here()).await;
+        read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    fn read_here(&self) -> io::Result<Bytes> {
+        let mut bytes = vec![0; usize::try_from(self.length).unwrap_or(usize::MAX)];
+        self.spool.file()?.read_exact_at(&mut bytes, self.offset)?;
+        Ok(bytes.into())
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let spool = self.spool.clone();
+        let (offset, length) = (self.offset, self.length.next_multiple_of(ALIGNMENT));
+        self.spool.0.files.run_later(move || {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            if let Ok(file) = spool.file() {
+                // A file system that cannot do it gives the room back with the daemon's end.
+                fallocate(&file, flags, offset, length).ok();
+            }
+        });
+    }
+}
