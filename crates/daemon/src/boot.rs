@@ -90,6 +90,8 @@ pub(crate) struct Inheritance {
 pub(crate) struct Parts {
     pub(crate) boot: Boot,
     pub(crate) groups: Option<CommandGroups>,
+    /// Files of the kernel's in which it tells what may be used and is, by name.
+    pub(crate) usage_files: Vec<(String, OwnedFd)>,
 }
 
 /// Where connections come from.
@@ -145,7 +147,7 @@ impl Inheritance {
         let hello = std::io::stdout().as_fd().try_clone_to_owned();
         let hello = hello.map_err(|cause| StartError::Open { name, cause })?;
         Ok(Self {
-            parts: Some(Parts { boot, groups }),
+            parts: Some(Parts { boot, groups, usage_files: Vec::new() }),
             listen: Some(Listen::Address(options.listen.clone())),
             hello: Some(hello.into()),
         })
@@ -197,27 +199,36 @@ impl Inheritance {
 impl Parts {
     fn inherited(boot: File) -> Result<Self, StartError> {
         let boot = read_boot(boot)?;
-        let groups = match &boot.command_group {
-            Some(group) => Some(inherited_groups(group)?),
-            None => None,
+        let (groups, usage_files) = match &boot.command_group {
+            Some(group) => {
+                let (groups, usage_files) = inherited_groups(group)?;
+                (Some(groups), usage_files)
+            }
+            None => (None, Vec::new()),
         };
-        Ok(Self { boot, groups })
+        Ok(Self { boot, groups, usage_files })
     }
 }
 
-fn inherited_groups(group: &CommandGroup) -> Result<CommandGroups, StartError> {
+fn inherited_groups(
+    group: &CommandGroup,
+) -> Result<(CommandGroups, Vec<(String, OwnedFd)>), StartError> {
+    let usage = u32::try_from(group.usage_files.len()).unwrap_or(u32::MAX);
     let count = group.other_tasks.saturating_add(1).saturating_add(group.memory_events.into());
+    let count = count.saturating_add(usage);
     let mut descriptors = claim_inherited(pitlane_wire::handshake::COMMAND_GROUP_DESCRIPTOR, count)
         .map_err(StartError::Inherit)?
         .into_iter();
     let folder: OwnedFd = descriptors.next().ok_or(StartError::Taken)?;
-    let memory_events = if group.memory_events { descriptors.next_back() } else { None };
-    let groups =
-        CommandGroups::new(folder.as_fd(), descriptors.collect()).map_err(StartError::Groups)?;
-    Ok(match memory_events {
+    let others = usize::try_from(group.other_tasks).unwrap_or(usize::MAX);
+    let other_tasks = descriptors.by_ref().take(others).collect();
+    let memory_events = if group.memory_events { descriptors.next() } else { None };
+    let groups = CommandGroups::new(folder.as_fd(), other_tasks).map_err(StartError::Groups)?;
+    let groups = match memory_events {
         Some(file) => groups.with_memory_events(file),
         None => groups,
-    })
+    };
+    Ok((groups, group.usage_files.iter().cloned().zip(descriptors).collect()))
 }
 
 fn read_boot(file: File) -> Result<Boot, StartError> {

@@ -28,6 +28,11 @@ impl Moment {
         Self { seconds, nanoseconds }
     }
 
+    /// Whole seconds since 1970.
+    pub(crate) const fn seconds(self) -> i64 {
+        self.seconds
+    }
+
     /// RFC 3339 with milliseconds: `2026-08-20T12:00:00.000Z`.
     pub(crate) fn rfc3339(self) -> String {
         let Civil { year, month, day, hour, minute, second } = self.civil();

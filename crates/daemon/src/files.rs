@@ -8,6 +8,7 @@
 mod asked;
 mod change;
 mod descent;
+mod document;
 mod download;
 mod folders;
 mod gradual;
@@ -27,6 +28,7 @@ mod upload;
 mod walk;
 
 pub(crate) use change::{remove, rename, set_permissions};
+pub(crate) use document::{Document, DocumentError, Search, read_document};
 pub(crate) use download::{download_many, download_one};
 pub(crate) use folders::make_folder;
 pub(crate) use info::{info, list};

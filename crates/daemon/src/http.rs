@@ -11,4 +11,4 @@ pub(crate) use answer::{Answer, empty, json, read_json, read_json_within, with_b
 pub(crate) use body::{Body, Pipe, pieces, pipe};
 pub(crate) use query::Query;
 pub(crate) use refusal::Refusal;
-pub(crate) use router::answer;
+pub(crate) use router::{answer, unknown};

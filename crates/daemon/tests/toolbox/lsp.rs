@@ -1,24 +1,52 @@
 //! `/lsp`, with a server of the tests' own that can misbehave.
 
+use std::fs::Permissions;
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
 
 use http::StatusCode;
 use http_body_util::Full;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::daemon::{Daemon, is_running, post, refusal, until};
+use crate::daemon::{Daemon, post, refusal, until};
 
-/// A daemon with a project, in whose image the language servers misbehave like this.
-fn with_servers(misdeed: &str) -> Daemon {
-    let folder = tempfile::TempDir::new().expect("a folder").keep();
-    let program = folder.join("pylsp");
-    std::fs::write(&program, include_str!("lsp/server.py")).expect("a program");
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("a mode");
-    std::fs::copy(&program, folder.join("typescript-language-server")).expect("a program");
-    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", folder.display());
+/// A daemon with a project and language servers of the tests' own.
+struct Sandbox {
+    daemon: Daemon,
+    programs: TempDir,
+}
+
+impl Deref for Sandbox {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        &self.daemon
+    }
+}
+
+impl Sandbox {
+    /// How many language servers run, with what they started.
+    fn running(&self) -> usize {
+        let program = self.programs.path().join("pylsp").to_string_lossy().into_owned();
+        let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+        lines.filter(|line| String::from_utf8_lossy(line).contains(&program)).count()
+    }
+}
+
+/// A sandbox in which the language servers misbehave like this.
+fn with_servers(misdeed: &str) -> Sandbox {
+    let programs = TempDir::new().expect("a folder");
+    for name in ["pylsp", "typescript-language-server"] {
+        let program = programs.path().join(name);
+        std::fs::write(&program, include_str!("lsp/server.py")).expect("a program");
+        std::fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("a mode");
+    }
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", programs.path().display());
     let daemon = Daemon::start_with(&json!({"env": {"PATH": path, "MISDEED": misdeed}}), &[]);
     std::fs::create_dir(daemon.path("project")).expect("a folder");
-    daemon
+    Sandbox { daemon, programs }
 }
 
 fn server(language: &str) -> Value {
@@ -35,13 +63,13 @@ fn completion(uri: &str, line: u32, character: u32) -> Value {
     asked
 }
 
-async fn start(daemon: &Daemon) {
+async fn start(daemon: &Sandbox) {
     let (status, answer) = daemon.post("/lsp/start", &server("python")).await;
     assert_eq!((status, answer), (StatusCode::OK, Value::Null));
 }
 
 /// The labels of what could be written.
-async fn labels(daemon: &Daemon, asked: &Value) -> Vec<String> {
+async fn labels(daemon: &Sandbox, asked: &Value) -> Vec<String> {
     let (status, answer) = daemon.post("/lsp/completions", asked).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     let items = answer["items"].as_array().expect("a list").iter();
@@ -218,8 +246,7 @@ async fn starting_twice_or_at_once_starts_one_server() {
         assert_eq!(status, StatusCode::OK, "{answer}");
     }
     start(&daemon).await;
-    let running = daemon.execute("pgrep -c -f '[p]ylsp'").await;
-    assert_eq!(running["result"], "1\n");
+    assert_eq!(daemon.running(), 1);
 }
 
 #[tokio::test]
@@ -238,14 +265,10 @@ async fn many_questions_at_once_get_their_own_answers() {
 async fn a_stop_ends_everything_the_server_started() {
     let daemon = with_servers("child");
     start(&daemon).await;
-    until("the child runs", || daemon.path("project/child").exists()).await;
+    until("the child runs", || daemon.running() == 2).await;
     let (status, _) = daemon.post("/lsp/stop", &server("python")).await;
     assert_eq!(status, StatusCode::OK);
-    let running = daemon.execute("pgrep -c -f '[p]ylsp'").await;
-    // Without a control group, what left the session is not found.
-    let child = i32::from(is_running(&daemon.text("project/child")));
-    assert_eq!(running["result"], format!("{child}\n"));
-    daemon.execute("kill -9 $(cat project/child)").await;
+    assert_eq!(daemon.running(), 0);
     let (status, answer) = daemon.post("/lsp/stop", &server("python")).await;
     assert_eq!(said(status, answer).2, NOT_STARTED);
     start(&daemon).await;
@@ -286,7 +309,7 @@ async fn a_server_that_does_not_become_one_says_why() {
 
 #[tokio::test]
 async fn an_image_without_a_server_says_how_it_gets_one() {
-    let folder = tempfile::TempDir::new().expect("a folder");
+    let folder = TempDir::new().expect("a folder");
     let daemon = Daemon::start_with(&json!({"env": {"PATH": folder.path()}}), &[]);
     for (language, program, installation) in [
         ("python", "pylsp", "pip install python-lsp-server"),
@@ -332,8 +355,7 @@ async fn a_server_that_asks_without_end_and_reads_nothing_is_ended() {
     let (status, answer) = daemon.post("/lsp/start", &server("python")).await;
     let message = "cannot start the python language server: it does not read what it is sent";
     assert_eq!(said(status, answer).2, message);
-    let running = daemon.execute("pgrep -c -f '[p]ylsp'").await;
-    assert_eq!(running["result"], "0\n");
+    assert_eq!(daemon.running(), 0);
 }
 
 #[tokio::test]

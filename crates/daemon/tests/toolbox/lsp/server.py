@@ -64,8 +64,6 @@ if MISDEED == "garbage":
     print("Welcome to the language server!\r\n\r\n", flush=True)
 if MISDEED == "child":
     if os.fork() == 0:
-        open("child", "w").write(str(os.getpid()))
-        os.setsid()
         while True:
             time.sleep(1000)
 if MISDEED == "asks-first":
