@@ -69,14 +69,14 @@ async fn perform(
     control: &Control,
     mut recorder: Recorder,
 ) -> Answer {
-    let launch = match job.prepare(toolbox, control).await? {
+    let mut launch = match job.prepare(toolbox, control).await? {
         Prepared::Ready(launch) => launch,
         Prepared::Over(response) => return json(StatusCode::OK, &response),
     };
     // One pipe for both, or nobody could tell what was written first.
     let (source, writer) = Source::pipe(Kind::Stdout)
         .map_err(|error| Refusal::internal(format!("cannot make a pipe: {error}")))?;
-    let mut started = match zygote::start(toolbox, &launch, [&writer, &writer]).await {
+    let mut started = match zygote::start(toolbox, &mut launch, [&writer, &writer]).await {
         Ok(started) => started,
         Err(error) => return json(StatusCode::OK, &not_run(not_started(&launch, &error)?)),
     };

@@ -100,11 +100,11 @@ async fn begin(toolbox: &Arc<Toolbox>, job: &Job, control: &Control) -> Result<B
     }
 }
 
-async fn start(toolbox: &Arc<Toolbox>, launch: Launch) -> Result<Begun, Refusal> {
+async fn start(toolbox: &Arc<Toolbox>, mut launch: Launch) -> Result<Begun, Refusal> {
     let failed = |error| Refusal::internal(format!("cannot make a pipe: {error}"));
     let (output, stdout) = Source::pipe(Kind::Stdout).map_err(failed)?;
     let (errors, stderr) = Source::pipe(Kind::Stderr).map_err(failed)?;
-    match zygote::start(toolbox, &launch, [&stdout, &stderr]).await {
+    match zygote::start(toolbox, &mut launch, [&stdout, &stderr]).await {
         Ok(started) => {
             let sources = [output, errors];
             Ok(Begun::Runs(Box::new(Runs { started, sources, _kept: launch.keeps })))

@@ -22,6 +22,11 @@ impl Identity {
         }
     }
 
+    /// Its user id.
+    pub(super) const fn uid(&self) -> Uid {
+        self.uid
+    }
+
     /// Makes the calling thread, and no other, belong to the user.
     ///
     /// A thread that leaves user 0 loses every capability with it. Allocates nothing, so that a child that shares its

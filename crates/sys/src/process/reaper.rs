@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, wait};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, wait, waitid};
 
 use super::spawn::{self, Program, SpawnError};
 use crate::fork::ExitStatus;
@@ -46,6 +46,29 @@ impl Reaper {
         let pid = spawn::spawn(program)?;
         waiters.insert(pid, Box::new(on_exit));
         Ok(pid)
+    }
+
+    /// Takes note of a child that the caller did not start itself, an orphan that came to it: `on_exit` is called as that
+    /// of [`Self::spawn`] is. A child keeps its number until it is waited for, so the number means this process.
+    ///
+    /// # Errors
+    ///
+    /// `ECHILD` when there is no such child, `EEXIST` when its exit is somebody's already; `on_exit` is dropped.
+    pub fn adopt(
+        &self,
+        pid: i32,
+        on_exit: impl FnOnce(ExitStatus) + Send + 'static,
+    ) -> Result<(), Errno> {
+        // Held until it is known, as above.
+        let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
+        let child = Pid::from_raw(pid).filter(|_| pid > 0).ok_or(Errno::CHILD)?;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(child), options)?;
+        if waiters.contains_key(&pid) {
+            return Err(Errno::EXIST);
+        }
+        waiters.insert(pid, Box::new(on_exit));
+        Ok(())
     }
 
     /// Waits for every child that has ended, whoever started it. To be called whenever SIGCHLD arrived.
