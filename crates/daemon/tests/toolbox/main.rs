@@ -21,3 +21,4 @@ mod system;
 mod transfer;
 mod trees;
 mod tunnel;
+mod zygote;
