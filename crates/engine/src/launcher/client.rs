@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use pitlane_sys::{Context as _, MessageSocket, SyscallError, UserNamespace};
 use rustix::io::Errno;
 
+use super::process::FOLDER_IN_USE;
 use super::protocol::{EndedAs, LaunchDescriptors, MAX_MESSAGE, Reply, Request, identity};
 use crate::{LaunchCommand, log_path, socket_path};
 
@@ -100,7 +101,7 @@ impl Launcher {
         let mut started = launcher.started();
         if !launcher.answers() || launcher.make_way(&mut started)? {
             // Only the first one dies where this server was told to.
-            launcher.start(&mut started, pitlane_fault::environment())?;
+            launcher.start(&mut started, pitlane_fault::environment().as_ref())?;
         }
         drop(started);
         Ok(launcher)
@@ -131,7 +132,7 @@ impl Launcher {
     fn start(
         &self,
         started: &mut Started,
-        variable: Option<(&str, String)>,
+        variable: Option<&(&str, String)>,
     ) -> Result<(), LauncherError> {
         let Inner { run, command, .. } = &*self.0;
         if let Some(mut dead) = started.process.take() {
@@ -142,25 +143,16 @@ impl Launcher {
         let log = log_path(run);
         let failed =
             |cause| LauncherError::Start { program: command.program.display().to_string(), cause };
-        let output = std::fs::File::create(&log).map_err(failed)?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the launcher is the process that makes all others"
-        )]
-        let mut process = Command::new(&command.program);
-        process
-            .args(&command.arguments)
-            .env_clear()
-            .envs(variable)
-            .current_dir("/")
-            // Closed with this process: a launcher that nobody has asked for anything then ends.
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::from(output));
-        let mut child = process.spawn().map_err(failed)?;
+        let mut child = self.spawn(&log, variable).map_err(failed)?;
         let began = Instant::now();
         while !self.answers() {
-            if began.elapsed() > DEADLINE || child.try_wait().map_err(failed)?.is_some() {
+            let ended = child.try_wait().map_err(failed)?;
+            if began.elapsed() < DEADLINE
+                && ended.is_some_and(|ended| ended.code() == Some(FOLDER_IN_USE.into()))
+            {
+                // One whose server died while it was started: it answers soon, or goes.
+                child = self.spawn(&log, variable).map_err(failed)?;
+            } else if began.elapsed() > DEADLINE || ended.is_some() {
                 drop(child.kill());
                 drop(child.wait());
                 return Err(LauncherError::Silent { log: log.display().to_string() });
@@ -174,6 +166,26 @@ impl Launcher {
             self.exchange(&request, &[descriptor.as_fd()])?;
         }
         Ok(())
+    }
+
+    fn spawn(&self, log: &Path, variable: Option<&(&str, String)>) -> std::io::Result<Child> {
+        let LaunchCommand { program, arguments } = &self.0.command;
+        let output = std::fs::File::create(log)?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the launcher is the process that makes all others"
+        )]
+        let mut process = Command::new(program);
+        process
+            .args(arguments)
+            .env_clear()
+            .envs(variable.map(|(name, value)| (*name, value)))
+            .current_dir("/")
+            // Closed with this process: a launcher that nobody has asked for anything then ends.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(output));
+        process.spawn()
     }
 
     /// Ends a launcher of another build, since it would isolate new sandboxes as that build did; false when it stays.

@@ -14,7 +14,7 @@ use pitlane_sys::{
     make_mounts_private, new_mount_namespace,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
-use rustix::fs::{CWD, FileType};
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 
 use super::child;
@@ -48,6 +48,8 @@ struct Process {
     program: String,
     /// Ends with the server that started this, until somebody has asked for something.
     starter: Option<OwnedFd>,
+    /// Keeps every other launcher out of the folder.
+    _folder: OwnedFd,
 }
 
 const LISTENER: u64 = 0;
@@ -57,7 +59,7 @@ const CLIENT_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Runs the launcher until it is asked to quit. Must be called before the process has threads.
 ///
-/// Says in one line on standard error why it could not start.
+/// Says in one line on standard error why it could not start, and ends with [`FOLDER_IN_USE`] if another one is there.
 #[must_use]
 pub fn run(arguments: &LauncherArguments) -> ExitCode {
     match start(arguments).and_then(Process::serve) {
@@ -67,7 +69,11 @@ pub fn run(arguments: &LauncherArguments) -> ExitCode {
             let cause = failure.errno;
             // Nobody is left to tell if this fails as well.
             drop(writeln!(std::io::stderr(), "pitlane launch: {failure}: {cause}"));
-            ExitCode::FAILURE
+            if failure.call == LOCK && cause == Errno::AGAIN {
+                ExitCode::from(FOLDER_IN_USE)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -76,8 +82,8 @@ fn start(arguments: &LauncherArguments) -> Result<(Process, MessageListener), Sy
     let single = SingleThreaded::check()?;
     let program = identity(Path::new("/proc/self/exe")).context("stat(/proc/self/exe)")?;
     let starter = starter()?;
+    let folder = lock(&arguments.run)?;
     let path = socket_path(&arguments.run);
-    // The server starts a launcher only while it holds the state folder and after no other answered.
     match std::fs::remove_file(&path) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
             return Err(cause).context("unlink(socket)");
@@ -109,8 +115,23 @@ fn start(arguments: &LauncherArguments) -> Result<(Process, MessageListener), Sy
         events,
         program,
         starter,
+        _folder: folder,
     };
     Ok((process, listener))
+}
+
+/// What the refusal of the folder is called.
+const LOCK: &str = "lock the run-time folder";
+/// How a launcher ends that finds another one in its folder; "temporary failure" in `sysexits.h`.
+pub(super) const FOLDER_IN_USE: u8 = 75;
+
+/// Takes the folder for this process: a server that died while it started a launcher may have left that one about to
+/// make its socket. The lock ends with the process; a child has it until it executes its program.
+fn lock(run: &Path) -> Result<OwnedFd, SyscallError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(run, flags, Mode::empty()).context("open(run-time folder)")?;
+    flock(&folder, FlockOperation::NonBlockingLockExclusive).context(LOCK)?;
+    Ok(folder)
 }
 
 /// The pipe that a server holds while it starts a launcher. One that died meanwhile may have started its successor, who
@@ -138,7 +159,7 @@ fn leave_host_files() -> Result<(), SyscallError> {
     let root =
         FilesystemContext::open("tmpfs")?.text("mode", "0700")?.mount(MountOptions::default())?;
     for name in [child::ATTACH_POINT, c"proc"] {
-        rustix::fs::mkdirat(root.as_fd(), name, rustix::fs::Mode::from_raw_mode(0o700))
+        rustix::fs::mkdirat(root.as_fd(), name, Mode::from_raw_mode(0o700))
             .context("mkdir(root)")?;
     }
     root.attach(CWD, c"/proc")?;

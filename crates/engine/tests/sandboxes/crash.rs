@@ -13,6 +13,7 @@ crate::trials![
     sandboxes_run_on_without_the_server_and_the_next_one_has_them,
     what_nobody_owns_is_removed_at_the_start,
     a_sandbox_outlives_its_launcher,
+    a_launcher_whose_server_died_at_its_start_is_waited_for,
     an_idle_launcher_of_another_build_makes_way,
 ];
 
@@ -131,6 +132,26 @@ async fn an_idle_launcher_of_another_build_makes_way() {
 
     let bench = Bench::start_in(folder).await;
     process.wait().expect("it has ended");
+    let id = bench.create().await;
+    assert_eq!(bench.exec(id, "echo here").await.output, "here\n");
+    bench.close().await;
+}
+
+async fn a_launcher_whose_server_died_at_its_start_is_waited_for() {
+    let folder = Folder::new();
+    let run = folder.run();
+    std::fs::create_dir_all(&run).expect("a folder");
+    let lock = std::fs::File::open(&run).expect("a folder");
+    lock.try_lock().expect("a lock");
+    let refused = || {
+        let log = std::fs::read_to_string(run.join("launcher-1.log"));
+        log.is_ok_and(|log| log.contains("lock the run-time folder"))
+    };
+    let go = async {
+        wait_until("one was started and found the folder in use", refused).await;
+        drop(lock);
+    };
+    let (bench, ()) = tokio::join!(Bench::start_in(folder), go);
     let id = bench.create().await;
     assert_eq!(bench.exec(id, "echo here").await.output, "here\n");
     bench.close().await;
