@@ -10,15 +10,18 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
 mod boot;
+mod charts;
 mod clock;
 mod environment;
 mod files;
 mod http;
+mod interpreter;
 mod lsp;
 mod metrics;
 mod options;
 mod ports;
 mod process;
+mod pty;
 mod server;
 mod session;
 mod toolbox;

@@ -74,7 +74,8 @@ impl<'a> Capture<'a> {
 
     /// Adds a sentence after everything else.
     pub(super) fn add_note(&mut self, note: &str) {
-        self.kept.note = Some(note.to_owned());
+        let kept = self.kept.note.take().unwrap_or_default();
+        self.kept.note = Some(kept + note);
     }
 
     async fn spool(&mut self) -> Result<(), String> {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use pitlane_wire::toolbox::frames::Frame;
-use pitlane_wire::toolbox::{ExecuteResponse, UpdateEnvironment};
+use pitlane_wire::toolbox::{
+    Chart, CodeRunArtifacts, CodeRunResponse, ExecuteResponse, UpdateEnvironment,
+};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
@@ -13,6 +15,7 @@ use super::capture::{Capture, Captured};
 use super::job::{Job, Prepared, exit_code, memory_note, not_run, not_started, refuse};
 use super::kept::{Recorded, Recorder};
 use super::supervise::{Control, Kind, Source, supervise};
+use crate::charts::{Figures, Unmarked};
 use crate::http::{Answer, Body, Refusal, json, pipe, read_json, with_body};
 use crate::toolbox::Toolbox;
 use crate::zygote;
@@ -73,6 +76,10 @@ async fn perform(
         Prepared::Ready(launch) => launch,
         Prepared::Over(response) => return json(StatusCode::OK, &response),
     };
+    let figures = match job {
+        Job::Code(request) => Figures::expected(request, &mut launch),
+        Job::Command(_) => None,
+    };
     // One pipe for both, or nobody could tell what was written first.
     let (source, writer) = Source::pipe(Kind::Stdout)
         .map_err(|error| Refusal::internal(format!("cannot make a pipe: {error}")))?;
@@ -84,10 +91,10 @@ async fn perform(
     // The program may still have to read it.
     let _kept = launch.keeps;
     let mut sources = [source, Source::none()];
-    let sink = Capture::new(toolbox.files());
+    let sink = Unmarked::new(Capture::new(toolbox.files()), figures.is_some());
     let mut recorded = Recorded { recorder: &mut recorder, sink };
     let ending = supervise(&mut started, &mut sources, &mut recorded, control).await;
-    let mut capture = recorded.sink;
+    let (mut capture, told) = recorded.sink.finish().await;
     let status = match refuse(&started, ending).await {
         Ok(status) => status,
         Err(refusal) => {
@@ -102,22 +109,47 @@ async fn perform(
     recorder.record(&Frame::Exit(exit_code(status)));
     let [source, _none] = sources;
     source.discard(toolbox.tasks());
-    answer(toolbox, exit_code(status), capture.finish())
+    let charts = match figures {
+        Some(figures) => {
+            let (charts, note) = figures.read(toolbox.files(), told).await;
+            if let Some(note) = note {
+                capture.add_note(&note);
+            }
+            charts
+        }
+        None => Vec::new(),
+    };
+    answer(toolbox, exit_code(status), capture.finish(), charts)
 }
 
-fn answer(toolbox: &Arc<Toolbox>, exit_code: i32, captured: Captured) -> Answer {
+fn answer(
+    toolbox: &Arc<Toolbox>,
+    exit_code: i32,
+    captured: Captured,
+    charts: Vec<Chart>,
+) -> Answer {
+    let artifacts = (!charts.is_empty()).then_some(CodeRunArtifacts { charts });
     if let Some(result) = captured.text() {
-        return json(StatusCode::OK, &ExecuteResponse { exit_code, result });
+        let ended = ExecuteResponse { exit_code, result };
+        return json(StatusCode::OK, &CodeRunResponse { ended, artifacts });
     }
-    Ok(streamed(toolbox, exit_code, captured))
+    Ok(streamed(toolbox, exit_code, captured, artifacts))
 }
 
 /// The same answer for a text that is too long for memory: read, escaped and sent piece by piece.
-fn streamed(toolbox: &Arc<Toolbox>, exit_code: i32, captured: Captured) -> Response<Body> {
+fn streamed(
+    toolbox: &Arc<Toolbox>,
+    exit_code: i32,
+    captured: Captured,
+    artifacts: Option<CodeRunArtifacts>,
+) -> Response<Body> {
     let (pipe, body) = pipe();
     let shared = Arc::clone(toolbox);
     toolbox.tasks().spawn(async move {
-        if !pipe.write(format!("{{\"exitCode\":{exit_code},\"result\":\"")).await {
+        let artifacts = artifacts.and_then(|artifacts| serde_json::to_string(&artifacts).ok());
+        let artifacts = artifacts.map(|artifacts| format!("\"artifacts\":{artifacts},"));
+        let artifacts = artifacts.unwrap_or_default();
+        if !pipe.write(format!("{{\"exitCode\":{exit_code},{artifacts}\"result\":\"")).await {
             return;
         }
         match captured.write_json(shared.files(), &pipe).await {

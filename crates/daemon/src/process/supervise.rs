@@ -20,7 +20,7 @@ const PIECE: usize = 64 * 1024;
 
 /// Which of a command's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Stdout,
     Stderr,
 }
@@ -34,7 +34,7 @@ pub(super) struct Source {
 }
 
 /// Takes output as it comes.
-pub(super) trait Sink {
+pub(crate) trait Sink {
     /// Takes a piece; may wait.
     async fn take(&mut self, kind: Kind, bytes: &[u8]);
 }

@@ -23,7 +23,8 @@ impl Identity {
     }
 
     /// Its user id.
-    pub(super) const fn uid(&self) -> Uid {
+    #[must_use]
+    pub const fn uid(&self) -> Uid {
         self.uid
     }
 
