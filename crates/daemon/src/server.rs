@@ -78,6 +78,8 @@ async fn asked_to_end(requests: &mut pipe::Receiver) {
 }
 
 async fn end_processes(toolbox: &Toolbox, child_ended: &mut Signal) {
+    // Interactive shells do not end when they are asked to.
+    toolbox.terminals().hang_up();
     toolbox.processes().terminate_all();
     let deadline = Instant::now().checked_add(GRACE).unwrap_or_else(Instant::now);
     while toolbox.processes().collect() {

@@ -9,9 +9,11 @@ use tokio_util::task::TaskTracker;
 use crate::boot::{Parts, StartError};
 use crate::environment::{Environment, VariableError};
 use crate::files::Files;
+use crate::interpreter::Contexts;
 use crate::lsp::Servers;
 use crate::metrics::Metrics;
 use crate::process::{Cancellations, Processes, Recordings};
+use crate::pty::Terminals;
 use crate::session::Sessions;
 use crate::user::User;
 use crate::zygote::Zygotes;
@@ -28,7 +30,9 @@ pub(crate) struct Toolbox {
     recordings: Recordings,
     sessions: Sessions,
     language_servers: Servers,
+    terminals: Terminals,
     metrics: Metrics,
+    contexts: Contexts,
     zygotes: Zygotes,
     tasks: TaskTracker,
 }
@@ -49,7 +53,9 @@ impl Toolbox {
             cancellations: Cancellations::default(),
             recordings: Recordings::default(),
             language_servers: Servers::default(),
+            terminals: Terminals::default(),
             metrics: Metrics::new(usage_files),
+            contexts: Contexts::default(),
             zygotes: Zygotes::default(),
             tasks: TaskTracker::new(),
             user,
@@ -114,8 +120,16 @@ impl Toolbox {
         &self.language_servers
     }
 
+    pub(crate) const fn contexts(&self) -> &Contexts {
+        &self.contexts
+    }
+
     pub(crate) const fn zygotes(&self) -> &Zygotes {
         &self.zygotes
+    }
+
+    pub(crate) const fn terminals(&self) -> &Terminals {
+        &self.terminals
     }
 
     /// The owner of every task that outlives the connection that began it.

@@ -10,10 +10,10 @@ use super::answer::{Answer, json, read_json};
 use super::body::Body;
 use super::refusal::Refusal;
 use crate::toolbox::Toolbox;
-use crate::{files, lsp, metrics, ports, process, session, tunnel};
+use crate::{files, interpreter, lsp, metrics, ports, process, pty, session, tunnel};
 
 /// The beginnings of routes of the toolbox API that this daemon does not have.
-const NOT_IMPLEMENTED: [&str; 4] = ["/computeruse", "/git", "/process/interpreter", "/process/pty"];
+const NOT_IMPLEMENTED: [&str; 2] = ["/computeruse", "/git"];
 
 /// Answers one request.
 pub(crate) async fn answer(toolbox: Arc<Toolbox>, request: Request<Incoming>) -> Response<Body> {
@@ -43,6 +43,14 @@ async fn route(
         && (rest.is_empty() || rest.starts_with('/'))
     {
         return session::route(toolbox, method, rest, request).await;
+    }
+    if let Some(rest) = path.strip_prefix("/process/pty")
+        && (rest.is_empty() || rest.starts_with('/'))
+    {
+        return pty::route(toolbox, method, rest, request).await;
+    }
+    if let Some(rest) = path.strip_prefix("/process/interpreter/") {
+        return interpreter::route(toolbox, method, rest, request).await;
     }
     if let Some(rest) = path.strip_prefix("/lsp/") {
         return lsp::route(toolbox, rest, request).await;

@@ -1,0 +1,233 @@
+//! A terminal's recent output, for everybody who follows it at a pace of their own.
+//!
+//! Whoever writes never waits. What nobody needs any more is forgotten, except for the last [`RECENT`] bytes, with which
+//! a new follower begins; a follower that lies more than [`MOST`] bytes behind is lost.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+/// What is kept for those who come later.
+pub(super) const RECENT: usize = 256 << 10;
+/// How much goes into one message at most: a chunk.
+pub(super) const CHUNK: usize = 16 << 10;
+/// How far a follower may lie behind: 256 chunks.
+pub(super) const MOST: usize = 256 * CHUNK;
+
+/// The output; shared.
+#[derive(Debug)]
+pub(super) struct Output {
+    kept: Mutex<Kept>,
+    /// How many bytes there have been.
+    written: watch::Sender<u64>,
+    /// Changes when a patient follower has read on.
+    read: watch::Sender<()>,
+}
+
+/// Where somebody is in the output.
+#[derive(Debug)]
+pub(super) struct Follower {
+    output: Arc<Output>,
+    number: u64,
+    written: watch::Receiver<u64>,
+}
+
+/// A follower was too slow, and output that it did not read is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lost;
+
+#[derive(Debug, Default)]
+struct Kept {
+    bytes: VecDeque<u8>,
+    /// How many bytes there were before those.
+    forgotten: u64,
+    followers: BTreeMap<u64, Place>,
+    next_number: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// How many bytes it has read or skipped.
+    at: u64,
+    is_patient: bool,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::default(),
+            written: watch::Sender::new(0),
+            read: watch::Sender::new(()),
+        }
+    }
+}
+
+impl Output {
+    /// Adds output and wakes whoever follows.
+    pub(super) fn push(&self, bytes: &[u8]) {
+        let end = {
+            let mut kept = self.lock();
+            kept.bytes.extend(bytes);
+            kept.forget();
+            kept.end()
+        };
+        self.written.send_replace(end);
+    }
+
+    /// Follows from what is kept of the recent output on; `None` where `most` do already.
+    pub(super) fn follow(self: &Arc<Self>, most: usize, is_patient: bool) -> Option<Follower> {
+        let mut kept = self.lock();
+        if kept.followers.len() >= most {
+            return None;
+        }
+        let number = kept.next_number;
+        kept.next_number = number.saturating_add(1);
+        let at = kept.beginning();
+        kept.followers.insert(number, Place { at, is_patient });
+        Some(Follower { output: Arc::clone(self), number, written: self.written.subscribe() })
+    }
+
+    /// Waits until no patient follower would be lost by another chunk.
+    pub(super) async fn room(&self) {
+        let mut read = self.read.subscribe();
+        while self.lock().has_late_patient() {
+            if read.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Has patient followers count as the others do, since they do not read at all.
+    pub(super) fn lose_patience(&self) {
+        let mut kept = self.lock();
+        let end = kept.end();
+        for place in kept.followers.values_mut().filter(|place| place.is_late(end)) {
+            place.is_patient = false;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn end(&self) -> u64 {
+        self.forgotten.saturating_add(length(self.bytes.len()))
+    }
+
+    /// Where a new follower starts: after the end of a line where something was forgotten before, so that it starts with
+    /// no half of a character or command.
+    fn beginning(&self) -> u64 {
+        let skipped = self.bytes.len().saturating_sub(RECENT);
+        let at = self.forgotten.saturating_add(length(skipped));
+        if at == 0 {
+            return 0;
+        }
+        let line = self.bytes.iter().skip(skipped).position(|byte| *byte == b'\n');
+        let partial = line.map_or(0, |line| line.saturating_add(1));
+        at.saturating_add(length(partial))
+    }
+
+    /// Forgets what nobody needs.
+    fn forget(&mut self) {
+        let end = self.end();
+        let needed = self.followers.values().map(|place| place.at).min().unwrap_or(end);
+        let needed = needed.min(end.saturating_sub(length(RECENT)));
+        let needed = needed.max(end.saturating_sub(length(MOST)));
+        let count = usize::try_from(needed.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
+        let count = count.min(self.bytes.len());
+        // Not for every byte: moving on costs more than keeping a little.
+        if count >= CHUNK || self.bytes.len() > MOST {
+            self.bytes.drain(..count);
+            self.forgotten = self.forgotten.saturating_add(length(count));
+        }
+        if self.bytes.capacity() > 4 * RECENT && self.bytes.len() <= RECENT.saturating_add(CHUNK) {
+            self.bytes.shrink_to(2 * RECENT);
+        }
+    }
+
+    fn has_late_patient(&self) -> bool {
+        let end = self.end();
+        self.followers.values().any(|place| place.is_patient && place.is_late(end))
+    }
+}
+
+impl Place {
+    const fn is_late(&self, end: u64) -> bool {
+        end.saturating_sub(self.at) > (MOST - CHUNK) as u64
+    }
+}
+
+impl Follower {
+    /// Waits for output that was not read yet, and gives as much of it as fits into a message.
+    pub(super) async fn next(&mut self) -> Result<Bytes, Lost> {
+        loop {
+            // Before looking, so that nothing that comes after the look is missed.
+            self.written.borrow_and_update();
+            let piece = self.take()?;
+            if !piece.is_empty() {
+                return Ok(piece);
+            }
+            if self.written.changed().await.is_err() {
+                return pending().await;
+            }
+        }
+    }
+
+    /// The same without waiting; empty where everything was read.
+    pub(super) fn take(&self) -> Result<Bytes, Lost> {
+        let mut kept = self.output.lock();
+        let place = kept.followers.get(&self.number).copied().ok_or(Lost)?;
+        let start = place.at.checked_sub(kept.forgotten).ok_or(Lost)?;
+        let start = usize::try_from(start).map_err(|_beyond_memory| Lost)?;
+        let (first, second) = kept.bytes.as_slices();
+        let passed = start.saturating_sub(first.len());
+        let first = first.get(start..).unwrap_or_default();
+        let second = second.get(passed..).unwrap_or_default();
+        let mut piece = Vec::with_capacity(CHUNK.min(first.len().saturating_add(second.len())));
+        piece.extend_from_slice(first.get(..CHUNK).unwrap_or(first));
+        let room = CHUNK.saturating_sub(piece.len());
+        piece.extend_from_slice(second.get(..room).unwrap_or(second));
+        let at = place.at.saturating_add(length(piece.len()));
+        kept.followers.insert(self.number, Place { at, ..place });
+        drop(kept);
+        if place.is_patient {
+            self.output.read.send_replace(());
+        }
+        Ok(piece.into())
+    }
+
+    /// Waits until output that was not read is gone.
+    pub(super) async fn lost(&self) {
+        let mut written = self.written.clone();
+        loop {
+            written.borrow_and_update();
+            if self.is_lost() || written.changed().await.is_err() {
+                break;
+            }
+        }
+        if !self.is_lost() {
+            pending::<()>().await;
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        let kept = self.output.lock();
+        kept.followers.get(&self.number).is_none_or(|place| place.at < kept.forgotten)
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.output.lock().followers.remove(&self.number);
+        self.output.read.send_replace(());
+    }
+}
+
+fn length(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
