@@ -10,7 +10,7 @@ use pitlane_sys::{
     descendants,
 };
 use rustix::io::Errno;
-use rustix::process::{Pid, getsid};
+use rustix::process::{Pid, Signal, getsid, kill_process_group};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
@@ -210,6 +210,15 @@ impl Started {
         self.group
             .as_ref()
             .is_some_and(|guard| guard.groups.out_of_memory_kills() > self.kills_before)
+    }
+
+    /// Interrupts the process and what it started in its own process group, as a key of a terminal would. Not to be
+    /// called once `exit` has told the end: the number may be another's then.
+    pub(crate) fn interrupt(&self) {
+        if let Some(leader) = Pid::from_raw(self.leader) {
+            // It may have ended just now.
+            kill_process_group(leader, Signal::INT).ok();
+        }
     }
 
     /// Asks the process and everything it started to end, waits until all of it is gone or `grace` is over, and kills
