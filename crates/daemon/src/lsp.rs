@@ -144,7 +144,11 @@ async fn workspace_symbols(toolbox: &Toolbox, request: &Request<Incoming>) -> An
         if !is_ready(&key, &server).await?.finds_symbols {
             return search::search(toolbox, &key, &server, wanted).await;
         }
-        let subject = Subject::Project { query: wanted.to_owned() };
+        let example = match key.language.needs_a_document() {
+            true => search::example(toolbox, &key).await?,
+            false => None,
+        };
+        let subject = Subject::Project { query: wanted.to_owned(), example };
         let reply = server.ask("workspace/symbol", subject).await?;
         symbols(&reply.result, "").ok_or_else(|| nonsense(&key))
     });

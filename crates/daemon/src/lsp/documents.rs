@@ -74,6 +74,11 @@ impl Documents {
         notices
     }
 
+    /// Whether the server was told of nothing.
+    pub(super) fn are_none(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Whether the server was told of it.
     pub(super) fn is_open(&self, path: &PathBuf) -> bool {
         self.open.contains_key(path)

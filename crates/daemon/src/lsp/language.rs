@@ -88,6 +88,11 @@ impl Language {
         }
     }
 
+    /// Whether its server knows a project only when it knows one of its documents.
+    pub(super) const fn needs_a_document(self) -> bool {
+        matches!(self, Self::TypeScript | Self::JavaScript)
+    }
+
     /// Whether its server counts characters where the protocol counts units of UTF-16.
     pub(super) const fn counts_code_points(self, capabilities: Capabilities) -> bool {
         matches!(self, Self::Python) && !capabilities.counts

@@ -39,8 +39,9 @@ pub(super) enum Subject {
     File { paths: Vec<PathBuf>, cursor: Option<Cursor> },
     /// A file that was read already, which the server reads itself unless it was told of it.
     Text(Document),
-    /// Everything in the project with a name like this.
-    Project { query: String },
+    /// Everything in the project with a name like this. A server that knows a project only by its documents is told of
+    /// the `example` when it knows none.
+    Project { query: String, example: Option<Document> },
 }
 
 /// A place in a document where somebody writes.

@@ -5,12 +5,21 @@ use pitlane_wire::toolbox::LspSymbol;
 use super::question::{Subject, unreadable};
 use super::servers::{Key, Server};
 use super::symbols_of;
-use crate::files::Search;
+use crate::files::{Document, Search};
 use crate::http::Refusal;
 use crate::toolbox::Toolbox;
 
 /// How many files a server is asked about.
 const MAX_FILES: usize = 100;
+
+/// One of the project's sources, if there is any.
+pub(super) async fn example(toolbox: &Toolbox, key: &Key) -> Result<Option<Document>, Refusal> {
+    let (files, project) = (toolbox.files(), key.project.clone());
+    let begun = Search::begin(files, project, key.language.extensions(), "").await;
+    let search = begun.map_err(|error| unreadable(&error))?;
+    let (_search, found) = search.next(files).await?;
+    Ok(found)
+}
 
 /// The symbols whose names contain `query`, small or large, in the files that have it in them: in the order of the
 /// folders.

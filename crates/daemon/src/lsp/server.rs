@@ -356,7 +356,12 @@ impl Server {
     /// The parameters of a question, after the server was told what it must know.
     async fn prepare(&mut self, subject: Subject) -> Result<(Value, Option<Document>), Refusal> {
         let (document, cursor) = match subject {
-            Subject::Project { query } => return Ok((json!({ "query": query }), None)),
+            Subject::Project { query, example } => {
+                if let Some(example) = example.filter(|_| self.documents.are_none()) {
+                    self.sync(&example);
+                }
+                return Ok((json!({ "query": query }), None));
+            }
             Subject::Text(document) => {
                 if self.documents.is_open(&document.path) {
                     self.sync(&document);

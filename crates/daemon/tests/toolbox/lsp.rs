@@ -238,6 +238,22 @@ async fn a_server_that_finds_no_symbols_in_projects_is_asked_file_by_file() {
 }
 
 #[tokio::test]
+async fn a_server_that_knows_projects_by_documents_is_told_of_one() {
+    let daemon = with_servers("");
+    std::fs::write(daemon.path("project/a.tsx"), "x").expect("a file");
+    let (status, _) = daemon.post("/lsp/start", &server("typescript")).await;
+    assert_eq!(status, StatusCode::OK);
+    let target = "/lsp/workspacesymbols?languageId=typescript&pathToProject=project&query=a";
+    for _ in 0..2 {
+        let (_, answer) = daemon.call("GET", target).await;
+        assert_eq!(answer[0]["name"], "found a");
+    }
+    let uri = format!("file://{}", daemon.path("project/a.tsx").display());
+    let told = format!("textDocument/didOpen {uri} typescriptreact 1\n");
+    assert_eq!(daemon.text("project/told"), told);
+}
+
+#[tokio::test]
 async fn starting_twice_or_at_once_starts_one_server() {
     let daemon = with_servers("");
     let body = server("python");

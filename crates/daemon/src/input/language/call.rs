@@ -110,6 +110,11 @@ fn is_name(json: &str) -> bool {
 fn failure(error: &RawValue) -> Failure {
     let read: Option<Error<'_>> = of(Some(error));
     let message = read.as_ref().and_then(|error| of::<String>(error.message));
+    // Where in its own source a server failed is nothing for whoever asked.
+    let message = message.map(|message| {
+        let lines = message.lines().filter(|line| !line.trim_start().starts_with("at "));
+        lines.collect::<Vec<_>>().join("\n")
+    });
     let mut message = message.unwrap_or_else(|| String::from("it failed"));
     if let Some((end, _)) = message.char_indices().nth(MAX_SENTENCE) {
         message.truncate(end);
@@ -175,6 +180,10 @@ mod tests {
             (
                 r#"{"id":7,"error":{"code":-32601,"message":"no"}}"#,
                 r#"7: Err(Failure { code: -32601, message: "no" })"#,
+            ),
+            (
+                r#"{"id":7,"error":{"message":"No Project.\nError: x\n    at y (z:1)"}}"#,
+                r#"7: Err(Failure { code: 0, message: "No Project.\nError: x" })"#,
             ),
             (r#"{"id":7,"error":"x"}"#, r#"7: Err(Failure { code: 0, message: "it failed" })"#),
             (r#"{"id":"a","method":"m"}"#, r#""a"? m 0"#),
