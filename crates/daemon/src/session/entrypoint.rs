@@ -14,8 +14,7 @@ use tokio::sync::oneshot;
 use super::command::{Command, Order, Stage};
 use super::log::Stream;
 use super::pump::pump;
-use super::request::{ENTRYPOINT, ENTRYPOINT_COMMAND};
-use super::state::Session;
+use super::request::ENTRYPOINT_COMMAND;
 use crate::http::Refusal;
 use crate::process::{Launch, StartError, Started, Surroundings, exit_code};
 use crate::toolbox::Toolbox;
@@ -31,14 +30,10 @@ pub(crate) fn start_entrypoint(toolbox: &Arc<Toolbox>) {
     if program.is_empty() {
         return;
     }
-    let session = Session::new(String::from(ENTRYPOINT), Arc::clone(&sessions.text));
     let order = Order { text: program.join(" "), has_input: false, echoes_input: false };
     let id = String::from(ENTRYPOINT_COMMAND);
     let command = Command::new(id, order, sessions.spool.clone());
-    session.adopt(Arc::clone(&command));
-    if sessions.entrypoint.set(session).is_err() {
-        return;
-    }
+    sessions.entrypoint.adopt(Arc::clone(&command));
     let shared = Arc::clone(toolbox);
     toolbox.tasks().spawn(async move {
         let stage = run(&shared, &program, &command).await;

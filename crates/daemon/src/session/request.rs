@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -43,19 +43,21 @@ pub(crate) struct Sessions {
     followers: Arc<Semaphore>,
     /// The image's own program and its arguments, if it has any.
     pub(super) program: Vec<String>,
-    pub(super) entrypoint: OnceLock<Arc<Session>>,
+    pub(super) entrypoint: Arc<Session>,
 }
 
 impl Sessions {
     /// None yet; `files` keeps what they say, and `program` is the image's own.
     pub(crate) fn new(files: Files, program: Vec<String>) -> Self {
+        let text = Arc::default();
+        let entrypoint = Session::new(String::from(ENTRYPOINT), Arc::clone(&text));
         Self {
             all: Mutex::default(),
             spool: Spool::new(files),
-            text: Arc::default(),
+            text,
             followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)),
             program,
-            entrypoint: OnceLock::new(),
+            entrypoint,
         }
     }
 
@@ -65,10 +67,18 @@ impl Sessions {
 
     fn find(&self, id: &str) -> Result<Arc<Session>, Refusal> {
         let found = match id {
-            ENTRYPOINT => self.entrypoint.get().cloned(),
+            ENTRYPOINT => Some(Arc::clone(&self.entrypoint)),
             id => self.lock().get(id).cloned(),
         };
         found.ok_or_else(|| unknown(id))
+    }
+
+    /// A command that has ended and said nothing.
+    fn nothing(&self) -> Arc<Command> {
+        let order = Order { text: String::new(), has_input: false, echoes_input: false };
+        let command = Command::new(String::from(ENTRYPOINT_COMMAND), order, self.spool.clone());
+        command.finish(Stage::Ended(0));
+        command
     }
 
     /// Keeps a place for a session.
@@ -103,10 +113,18 @@ pub(crate) async fn route(
         ("GET", [id]) => json(StatusCode::OK, &toolbox.sessions().find(id)?.shown()),
         ("DELETE", [id]) => delete(toolbox, id).await,
         ("POST", [id, "exec"]) => execute(toolbox, id, request).await,
-        ("GET", [ENTRYPOINT, "logs"]) => read_log(toolbox, ENTRYPOINT, ENTRYPOINT_COMMAND, request),
+        ("GET", [ENTRYPOINT, "logs"]) => {
+            let found = toolbox.sessions().entrypoint.find(ENTRYPOINT_COMMAND);
+            // An image without a program says nothing.
+            let command = found.unwrap_or_else(|_none| toolbox.sessions().nothing());
+            read_log(toolbox, &command, request)
+        }
         ("GET", [id, "command", command]) => show(toolbox, id, command),
         ("POST", [id, "command", command, "input"]) => send(toolbox, id, command, request).await,
-        ("GET", [id, "command", command, "logs"]) => read_log(toolbox, id, command, request),
+        ("GET", [id, "command", command, "logs"]) => {
+            let command = toolbox.sessions().find(id)?.find(command)?;
+            read_log(toolbox, &command, request)
+        }
         _ => {
             let message = format!("the toolbox has no {method} /process/session{rest}");
             Err(Refusal::new(StatusCode::NOT_FOUND, "NOT_FOUND", message))
@@ -209,18 +227,17 @@ async fn send(toolbox: &Toolbox, id: &str, command: &str, request: Request<Incom
     empty(StatusCode::NO_CONTENT)
 }
 
-fn read_log(toolbox: &Arc<Toolbox>, id: &str, command: &str, request: Request<Incoming>) -> Answer {
+fn read_log(toolbox: &Arc<Toolbox>, command: &Command, request: Request<Incoming>) -> Answer {
     let sessions = toolbox.sessions();
-    let command: Arc<Command> = sessions.find(id)?.find(command)?;
     let query = Query::of(request.uri());
     if !matches!(query.optional("follow"), Some("true" | "True" | "1")) {
-        return logs(toolbox, &command, Dialect::of(request.headers()));
+        return logs(toolbox, command, Dialect::of(request.headers()));
     }
     let permit = Arc::clone(&sessions.followers).try_acquire_owned().map_err(|_none_left| {
         let message = format!("{MOST_FOLLOWERS} logs are being followed: try again later");
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_FOLLOWERS", message)
     })?;
-    follow(toolbox, &command, request, permit)
+    follow(toolbox, command, request, permit)
 }
 
 fn unknown(id: &str) -> Refusal {

@@ -16,6 +16,7 @@ mod model;
 mod patient;
 mod privileged;
 mod rights;
+mod session;
 mod stream;
 mod system;
 mod transfer;

@@ -20,15 +20,14 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::new("GET /process/session", "Lists sessions and their commands")
             .answers::<Vec<Session>>(200, "All but the image's own program."),
         Operation::new("GET /process/session/entrypoint", "Tells of the image's own program")
-            .answers::<Session>(200, "A session with one command.")
-            .refuses(&[404]),
+            .answers::<Session>(200, "A session with one command, or with none."),
         Operation::new(
             "GET /process/session/entrypoint/logs",
             "Reads what the image's own program says",
         )
         .query("follow", boolean(), FOLLOW)
         .answers::<SessionCommandLogsResponse>(200, LOG)
-        .refuses(&[404, 429]),
+        .refuses(&[429]),
         Operation::new(
             "DELETE /process/session/{sessionId}",
             "Ends a session and all its processes",
