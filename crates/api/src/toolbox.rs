@@ -14,6 +14,7 @@ mod splice;
 mod target;
 mod watch;
 
+use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -121,7 +122,7 @@ async fn pass_on(
     let outgoing = rewritten(request, &target.path_and_query, upgrade.as_ref(), request_id)?;
     let guard = CancelOnDrop::new(state.clone(), organization, target.sandbox, request_id);
 
-    let mut response = send(daemon, outgoing).await?;
+    let mut response = send(state, daemon, outgoing).await?;
     metrics::daemon_answered(begun.elapsed());
     headers::clean_answer(response.headers_mut());
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -146,10 +147,12 @@ async fn pass_on(
 /// A connection to a daemon on which nothing was asked yet.
 struct Daemon {
     sender: http1::SendRequest<Body>,
+    /// Moves the connection's bytes; ends with it, or when the server is to end at once.
+    moving: Pin<Box<dyn Future<Output = ()> + Send>>,
     answered: Answered,
 }
 
-/// Waits for a connection to a daemon and starts its task.
+/// Waits for a connection to a daemon.
 async fn connect(
     state: &State,
     connecting: impl Future<Output = Result<Connection, ConnectError>>,
@@ -162,7 +165,7 @@ async fn connect(
     speak(state, connection).await.map_err(unreachable)
 }
 
-/// Begins HTTP on a connection. Its task ends with the connection, or when the server is to end at once.
+/// Begins HTTP on a connection.
 async fn speak(state: &State, connection: Connection) -> Result<Daemon, hyper::Error> {
     let (patient, answered) = Patient::new(connection);
     let (sender, connection) = http1::Builder::new()
@@ -171,7 +174,7 @@ async fn speak(state: &State, connection: Connection) -> Result<Daemon, hyper::E
         .handshake(TokioIo::new(patient))
         .await?;
     let ending = state.ending().clone();
-    let connection = async move {
+    let moving = async move {
         tokio::select! {
             () = ending.cancelled() => {}
             ended = connection.with_upgrades() => if let Err(error) = ended {
@@ -179,16 +182,29 @@ async fn speak(state: &State, connection: Connection) -> Result<Daemon, hyper::E
             }
         }
     };
-    state.tasks().spawn(connection.in_current_span());
-    Ok(Daemon { sender, answered })
+    Ok(Daemon { sender, moving: Box::pin(moving.in_current_span()), answered })
 }
 
+/// Sends a request and returns when the answer has begun.
+///
+/// Until then the connection's bytes are moved here: with a task of its own for that, each piece of a large request would
+/// wake another thread. What comes after the beginning has one, since both sides may have more to say, in any order.
 async fn send(
+    state: &State,
     daemon: Daemon,
     request: http::Request<Body>,
 ) -> Result<http::Response<hyper::body::Incoming>, Refusal> {
-    let Daemon { mut sender, answered } = daemon;
-    let answer = sender.send_request(request).await.map_err(|error| {
+    let Daemon { mut sender, mut moving, answered } = daemon;
+    let mut sending = pin!(sender.send_request(request));
+    let (answer, has_ended) = tokio::select! {
+        biased;
+        () = &mut moving => (sending.await, true),
+        answer = &mut sending => (answer, false),
+    };
+    if !has_ended {
+        state.tasks().spawn(moving);
+    }
+    let answer = answer.map_err(|error| {
         if error.is_user() {
             // The client's own body broke off: nobody here failed.
             return Refusal::bad_request("the body could not be read");

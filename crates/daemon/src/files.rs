@@ -6,6 +6,7 @@
 //! make a reader wait for ever.
 
 mod asked;
+mod batch;
 mod change;
 mod descent;
 mod document;

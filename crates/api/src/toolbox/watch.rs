@@ -88,7 +88,7 @@ impl Cancellation {
                     error,
                 )
             })?;
-        let response = super::send(sender, request).await?;
+        let response = super::send(&self.state, sender, request).await?;
         tracing::debug!(request = %self.request, status = response.status().as_u16(), "cancelled");
         Ok(())
     }

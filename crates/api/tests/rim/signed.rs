@@ -1,13 +1,12 @@
 //! Addresses of files that were signed: who is let in without a key, and what passes.
 
-use std::time::SystemTime;
-
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac as _};
 use http::{HeaderMap, Method, Request};
 use pitlane_api::{Allowance, RateLimits};
+use pitlane_control::Clock;
 use serde_json::Value;
 use sha2::Sha256;
 
@@ -105,7 +104,7 @@ async fn a_signature_opens_what_it_was_made_for_and_nothing_else() {
     let server = Server::start().await;
     let (id, other) = (server.create().await, server.create().await);
     let key = signing_key(&server, &id).await;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let now = Clock::system().now().as_micros() / 1_000_000;
     let (soon, before) = ((now + 60).to_string(), (now - 1).to_string());
     let good = download(&key, "a");
     let query = good.query();

@@ -127,6 +127,11 @@ impl<T> Running<T> {
         (&mut self.done).await.map_err(failed)
     }
 
+    /// Whether its end need not be waited for.
+    pub(super) fn has_ended(&self) -> bool {
+        !self.done.is_empty() || self.done.is_terminated()
+    }
+
     /// Waits for its end where waiting holds nobody up: on another of the threads.
     pub(super) fn end_here(self) -> Option<T> {
         self.done.blocking_recv().ok()

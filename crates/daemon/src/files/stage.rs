@@ -12,21 +12,29 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use pitlane_daemon::input::names_a_folder;
 use rustix::fs::{Access, AtFlags, CWD, FallocateFlags, FileType, Gid, Mode, OFlags, Stat};
 use rustix::fs::{accessat, fallocate, fchmod, fchown, fstat, linkat, openat, readlinkat};
 use rustix::fs::{renameat, statat, unlinkat};
 use rustix::io::Errno;
 
+use super::batch::Batch;
 use super::folders::make_folders;
 use super::open::{folder_at, is_the_kernels, open, own_path, parent, write_regular};
-use super::pool::{Files, Running};
+use super::pool::{Files, Running, Transfer};
 use super::random;
 
 /// The permissions of new files.
 const FILE_MODE: u32 = 0o644;
 /// The permissions of folders that nobody chose permissions for.
 pub(super) const FOLDER_MODE: u32 = 0o755;
+/// From how many bytes on they are written.
+const SMALL_BATCH: u64 = 256 << 10;
+/// How many are collected at most while others are written: each batch wakes two threads.
+const LARGE_BATCH: u64 = 1 << 20;
+/// How many are collected for all files together, as long as each gets more than the least.
+const ALL_BATCHES: u64 = 8 << 20;
 /// As many symbolic links as the kernel follows.
 const MAX_LINKS: u32 = 40;
 
@@ -36,9 +44,12 @@ pub(super) struct Staged {
     files: Files,
     /// `None` while it is written to, and once committed.
     stage: Option<Stage>,
+    /// What is to be written next.
+    batch: Batch,
     /// What is written while the next bytes come.
     writing: Option<Running<(Stage, Result<(), Errno>)>>,
     written: u64,
+    transfer: Transfer,
 }
 
 /// New contents, and where they go. Only touched on the user's threads.
@@ -64,27 +75,50 @@ impl Staged {
     /// Begins to write `path`, following symbolic links; folders that are missing are made at the end.
     pub(super) async fn begin(files: &Files, path: PathBuf) -> Result<Self, Errno> {
         let stage = files.run(move || Stage::begin(path)).await.map_err(|_broken| Errno::IO)??;
-        Ok(Self { files: files.clone(), stage: Some(stage), writing: None, written: 0 })
+        Ok(Self {
+            transfer: files.begin_transfer(),
+            files: files.clone(),
+            stage: Some(stage),
+            batch: Batch::default(),
+            writing: None,
+            written: 0,
+        })
     }
 
-    /// Adds bytes. They are written while the next ones come: the next call, or the last one, tells what went wrong.
-    pub(super) async fn write(
-        &mut self,
-        bytes: impl AsRef<[u8]> + Send + 'static,
-    ) -> Result<(), Errno> {
+    /// Adds bytes. They are written while the next ones come: a later call, or the last one, tells what went wrong.
+    ///
+    /// As long as some are being written, more are collected, so that the two sides rarely wait for each other.
+    pub(super) async fn write(&mut self, piece: Bytes) -> Result<(), Errno> {
+        self.batch.push(piece);
+        let most = self.transfer.share_of(ALL_BATCHES).clamp(SMALL_BATCH, LARGE_BATCH);
+        let bytes = u64::try_from(self.batch.bytes()).unwrap_or(u64::MAX);
+        if bytes < SMALL_BATCH {
+            return Ok(());
+        }
+        match &mut self.writing {
+            Some(writing) if bytes < most && !writing.has_ended() => Ok(()),
+            _ => self.flush().await,
+        }
+    }
+
+    /// Begins to write what was collected when all before it is written.
+    async fn flush(&mut self) -> Result<(), Errno> {
         let mut stage = self.settled().await?;
-        let count = u64::try_from(bytes.as_ref().len()).unwrap_or(u64::MAX);
+        let batch = std::mem::take(&mut self.batch);
+        self.written = self.written.saturating_add(u64::try_from(batch.bytes()).unwrap_or(0));
         let write = move || {
-            let result = stage.write(bytes.as_ref());
+            let result = batch.write_to(&mut stage.file).map_err(|error| of_io(&error));
             (stage, result)
         };
         self.writing = Some(self.files.begin(write).await.map_err(|_broken| Errno::IO)?);
-        self.written = self.written.saturating_add(count);
         Ok(())
     }
 
     /// Puts the new contents in the old one's place; answers how many bytes they are.
     pub(super) async fn commit(mut self) -> Result<u64, Errno> {
+        if self.batch.bytes() > 0 {
+            self.flush().await?;
+        }
         let stage = self.settled().await?;
         self.files.run(move || stage.commit()).await.map_err(|_broken| Errno::IO)??;
         Ok(self.written)

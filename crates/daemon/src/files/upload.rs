@@ -19,8 +19,6 @@ use super::stage::Staged;
 use crate::http::{Answer, Refusal, json, pieces};
 use crate::toolbox::Toolbox;
 
-/// How much is collected before it is written.
-const PIECE: usize = 256 << 10;
 /// The longest path in a form.
 const MAX_PATH: usize = 16 << 10;
 /// The most files in one form.
@@ -222,22 +220,11 @@ async fn save(
     let refused = |errno| path.refusal(errno);
     let begun = Staged::begin(toolbox.files(), path.path.clone()).await;
     let mut staged = begun.map_err(refused)?;
-    let mut waiting = Vec::new();
     while let Some(piece) = contents.next().await {
         let piece = piece.map_err(|error| {
             Refusal::bad_body(format!("{}: the upload broke off: {error}", path.text))
         })?;
-        if waiting.is_empty() && piece.len() >= PIECE {
-            staged.write(piece).await.map_err(refused)?;
-            continue;
-        }
-        waiting.extend_from_slice(&piece);
-        if waiting.len() >= PIECE {
-            staged.write(std::mem::take(&mut waiting)).await.map_err(refused)?;
-        }
-    }
-    if !waiting.is_empty() {
-        staged.write(waiting).await.map_err(refused)?;
+        staged.write(piece).await.map_err(refused)?;
     }
     staged.commit().await.map_err(refused)
 }
