@@ -196,7 +196,7 @@ def begin(loader):
     if any(was is not None and was[3] >= begun for _, was in marks) or not can_fork():
         os._exit(0)
     os.close(3)
-    had_socket = "_socket" in sys.modules
+    before = set(sys.modules)
     import _socket
 
     control = _socket.socket(fileno=CONTROL)
@@ -204,8 +204,8 @@ def begin(loader):
     socket = _socket.socket(fileno=fork(control))
     descriptors, has_charts = take_over(socket, program, marks)
     charts = place(socket, descriptors, has_charts)
-    if not had_socket:
-        del sys.modules["_socket"]
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
     if charts is not None:
         plot(charts, source)
     return error

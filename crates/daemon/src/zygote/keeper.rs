@@ -1,6 +1,6 @@
 //! Whoever keeps an interpreter that forks, and one fork that waits.
 //!
-//!     begins when a run is over ──► one waits ──► is given away ──► the next waits when that run is over
+//!     begins when a run is over ──► one waits ──► is given away ──► the next waits
 //!
 //! It ends, with both, when nobody wants it any more, after a while without any run, and when either process does not do
 //! what it should. There is no second attempt here: the next run starts plainly, and begins anew after that.
@@ -24,7 +24,7 @@ use crate::toolbox::Toolbox;
 /// How long an interpreter may take to start.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a first run may go on before an interpreter starts beside it, and a later one before the next fork.
-const PATIENCE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(20));
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(1));
 /// After how long without a run the memory is given back.
 const IDLE: Duration = Duration::from_secs(300);
 /// What a started interpreter says: that its start depended on no variables but the known ones, or that it may have.
@@ -116,7 +116,7 @@ async fn serve(
         // Who asked may have given up.
         *kept = ask.send(waiting).err();
         if kept.is_none() {
-            // The run has the processors to itself, unless somebody else asks.
+            // The run begins first, unless somebody else asks.
             tokio::select! {
                 _ = over => {}
                 () = sleep(PATIENCE.1) => {}

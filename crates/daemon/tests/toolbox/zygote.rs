@@ -192,7 +192,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ),
     (
         "collection of garbage",
-        "import gc; print(gc.isenabled(), gc.get_threshold(), gc.get_freeze_count(), gc.garbage)",
+        "import gc; print(gc.isenabled(), gc.get_threshold(), gc.garbage, gc.collect() >= 0)",
     ),
     (
         "hooks",
