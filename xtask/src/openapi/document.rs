@@ -12,7 +12,7 @@ use super::{control, toolbox};
 use crate::compat::Served;
 
 /// Which statuses refuse what, in the words of the refusals' common list.
-const REFUSALS: [(u16, &str, &str); 16] = [
+const REFUSALS: [(u16, &str, &str); 17] = [
     (
         400,
         "BadRequest",
@@ -27,6 +27,7 @@ const REFUSALS: [(u16, &str, &str); 16] = [
     (413, "TooLarge", "The body is larger than this operation takes."),
     (416, "RangeNotSatisfiable", "The file is shorter than what was asked for."),
     (422, "Unprocessable", "The request was understood and cannot be done."),
+    (426, "UpgradeRequired", "Only a WebSocket can be had here."),
     (429, "TooManyRequests", "Too many requests: `Retry-After` says when to try again."),
     (500, "Failed", "The server failed: the message names the request, the log the cause."),
     (502, "Unreachable", "The sandbox's daemon cannot be reached."),

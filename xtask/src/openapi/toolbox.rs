@@ -3,6 +3,7 @@
 mod files;
 mod lsp;
 mod process;
+mod pty;
 mod sandbox;
 mod session;
 
@@ -12,6 +13,7 @@ use super::operation::Operation;
 pub(super) fn operations() -> Vec<Operation> {
     [
         process::operations(),
+        pty::operations(),
         files::operations(),
         lsp::operations(),
         sandbox::operations(),

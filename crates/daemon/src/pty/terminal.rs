@@ -90,11 +90,14 @@ impl Terminal {
         let mut variables = asked.variables.clone();
         variables.entry(TERM.0.to_owned()).or_insert_with(|| TERM.1.to_owned());
         let surroundings = Surroundings::new(toolbox, asked.cwd.as_deref(), Some(&variables))?;
-        let cwd = toolbox.absolute(asked.cwd.as_deref().unwrap_or_default());
+        let cwd = match &asked.cwd {
+            Some(cwd) => toolbox.absolute(cwd).to_string_lossy().into_owned(),
+            None => toolbox.work_dir().to_owned(),
+        };
         let (sender, input) = mpsc::channel(WAITING_INPUT);
         let prepared = Prepared { surroundings, input };
         Ok(Self {
-            cwd: cwd.to_string_lossy().into_owned(),
+            cwd,
             created_at: Moment::now().rfc3339(),
             size: Mutex::new(asked.size),
             prepared: Mutex::new(Some(prepared)),
@@ -156,7 +159,8 @@ impl Terminal {
         prepared: &Prepared,
     ) -> Result<(Arc<Device>, Started), Refusal> {
         let owner = toolbox.user().identity.as_ref();
-        let device = Device::open(owner, *lock(&self.size)).map_err(|error| refuse_device(&error))?;
+        let device =
+            Device::open(owner, *lock(&self.size)).map_err(|error| refuse_device(&error))?;
         let input = fcntl_dupfd_cloexec(device.inner(), 0);
         let shells = SHELLS.map(CString::from).into();
         let arguments = vec![c"-i".to_owned(), c"-l".to_owned()];
