@@ -20,7 +20,7 @@ use crate::http::Refusal;
 use crate::process::{Launch, StartError, Surroundings};
 use crate::toolbox::Toolbox;
 
-/// How many run at once. One takes 60 to 300 MiB of memory.
+/// How many run at once. One takes some 200 MiB of memory.
 const MAX_SERVERS: usize = 8;
 /// How many that ended by themselves are remembered, so that the reason can be told.
 const MAX_ENDED: usize = 32;
