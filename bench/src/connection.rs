@@ -150,7 +150,8 @@ impl Connection {
         Ok(())
     }
 
-    async fn call(
+    /// Sends JSON and gives a successful answer.
+    pub(crate) async fn call(
         &mut self,
         method: Method,
         path: &str,

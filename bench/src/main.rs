@@ -24,6 +24,7 @@ mod rounds;
 mod samples;
 mod section;
 mod server;
+mod sessions;
 mod spawner;
 mod transfer;
 
@@ -69,6 +70,7 @@ async fn measure(path: &Path, sections: &[Section]) -> anyhow::Result<()> {
         transfer: None,
         crowd: None,
         restart: None,
+        sessions: None,
     };
     for section in sections {
         let name = section.name();

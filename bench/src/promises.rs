@@ -1,6 +1,6 @@
 //! The promised numbers, and whether one run reaches them.
 
-use crate::results::{Crowd, Listing, Measure, Restart, Results, Run, Transfer};
+use crate::results::{Crowd, Listing, Measure, Restart, Results, Run, Sessions, Transfer};
 use crate::samples::{Milliseconds, Samples};
 
 /// One promise beside what was found.
@@ -34,6 +34,8 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
         memory(results.transfer.as_ref()),
         crowd(results.crowd.as_ref()),
         restart(results.restart.as_ref()),
+        session_exec(results.sessions.as_ref()),
+        log_stream(results.sessions.as_ref()),
     ]
 }
 
@@ -163,6 +165,22 @@ fn restart(restart: Option<&Restart>) -> Verdict {
     let promise = "killed and started again with 500 sandboxes running: ready in ≤ 2 s";
     judge_at(promise, 500, found, |(sandboxes, ready)| {
         (sandboxes, format!("{ready:.0} ms"), ready <= 2000.0)
+    })
+}
+
+fn session_exec(sessions: Option<&Sessions>) -> Verdict {
+    let medians = sessions.and_then(|found| middle(&found.exec).zip(middle(&found.bare)));
+    judge("exec in a session ≤ 2 ms over the command itself", medians, |exec, bare| {
+        let over = exec - bare;
+        (format!("{exec:.2} ms − {bare:.2} ms = {over:.2} ms"), over <= 2.0)
+    })
+}
+
+fn log_stream(sessions: Option<&Sessions>) -> Verdict {
+    let medians = sessions.and_then(|found| middle(&found.bare_stream).zip(middle(&found.stream)));
+    judge("a log that is followed ≥ 60 % of a bare local socket", medians, |bare, stream| {
+        let share = bare / stream * 100.0;
+        (format!("{bare:.0} ms / {stream:.0} ms = {share:.0} %"), share >= 60.0)
     })
 }
 

@@ -24,6 +24,9 @@ pub(crate) struct Results {
     pub(crate) transfer: Option<Transfer>,
     pub(crate) crowd: Option<Crowd>,
     pub(crate) restart: Option<Restart>,
+    /// Absent in results of earlier versions.
+    #[serde(default)]
+    pub(crate) sessions: Option<Sessions>,
 }
 
 /// The list of many sandboxes.
@@ -50,6 +53,25 @@ pub(crate) struct Transfer {
     pub(crate) memory_before: Memory,
     /// The server's, after the last one, with the peak since the first.
     pub(crate) memory_after: Memory,
+}
+
+/// Commands of a session, and a log.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Sessions {
+    /// The program without any sandbox.
+    pub(crate) bare: Samples,
+    /// `true` through `process/execute`.
+    pub(crate) execute: Samples,
+    /// The program in a session.
+    pub(crate) exec: Samples,
+    /// How much the followed command says.
+    pub(crate) mib: usize,
+    /// The same program's output over a local socket.
+    pub(crate) bare_stream: Samples,
+    /// From the call that begins the command to its last byte.
+    pub(crate) stream: Samples,
+    /// The same log after the end.
+    pub(crate) again: Samples,
 }
 
 /// Creation by many clients at once.

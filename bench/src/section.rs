@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::options::Options;
 use crate::results::Results;
-use crate::{crowd, density, interactive, listing, restart, rounds, transfer};
+use crate::{crowd, density, interactive, listing, restart, rounds, sessions, transfer};
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +18,12 @@ pub(crate) enum Section {
     Transfer,
     Crowd,
     Restart,
+    Sessions,
 }
 
 impl Section {
     /// All of them, in their order.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Rounds,
         Self::Density,
         Self::Interactive,
@@ -30,6 +31,7 @@ impl Section {
         Self::Transfer,
         Self::Crowd,
         Self::Restart,
+        Self::Sessions,
     ];
 
     /// What a command line calls it.
@@ -42,6 +44,7 @@ impl Section {
             Self::Transfer => "transfer",
             Self::Crowd => "crowd",
             Self::Restart => "restart",
+            Self::Sessions => "sessions",
         }
     }
 
@@ -84,6 +87,7 @@ impl Section {
             Self::Transfer => results.transfer = Some(Box::pin(transfer::run(options)).await?),
             Self::Crowd => results.crowd = Some(Box::pin(crowd::run(options)).await?),
             Self::Restart => results.restart = Some(Box::pin(restart::run(options)).await?),
+            Self::Sessions => results.sessions = Some(Box::pin(sessions::run(options)).await?),
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{Crowd, Found, Listing, Measure, Restart, Results, Run, Transfer};
+use crate::results::{Crowd, Found, Listing, Measure, Restart, Results, Run, Sessions, Transfer};
 use crate::samples::{Milliseconds, Samples};
 
 /// The machine, the programs and how busy they were.
@@ -133,6 +133,7 @@ pub(super) fn core(results: &Results) -> String {
         let how = "after SIGKILL, from the start of the process until `GET /health/ready` is answered; every sandbox is there";
         rows.push((format!("start with {sandboxes} sandboxes running"), ready, how.to_owned()));
     }
+    rows.extend(results.sessions.iter().flat_map(sessions));
     if rows.is_empty() {
         return String::new();
     }
@@ -172,6 +173,36 @@ fn transfers(transfer: &Transfer) -> [(String, &Samples, String); 4] {
         ("download", &transfer.download, "the same bytes from `files/download`"),
     ]
     .map(|(name, samples, how)| (format!("{name} of {mib} MiB"), samples, how.to_owned()))
+}
+
+fn sessions(sessions: &Sessions) -> [(String, &Samples, String); 6] {
+    let mib = sessions.mib;
+    let said = |what: &str| format!("{what} of {mib} MiB");
+    [
+        (
+            "bare `/usr/bin/true`".to_owned(),
+            &sessions.bare,
+            "by a small process that has changed its root to the image's",
+        ),
+        ("exec of `true`".to_owned(), &sessions.execute, "`POST …/process/execute`"),
+        (
+            "exec of `/usr/bin/true` in a session".to_owned(),
+            &sessions.exec,
+            "`POST …/process/session/…/exec`, a program of its own in a shell that waits",
+        ),
+        (
+            said("bare output"),
+            &sessions.bare_stream,
+            "`cat` of a file into a pipe, from there over a local socket to nowhere, 256 KiB at a time",
+        ),
+        (
+            said("log"),
+            &sessions.stream,
+            "the same command in a session, followed over a WebSocket from before its start",
+        ),
+        (said("log"), &sessions.again, "followed after the command's end"),
+    ]
+    .map(|(name, samples, how)| (name, samples, how.to_owned()))
 }
 
 fn mode(name: &str, run: &Run) -> String {

@@ -3,7 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::machine::Machine;
 use crate::results::{
-    Crowd, Found, Interactive, Listing, Measure, Modes, Population, Restart, Row, Run, Transfer,
+    Crowd, Found, Interactive, Listing, Measure, Modes, Population, Restart, Row, Run, Sessions,
+    Transfer,
 };
 use crate::samples::Samples;
 use crate::server::Memory;
@@ -81,6 +82,15 @@ fn results(create: u64, crowded: u64, failures: &[&str], docker: Found) -> Resul
             seconds: 0.5,
         }),
         restart: Some(Restart { sandboxes: 500, ready: samples(&[2000]) }),
+        sessions: Some(Sessions {
+            bare: samples(&[1]),
+            execute: samples(&[4]),
+            exec: samples(&[2]),
+            mib: 1024,
+            bare_stream: samples(&[300]),
+            stream: samples(&[500]),
+            again: samples(&[400]),
+        }),
     }
 }
 
@@ -112,6 +122,8 @@ fn a_promise_that_is_missed_by_a_little_is_not_reached() {
             ("30 MiB before, at most 46 MiB".to_owned(), Some(true)),
             ("1 failed, 10.0 ms / 10.0 ms = 1.0".to_owned(), Some(false)),
             ("2000 ms".to_owned(), Some(true)),
+            ("2.00 ms − 1.00 ms = 1.00 ms".to_owned(), Some(true)),
+            ("300 ms / 500 ms = 60 %".to_owned(), Some(true)),
         ]
     );
 }
@@ -121,6 +133,7 @@ fn what_was_not_measured_has_no_table_and_shows_nothing() {
     let mut results = results(5, 13, &[], Found::Samples(samples(&[300])));
     (results.rounds, results.density, results.interactive) = (Vec::new(), Vec::new(), None);
     (results.listing, results.transfer, results.restart) = (None, None, None);
+    results.sessions = None;
     results.crowd.as_mut().unwrap().create = samples(&[10; 50]);
     insta::assert_snapshot!(text(&results));
 }
