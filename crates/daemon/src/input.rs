@@ -1,9 +1,11 @@
 //! Parsers of what callers send. None of them panics, whatever the bytes.
 
 mod charts;
+mod command;
 mod counters;
 mod disposition;
 mod form;
+pub mod git;
 mod interpreter;
 pub mod language;
 mod listening;
@@ -17,6 +19,7 @@ mod report;
 mod version;
 
 pub use charts::{Charts, MARKER, Marked};
+pub use command::plain_words;
 pub use counters::{cpu_ticks, field};
 pub use disposition::{Disposition, attachment, part_of_form};
 pub use form::Form;

@@ -12,6 +12,7 @@ mod job;
 mod json_text;
 mod kept;
 mod launch;
+mod plain;
 mod processes;
 mod stream;
 mod supervise;

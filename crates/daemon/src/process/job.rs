@@ -43,7 +43,7 @@ impl Job {
                 Err(Refusal::bad_request("command is required"))
             }
             Self::Command(request) => {
-                self.surroundings(toolbox)?.shell(&request.command).map(Prepared::Ready)
+                self.surroundings(toolbox)?.command(&request.command).map(Prepared::Ready)
             }
             Self::Code(request) => {
                 code::prepare(toolbox, request, &self.surroundings(toolbox)?, control).await

@@ -18,13 +18,15 @@ pub(crate) const SHELLS: [&std::ffi::CStr; 6] =
     [c"/usr/bin/zsh", c"/bin/zsh", c"/usr/bin/bash", c"/bin/bash", c"/usr/bin/sh", c"/bin/sh"];
 
 /// The longest command that is given as an argument. The kernel takes no argument of more than 128 KiB.
-const MAX_ARGUMENT: usize = 100 << 10;
+pub(super) const MAX_ARGUMENT: usize = 100 << 10;
 
 /// A program that can be started.
 #[derive(Debug)]
 pub(crate) struct Launch {
     /// Paths, of which the first that exists is executed.
     pub(crate) candidates: Vec<CString>,
+    /// What it is told it is called; `None` is its path.
+    pub(crate) name: Option<CString>,
     /// Arguments after the program's own name.
     pub(crate) arguments: Vec<CString>,
     pub(crate) environment: Vec<CString>,
@@ -42,13 +44,15 @@ pub(crate) struct Launch {
     pub(crate) charts: Option<OwnedFd>,
     /// A file that the program reads, removed with this value.
     pub(crate) keeps: Option<TemporaryFile>,
+    /// What is started if this cannot be executed.
+    pub(crate) otherwise: Option<Box<Self>>,
 }
 
 /// Where and with what variables a request wants its program.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
     pub(crate) environment: Environment,
-    folder: CString,
+    pub(super) folder: CString,
 }
 
 impl Surroundings {
@@ -66,11 +70,16 @@ impl Surroundings {
         Ok(Self { environment, folder })
     }
 
+    /// What runs `command` as a shell would: its program itself where that is all a shell would start, else a shell.
+    pub(crate) fn command(&self, command: &str) -> Result<Launch, Refusal> {
+        Ok(self.without_shell(command, self.shell(command)?))
+    }
+
     /// A shell that runs `command`, which may be of any length.
     ///
     /// As an argument, a simple command takes the shell's place instead of being its child, and programs that read
     /// their input find none rather than the rest of the command. What cannot be an argument is the shell's input.
-    pub(crate) fn shell(&self, command: &str) -> Result<Launch, Refusal> {
+    fn shell(&self, command: &str) -> Result<Launch, Refusal> {
         let shells = SHELLS.map(CString::from).into();
         // Some shells would take these for options.
         let is_argument = command.len() <= MAX_ARGUMENT && !command.starts_with(['-', '+']);
@@ -107,7 +116,7 @@ impl Surroundings {
         Ok(Launch { is_python: true, ..self.launch(candidates, arguments, program)? })
     }
 
-    fn with_input(
+    pub(super) fn with_input(
         &self,
         candidates: Vec<CString>,
         arguments: Vec<CString>,
@@ -115,6 +124,7 @@ impl Surroundings {
     ) -> Launch {
         Launch {
             candidates,
+            name: None,
             arguments,
             environment: self.environment.texts(),
             folder: self.folder.clone(),
@@ -124,6 +134,7 @@ impl Surroundings {
             is_python: false,
             charts: None,
             keeps: None,
+            otherwise: None,
         }
     }
 }

@@ -97,12 +97,27 @@ impl Processes {
         stdout: &OwnedFd,
         stderr: &OwnedFd,
     ) -> Result<Started, StartError> {
+        match (self.start_as_it_is(launch, stdout, stderr), &launch.otherwise) {
+            (Err(StartError::Spawn(SpawnError::Execute(_))), Some(shell)) => {
+                self.start_as_it_is(shell, stdout, stderr)
+            }
+            (started, _) => started,
+        }
+    }
+
+    fn start_as_it_is(
+        &self,
+        launch: &Launch,
+        stdout: &OwnedFd,
+        stderr: &OwnedFd,
+    ) -> Result<Started, StartError> {
         let group = self.group()?;
         let kills_before = self.out_of_memory_kills();
         let joins = group.as_ref().map(GroupGuard::joins).unwrap_or_default();
         let spare: Vec<_> = launch.spare.iter().map(OwnedFd::as_fd).collect();
         let program = Program {
             candidates: &launch.candidates,
+            name: launch.name.as_deref(),
             arguments: &launch.arguments,
             environment: &launch.environment,
             folder: &launch.folder,

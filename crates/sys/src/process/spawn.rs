@@ -25,7 +25,9 @@ use crate::error::check;
 pub struct Program<'a> {
     /// Absolute paths, of which the first is executed that exists and may be.
     pub candidates: &'a [CString],
-    /// Its arguments, after its own name; that is the path that was executed.
+    /// What it is told it is called; `None` is the path that was executed.
+    pub name: Option<&'a CStr>,
+    /// Its arguments, after its own name.
     pub arguments: &'a [CString],
     /// Its whole environment, `NAME=value`.
     pub environment: &'a [CString],
@@ -218,7 +220,7 @@ impl Plan<'_> {
         let mut reason = Errno::NOENT;
         for candidate in self.program.candidates {
             if let Some(name) = self.arguments.first() {
-                name.set(candidate.as_ptr());
+                name.set(self.program.name.map_or(candidate.as_ptr(), CStr::as_ptr));
             }
             // SAFETY: execve(2) reads a C string and two arrays of C strings that end with null by construction (a `Cell`
             // is laid out like its contents); all of

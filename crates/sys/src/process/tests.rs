@@ -43,6 +43,7 @@ fn run_with(
     let candidates: Vec<CString> = candidates.iter().map(|path| CString::from(*path)).collect();
     let program = Program {
         candidates: &candidates,
+        name: None,
         arguments: &[c"-c".into(), command.into()],
         environment: &[c"A=1".into()],
         folder,
