@@ -1,6 +1,7 @@
 //! The toolbox's operations.
 
 mod files;
+mod interpreter;
 mod lsp;
 mod process;
 mod pty;
@@ -15,6 +16,7 @@ pub(super) fn operations() -> Vec<Operation> {
         process::operations(),
         pty::operations(),
         files::operations(),
+        interpreter::operations(),
         lsp::operations(),
         sandbox::operations(),
         session::operations(),
