@@ -12,12 +12,10 @@ use crate::state::State;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl(String);
 
-/// A text that is no address of a server.
+/// A text that is no address of a server. The text is not repeated: a password may be in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not of the form http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]")]
-pub struct PublicUrlError {
-    text: String,
-}
+#[error("it is not of the form http://HOST[:PORT][/PATH] or https://HOST[:PORT][/PATH]")]
+pub struct PublicUrlError;
 
 impl PublicUrl {
     /// Takes `http` and `https` addresses without user name, query and fragment.
@@ -26,15 +24,14 @@ impl PublicUrl {
     ///
     /// [`PublicUrlError`] shows the form.
     pub fn new(text: &str) -> Result<Self, PublicUrlError> {
-        let refused = || PublicUrlError { text: text.to_owned() };
-        let Ok(uri) = text.parse::<Uri>() else { return Err(refused()) };
+        let Ok(uri) = text.parse::<Uri>() else { return Err(PublicUrlError) };
         let scheme = uri.scheme_str().filter(|s| matches!(*s, "http" | "https"));
         let authority = uri.authority().filter(|a| is_plain(a.as_str()));
         match (scheme, authority, uri.query(), text.contains('#')) {
             (Some(scheme), Some(authority), None, false) => {
                 Ok(Self(format!("{scheme}://{authority}{}", uri.path().trim_end_matches('/'))))
             }
-            _ => Err(refused()),
+            _ => Err(PublicUrlError),
         }
     }
 

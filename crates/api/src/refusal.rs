@@ -84,9 +84,15 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Whether `response` is this server's own refusal, and not one that it passes on.
-pub(crate) fn is_carried_by(response: &Response) -> bool {
-    response.extensions().get::<Pending>().is_some()
+/// Whether `response` is this server's own refusal, and an operator may have to look at it. What was passed on is none,
+/// nor is what a sandbox's application alone can be the cause of: it could fill the log with it.
+pub(crate) fn concerns_the_operator(response: &Response) -> bool {
+    let is_of_an_application = |refusal: &Refusal| {
+        let status = matches!(refusal.status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT);
+        status && refusal.cause.is_none()
+    };
+    let pending = response.extensions().get::<Pending>();
+    pending.is_some_and(|Pending(refusal)| !is_of_an_application(refusal))
 }
 
 /// Writes the body of a refusal that `response` carries; other responses pass unchanged.

@@ -90,7 +90,7 @@ pub(crate) async fn rim(mut request: Request, next: Next) -> Response {
 
     let response = next.run(request).instrument(span.clone()).await;
 
-    if refusal::is_carried_by(&response) {
+    if refusal::concerns_the_operator(&response) {
         line.refused();
     }
     let mut response = span.in_scope(|| refusal::written_out(response, &method, &path, id));

@@ -183,6 +183,7 @@ impl From<ChangeError> for Refusal {
                 Self::bad_request(error.to_string())
             }
             ChangeError::Full => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            ChangeError::DiskFull => Self::new(StatusCode::INSUFFICIENT_STORAGE, error.to_string()),
             ChangeError::Deleted { .. } => Self::conflict(DELETED_MEANWHILE),
             ChangeError::ShuttingDown => Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN),
             ChangeError::Host { transition, .. } => {

@@ -136,6 +136,12 @@ pub enum ResizeError {
         /// The id asked for.
         id: SandboxId,
     },
+    /// The machine's disk has no room for a larger one.
+    #[error("this machine's disk has no room for a larger disk of sandbox {id}")]
+    DiskFull {
+        /// The id asked for.
+        id: SandboxId,
+    },
     /// A disk grows only while nothing runs on it.
     #[error("the disk of sandbox {id} is in use")]
     DiskInUse {

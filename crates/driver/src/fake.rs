@@ -105,7 +105,7 @@ pub enum Moment {
 pub enum Fault {
     /// The machine failed.
     Host,
-    /// [`CreateError::Full`] or [`RestoreError::Full`]; any other operation fails with `Host`.
+    /// [`CreateError::Full`], [`RestoreError::Full`] or [`ResizeError::DiskFull`]; any other operation fails with `Host`.
     Full,
     /// [`CreateError::NoUser`]; any other operation fails with `Host`.
     NoUser,
@@ -404,8 +404,12 @@ impl Driver for FakeDriver {
     async fn resize(&self, id: SandboxId, limits: Limits) -> Result<(), ResizeError> {
         let _busy = self.begin(id);
         self.pass(Operation::Resize, Moment::Before, Some(id)).await;
-        if self.fault(Operation::Resize).is_some() {
-            return Err(ResizeError::Host { id, cause: told() });
+        match self.fault(Operation::Resize) {
+            None => {}
+            Some(Fault::Full) => return Err(ResizeError::DiskFull { id }),
+            Some(Fault::Host | Fault::NoUser) => {
+                return Err(ResizeError::Host { id, cause: told() });
+            }
         }
         {
             let mut machine = self.machine();

@@ -70,6 +70,17 @@ pub(crate) enum DiskError {
     },
 }
 
+impl DiskError {
+    /// Whether it is the host's file system that is full.
+    pub(crate) fn is_for_want_of_room(&self) -> bool {
+        match self {
+            Self::File { cause, .. } => cause.kind() == io::ErrorKind::StorageFull,
+            Self::Grow { output, .. } => output.contains("No space left on device"),
+            Self::Format { .. } | Self::Mount { .. } => false,
+        }
+    }
+}
+
 /// A disk that belongs to a sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnedDisk {

@@ -200,7 +200,13 @@ impl Settings {
 
     fn apply(&mut self, setting: &Setting, value: &str, place: &str) -> Result<(), Failure> {
         (setting.apply)(self, value).map_err(|why| {
-            Failure::new(format!("{place} cannot be {value:?}: {why}"))
+            // A password may be in it, and what is printed here is kept by whoever starts servers.
+            let shown = if value.contains('@') {
+                "what was given".to_owned()
+            } else {
+                format!("{value:?}")
+            };
+            Failure::new(format!("{place} cannot be {shown}: {why}"))
                 .hint(format!("{}: {}", setting.value, setting.help))
                 .exit(Exit::Usage)
         })

@@ -159,6 +159,24 @@ async fn a_client_that_goes_away_and_a_failure_have_their_lines_too() {
 }
 
 #[tokio::test]
+async fn what_an_application_does_to_its_visitors_is_no_warning() {
+    let (log, _guard) = Log::start();
+    let server = Server::start().await;
+    let id = server.post("/api/sandbox", r#"{"public": true}"#).await.json();
+    let id = id["id"].as_str().unwrap();
+    // Nothing listens, nothing is accepted, the connection is closed.
+    for (port, status) in [(1, 502), (2, 504), (4, 502)] {
+        let answer = server.get(&format!("/toolbox/{id}/proxy/{port}/")).await;
+        assert_eq!(answer.status, status, "{port}");
+    }
+    server.stop().await;
+    let lines = log.requests();
+    let told: Vec<_> = lines[1..].iter().map(|line| &line["level"]).collect();
+    assert_eq!(told, ["INFO"; 3]);
+    assert!(!log.text().contains("\"WARN\""), "{}", log.text());
+}
+
+#[tokio::test]
 async fn every_line_about_a_request_has_its_id() {
     let (log, _guard) = Log::start();
     let server = Server::start().await;

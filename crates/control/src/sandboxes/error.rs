@@ -122,6 +122,9 @@ pub enum ChangeError {
     /// Delete some sandboxes, then try again.
     #[error("this machine has no room for another sandbox")]
     Full,
+    /// Delete some sandboxes, or ask for a smaller disk.
+    #[error("this machine's disk has no room for a larger disk")]
+    DiskFull,
     /// Somebody deleted it meanwhile.
     #[error("sandbox {id} was deleted meanwhile")]
     Deleted {

@@ -159,6 +159,22 @@ async fn limits_that_the_machine_fails_to_set_are_as_before() {
 }
 
 #[tokio::test]
+async fn a_disk_for_which_there_is_no_room_is_as_before() {
+    let machine = Machine::new();
+    let server = machine.start().await;
+    server.create("first").await;
+    server.stop("first").await;
+    let before = find(&server, "first");
+    server.driver.fail_next(Operation::Resize, Fault::Full);
+    let refused = server.resize("first", None, None, Some(5)).await;
+    assert!(matches!(refused, Err(ResizeError::Change(ChangeError::DiskFull))), "{refused:?}");
+    let after = find(&server, "first");
+    assert_eq!((after.state, after.spec.limits), (before.state, before.spec.limits));
+    server.resize("first", None, None, Some(5)).await.unwrap();
+    server.shut_down().await;
+}
+
+#[tokio::test]
 async fn a_sandbox_is_used_while_it_is_resized_and_nothing_else_changes_it() {
     let machine = Machine::new();
     let server = Arc::new(machine.start().await);

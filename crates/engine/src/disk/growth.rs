@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use pitlane_sys::new_network_namespace;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Gid, MemfdFlags, Uid, fchown, memfd_create};
+use rustix::fs::{Gid, MemfdFlags, SealFlags, Uid, fchown, fcntl_add_seals, memfd_create};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::set_no_new_privs;
 
@@ -85,7 +85,7 @@ fn run(
     image: &File,
     user: u32,
 ) -> io::Result<(ExitStatus, String)> {
-    let mut said = File::from(memfd_create("output", MemfdFlags::CLOEXEC)?);
+    let mut said = output()?;
     #[expect(
         clippy::disallowed_methods,
         reason = "a disk grows on somebody's request, not on a create's path"
@@ -112,5 +112,69 @@ fn run(
     let mut output = Vec::new();
     said.rewind()?;
     said.take(MAX_OUTPUT).read_to_end(&mut output)?;
-    Ok((status, String::from_utf8_lossy(&output).into_owned()))
+    Ok((status, String::from_utf8_lossy(&output).trim_end_matches('\0').to_owned()))
+}
+
+/// A file in memory that takes so much and no more, whatever is written: who has taken over a program that reads what a
+/// sandbox wrote could fill the host's memory otherwise.
+fn output() -> io::Result<File> {
+    let file = File::from(memfd_create("output", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    file.set_len(MAX_OUTPUT)?;
+    fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SEAL)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn what_a_program_says_without_end_takes_no_memory() {
+        let mut file = output().unwrap();
+        let most = usize::try_from(MAX_OUTPUT).unwrap();
+        assert_eq!(file.write(&vec![b'x'; most - 1]).unwrap(), most - 1);
+        file.write_all(&vec![b'y'; 2 * most]).unwrap_err();
+        assert_eq!(file.metadata().unwrap().len(), MAX_OUTPUT);
+        assert!(file.set_len(2 * MAX_OUTPUT).is_err());
+    }
+
+    /// Only root can make a namespace and be somebody else.
+    mod privileged {
+        use super::*;
+
+        const SCRIPT: &str = r#"
+            sed -nE 's/^(Uid|Gid|Groups|NoNewPrivs|CapPrm|CapEff):/\1 /p' /proc/self/status |
+                tr -s ' \t' ' ' | sed 's/ *$//'
+            echo cwd $(readlink /proc/self/cwd) stdin $(readlink /proc/self/fd/0)
+            echo links $(sed 1,2d /proc/net/dev | cut -d: -f1) routes $(sed 1d /proc/net/route | wc -l)
+            echo variables $(env | cut -d= -f1 | grep -v -e PWD -e _)
+            sudo -n true 2>/dev/null || echo no sudo
+            (echo x > /dev/core-of-a-host) 2>/dev/null || echo no files
+            exit 7"#;
+
+        #[test]
+        fn a_confined_program_has_its_image_no_network_and_no_way_to_rights() {
+            let image = File::from(memfd_create("image", MemfdFlags::CLOEXEC).unwrap());
+            let script = format!("exec >/dev/null; {{ {SCRIPT}\n}} >&2");
+            let ran = run_confined("sh", &["-c", &script], &image, 65_432, &[0]);
+            let Err(DiskError::Grow { program: "sh", output }) = ran else { panic!("{ran:?}") };
+            let said = output.strip_prefix("exit status: 7: ").unwrap_or(&output);
+            let wanted = [
+                "Uid 65432 65432 65432 65432",
+                "Gid 65432 65432 65432 65432",
+                "Groups",
+                "CapPrm 0000000000000000",
+                "CapEff 0000000000000000",
+                "NoNewPrivs 1",
+                "cwd / stdin /memfd:image (deleted)",
+                "links lo routes 0",
+                "variables PATH",
+                "no sudo",
+                "no files",
+            ];
+            assert_eq!(said.lines().collect::<Vec<_>>(), wanted);
+        }
+    }
 }

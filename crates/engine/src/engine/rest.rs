@@ -40,11 +40,18 @@ impl Inner {
             Ordering::Less => Err(ResizeError::DiskShrinks { id }),
             Ordering::Equal => Ok(()),
             Ordering::Greater => {
+                let growth = limits.disk_gib().saturating_sub(size);
+                if !self.room.promise(u64::from(growth) << 30) {
+                    return Err(ResizeError::DiskFull { id });
+                }
                 // The last of the sandbox's own ids: nobody inside has it, and it owns nothing outside.
                 let user = slot.first_id().saturating_add(IDS_PER_SANDBOX - 1);
                 let disks = &self.preparer.disks;
                 let grown = disks.grow(&path, limits.disk_gib(), user, is_given_up);
-                grown.map_err(|cause| host(cause.into()))
+                grown.map_err(|cause| match cause.is_for_want_of_room() {
+                    true => ResizeError::DiskFull { id },
+                    false => host(cause.into()),
+                })
             }
         }
     }

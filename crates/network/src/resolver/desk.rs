@@ -1,6 +1,7 @@
 //! Where every question goes: policy, then the cache, then upstream.
 //!
-//! One sandbox has a share of the questions under way, not all of them.
+//! One sandbox has a share of the questions under way, not all of them, and a smaller one the fewer places are free: a
+//! few whose names nobody answers leave room for all others.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,7 +18,7 @@ use crate::egress::Egress;
 
 /// Questions under way upstream, of all sandboxes; each holds a descriptor.
 const MAX_UNDER_WAY: usize = 256;
-/// Questions under way upstream, of one sandbox.
+/// Questions under way upstream, of one sandbox, as long as twice as many places are free.
 const MAX_OF_ONE: usize = 32;
 
 /// Answers questions.
@@ -101,14 +102,14 @@ impl Desk {
 impl Turn {
     fn take(under_way: &Arc<Mutex<UnderWay>>, client: IpAddr) -> Option<Self> {
         let mut counts = lock(under_way);
-        if counts.total >= MAX_UNDER_WAY {
+        let free = MAX_UNDER_WAY.saturating_sub(counts.total);
+        // Whoever has none gets one while there is any.
+        let share = (free / 2).clamp(1, MAX_OF_ONE);
+        let held = counts.of_client.get(&client).copied().unwrap_or(0);
+        if free == 0 || held >= share {
             return None;
         }
-        let of_client = counts.of_client.entry(client).or_default();
-        if *of_client >= MAX_OF_ONE {
-            return None;
-        }
-        *of_client += 1;
+        counts.of_client.insert(client, held + 1);
         counts.total += 1;
         Some(Self { client, under_way: Arc::clone(under_way) })
     }

@@ -205,7 +205,9 @@ mod tests {
         drop(folder);
         let folder = StateFolder::claim(&path).unwrap();
         assert_eq!(folder.secret().unwrap(), secret);
-        for damaged in ["", "00", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64), &"é".repeat(32)] {
+        for damaged in
+            ["", "00", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64), &"é".repeat(32)]
+        {
             std::fs::write(&file, damaged).unwrap();
             assert!(folder.secret().is_err(), "{damaged:?}");
         }

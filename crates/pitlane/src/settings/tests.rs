@@ -66,6 +66,16 @@ fn a_wrong_value_is_told_with_where_it_stood() {
 }
 
 #[test]
+fn a_password_in_an_address_that_is_refused_is_not_repeated() {
+    for url in ["https://me:sesame@h", "http://me:se/same@h/", "me:sesame@h", "http://h/?t=sesame@"]
+    {
+        let refused = read(&["--public-url", url]).map_err(said).unwrap_err();
+        assert!(!refused.contains("same"), "{refused}");
+        assert!(refused.contains("--public-url cannot be what was given: "), "{refused}");
+    }
+}
+
+#[test]
 fn a_setting_is_shown_with_its_place_and_a_secret_is_not() {
     let command = arguments(Command::new("serve").no_binary_name(true));
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -142,6 +142,10 @@ fn overcommit() {
         refused.text()
     );
     assert!(made * 3 + 6 >= free_gib.saturating_sub(6), "only {made} in {free_gib} GiB");
+    // Neither does a disk become larger than there is room for.
+    assert!(client.post("/api/sandbox/s1/stop", &json!({})).unwrap().is_success());
+    let grown = client.post("/api/sandbox/s1/resize", &json!({"disk": 10})).unwrap();
+    assert!(grown.status == 507 && grown.text().contains("disk has no room"), "{}", grown.text());
     // One that goes makes room for another.
     ledger.delete(&client, "s0").unwrap();
     crate::wait_until("its room is free", || client.create("again").unwrap().is_success());

@@ -81,6 +81,7 @@ impl Owner {
         let resized = within(patience, self.platform.driver.resize(id, limits)).await;
         pitlane_fault::point("resize.done");
         let is_gone = matches!(resized, Ok(Err(ResizeError::NotFound { .. })));
+        let is_full = matches!(resized, Ok(Err(ResizeError::DiskFull { .. })));
         let resized = resized.and_then(|resized| resized.map_err(Cause::from));
         let cause = match resized {
             Err(cause) if is_gone => {
@@ -99,6 +100,9 @@ impl Owner {
             self.rest(entry, Transition::Ended, DesiredState::Stopped, reason).await;
         }
         let Some(cause) = cause else { return Ok(entry.view()) };
+        if is_full {
+            return Err(ChangeError::DiskFull);
+        }
         let error = ChangeError::Host { id, transition: Transition::Resize, cause };
         tracing::error!(sandbox = %id, error = %Chain(&error), "not resized");
         Err(error)

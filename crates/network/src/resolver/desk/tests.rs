@@ -143,6 +143,27 @@ fn one_client_has_a_share_of_the_questions_under_way() {
 }
 
 #[test]
+fn a_few_clients_whose_questions_stay_unanswered_leave_room_for_others() {
+    let under_way = Arc::default();
+    let address = |number: u8| IpAddr::from(Ipv4Addr::new(10, 213, 1, number));
+    let take_all = |number: u8| {
+        let taken = std::iter::from_fn(|| Turn::take(&under_way, address(number)));
+        taken.take(MAX_UNDER_WAY).collect::<Vec<Turn>>()
+    };
+    let slow: Vec<Vec<Turn>> = (0..8).map(take_all).collect();
+    let held: usize = slow.iter().map(Vec::len).sum();
+    assert!(MAX_UNDER_WAY - held >= 24, "{held}");
+    let newcomer = take_all(8);
+    assert!(newcomer.len() >= 8, "{}", newcomer.len());
+    let others: Vec<Vec<Turn>> = (9..=255).map(take_all).collect();
+    let served = others.iter().filter(|turns| !turns.is_empty()).count();
+    assert!(served >= 8, "{served}");
+    assert_eq!(lock(&under_way).total, MAX_UNDER_WAY);
+    drop((slow, newcomer, others));
+    assert_eq!(take_all(0).len(), MAX_OF_ONE);
+}
+
+#[test]
 fn an_answer_that_is_too_long_is_marked_and_emptied() {
     let addresses: Vec<RData> = (1..=100).map(|low| RData::A(A::new(1, 2, 3, low))).collect();
     let answer = Answer::admit(upstream_answer(&addresses), &egress(&[]));
