@@ -6,7 +6,7 @@ here=$(dirname "$0")
 
 # What Debian does not have or has much larger. apt's own program fetches it, by the host's way to the network, and
 # checks its sum; npm only unpacks it.
-registry=${npm_config_registry:-https://registry.npmjs.org}
+registry=$(chroot "$root" npm config get registry)
 mkdir -m 1777 "$root/tmp/npm"
 grep -v -e '^#' -e '^$' "$here/npm.txt" | while read -r path sum; do
   env -u APT_CONFIG /usr/lib/apt/apt-helper -o Acquire::Retries=3 download-file "${registry%/}/$path" \
