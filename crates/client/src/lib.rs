@@ -11,9 +11,11 @@ mod error;
 mod execution;
 mod files;
 mod keys;
+mod organizations;
 mod patience;
 mod request;
 mod sandboxes;
+mod terminals;
 
 pub use endpoint::{Endpoint, EndpointError, Key};
 pub use error::RequestError;
@@ -23,4 +25,6 @@ pub use pitlane_wire::toolbox::FileInfo;
 pub use pitlane_wire::toolbox::frames::Frame;
 pub use pitlane_wire::toolbox::{CodeRunRequest, ExecuteRequest, StreamRequest};
 pub use request::Client;
+pub use pitlane_wire::toolbox::PtyExit;
 pub use sandboxes::{Direction, Interval, ListSandboxes, Order, PreviewUrl, Resize};
+pub use terminals::{NewTerminal, Terminal, TerminalOutput};

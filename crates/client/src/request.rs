@@ -7,7 +7,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use pitlane_wire::control::{ErrorBody, Sandbox};
+use pitlane_wire::control::{ErrorBody, Organization, Sandbox};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -26,6 +26,8 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 #[derive(Debug)]
 pub struct Client {
     endpoint: Endpoint,
+    /// For whom an operator acts, if not for their own organization.
+    organization: Option<String>,
     connections: Connections,
 }
 
@@ -45,7 +47,14 @@ impl Client {
     /// A client that has not connected yet.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, connections: Connections::new() }
+        Self { endpoint, organization: None, connections: Connections::new() }
+    }
+
+    /// A client of the same server and key that manages the keys of another organization, which operators may.
+    #[must_use]
+    pub fn acting_for(&self, organization: &Organization) -> Self {
+        let organization = Some(organization.id.clone());
+        Self { organization, ..Self::new(self.endpoint.clone()) }
     }
 
     /// Which server it talks to.
@@ -138,6 +147,9 @@ impl Client {
             .header(ACCEPT, "application/json, */*;q=0.5")
             .header(USER_AGENT, concat!("pitlane/", env!("CARGO_PKG_VERSION")))
             .header("x-daytona-source", "pitlane");
+        if let Some(organization) = &self.organization {
+            request = request.header("x-daytona-organization-id", organization);
+        }
         let body = match content {
             Content::Nothing => empty(),
             Content::Json(json) => {
@@ -150,15 +162,23 @@ impl Client {
             }
         };
         let request = request.body(body).map_err(|cause| self.unreadable(cause))?;
-        let answer = self.connections.send(request).await.map_err(|failure| {
+        let answer = self.answer(request).await?;
+        if answer.status().is_success() { Ok(answer) } else { Err(self.refusal(answer).await) }
+    }
+
+    /// Sends a request and answers when the head of any answer is there.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, RequestError> {
+        self.connections.send(request).await.map_err(|failure| {
             let (url, cause) = (self.url(), failure.cause);
             if failure.is_unsent {
                 RequestError::Unreachable { url, cause }
             } else {
                 RequestError::Broken { url, cause }
             }
-        })?;
-        if answer.status().is_success() { Ok(answer) } else { Err(self.refusal(answer).await) }
+        })
     }
 
     async fn read(&self, answer: Response<Incoming>) -> Result<Bytes, RequestError> {
@@ -167,7 +187,7 @@ impl Client {
             .map_err(|cause| RequestError::Broken { url: self.url(), cause })
     }
 
-    async fn refusal(&self, answer: Response<Incoming>) -> RequestError {
+    pub(crate) async fn refusal(&self, answer: Response<Incoming>) -> RequestError {
         let (status, retry_after) = (answer.status(), retry_after(answer.headers()));
         let bytes = match self.within(DEADLINE, self.read(answer)).await {
             Ok(bytes) => bytes,

@@ -64,7 +64,11 @@ enum Command {
 impl Command {
     /// Whether the exit code belongs to a program in a sandbox.
     const fn passes_a_code_through(&self) -> bool {
-        matches!(self, Self::Run(_) | Self::Sandbox(sandbox::Command::Exec(_)))
+        matches!(
+            self,
+            Self::Run(_)
+                | Self::Sandbox(sandbox::Command::Exec(_) | sandbox::Command::Shell(_))
+        )
     }
 }
 

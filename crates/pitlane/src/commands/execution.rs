@@ -83,6 +83,9 @@ pub(super) async fn follow(
 }
 
 /// Writes beside the runtime's own thread: a reader that waits must not keep Ctrl-C from being seen.
-async fn pass_on(bytes: Vec<u8>, write: fn(&[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
+pub(super) async fn pass_on(
+    bytes: Vec<u8>,
+    write: fn(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     tokio::task::spawn_blocking(move || write(&bytes)).await?
 }

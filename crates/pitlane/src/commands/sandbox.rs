@@ -12,6 +12,7 @@ mod logs;
 mod remove;
 mod resize;
 mod set;
+mod shell;
 mod url;
 mod when;
 
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Info(info::Arguments),
     /// Run a command in a sandbox; its output and exit code are passed through
     Exec(exec::Arguments),
+    /// Open a terminal in a sandbox
+    Shell(shell::Arguments),
     /// Copy files and folders into, out of and between sandboxes
     #[command(visible_alias = "copy")]
     Cp(copy::Arguments),
@@ -73,6 +76,7 @@ pub(crate) fn sandbox(
         Command::Ls(arguments) => list::list(client, arguments, format),
         Command::Info(arguments) => info::info(client, &arguments, format),
         Command::Exec(arguments) => exec::exec(client, arguments, format),
+        Command::Shell(arguments) => shell::shell(client, &arguments, format),
         Command::Cp(arguments) => copy::copy(client, &arguments, format),
         Command::Start(arguments) => life::start(client, &arguments, format),
         Command::Stop(arguments) => life::stop(client, &arguments, format),
