@@ -83,8 +83,8 @@ impl ContextMessages {
             _ => Some(RunOutcome::Interrupted(error_of(payload)?)),
         };
         self.0.drain(..HEAD.saturating_add(length));
-        let message = outcome
-            .map_or(ContextMessage::Ready, |outcome| ContextMessage::Over { run, outcome });
+        let message =
+            outcome.map_or(ContextMessage::Ready, |outcome| ContextMessage::Over { run, outcome });
         Ok(Some(message))
     }
 }

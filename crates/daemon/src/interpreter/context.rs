@@ -254,7 +254,8 @@ impl Keeper {
             Outcome::Over(RunOutcome::Interrupted(error)) => (Some(error), "interrupted"),
             Outcome::Died(death) => {
                 self.lose(death).await;
-                let value = format!("{death}; the context's state is lost, its next run starts anew");
+                let value =
+                    format!("{death}; the context's state is lost, its next run starts anew");
                 let name = String::from("InterpreterDied");
                 run.say(&InterpreterMessage::Error { name, value, traceback: String::new() }).await;
                 run.say(&InterpreterMessage::Control { text: String::from("completed") }).await;

@@ -60,8 +60,10 @@ impl Contexts {
                 return Err(Refusal::bad_request(message));
             }
         }
-        let folder = toolbox.absolute(request.cwd.as_deref().unwrap_or_default());
-        let folder = folder.to_string_lossy().into_owned();
+        let folder = match request.cwd.as_deref() {
+            None | Some("") => toolbox.work_dir().to_owned(),
+            Some(folder) => toolbox.absolute(folder).to_string_lossy().into_owned(),
+        };
         if folder.contains('\0') {
             return Err(Refusal::bad_request("cwd contains a NUL"));
         }

@@ -70,7 +70,8 @@ fn begin(
 ) -> Result<(mpsc::Receiver<String>, oneshot::Receiver<End>), Objection> {
     let is_object = text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
     let request: Result<InterpreterRequest, _> = serde_json::from_slice(text);
-    let request = request.map_err(|error| (CloseCode::Protocol, format!("invalid JSON: {error}")))?;
+    let request =
+        request.map_err(|error| (CloseCode::Protocol, format!("invalid JSON: {error}")))?;
     if !is_object {
         return Err((CloseCode::Protocol, String::from("invalid JSON: an object is wanted")));
     }
@@ -82,10 +83,7 @@ fn begin(
         .with(request.envs.as_ref())
         .map_err(|error| violation(error.to_string()))?;
     let id = request.context_id.unwrap_or_default();
-    let context = toolbox
-        .contexts()
-        .find(toolbox, &id)
-        .ok_or_else(|| violation(unknown(&id)))?;
+    let context = toolbox.contexts().find(toolbox, &id).ok_or_else(|| violation(unknown(&id)))?;
     let (messages, received) = mpsc::channel(MESSAGES);
     let (end, ended) = oneshot::channel();
     let variables = variables.variables().clone();

@@ -72,11 +72,11 @@ def on_event(event, _arguments):
 
 
 def flush():
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
         try:
-            stream.flush()
+            getattr(sys, name).flush()
         except Exception:
-            # It was replaced or closed.
+            # It was replaced, closed or deleted.
             pass
 
 
@@ -140,7 +140,7 @@ def display(*objects, **_options):
 
 def keep_source(name, code):
     """Lets tracebacks of this and later runs show the lines of the code."""
-    lines = code.splitlines(True)
+    lines = [line + "\n" for line in code.splitlines()]
     linecache.cache[name] = (len(code), None, lines, name)
     State.kept[name] = len(code)
     State.kept_size += len(code)
@@ -172,6 +172,8 @@ def tell(error):
     except BaseException:
         name = "Exception"
     try:
+        if isinstance(error, SyntaxError):
+            error.filename = shown(error.filename)
         value = str(error)
     except BaseException:
         value = "<exception str() failed>"
