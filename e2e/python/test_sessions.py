@@ -374,3 +374,50 @@ def test_sessions_and_logs_survive_the_death_of_the_server():
         sandbox.delete()
     finally:
         first.close()
+
+
+def test_a_gibibyte_of_output_is_kept_and_takes_no_memory(make):
+    sandbox = make()
+    process = sandbox.process
+    process.create_session("a")
+
+    def memory_kib():
+        return int(process.exec("sed -n 's/^VmRSS:[^0-9]*//p' /proc/1/status | tr -d ' kB'").result)
+
+    def used_mib():
+        return int(process.exec("df --output=used -BM / | tail -1 | tr -d 'M '").result)
+
+    before, used = memory_kib(), used_mib()
+    request = SessionExecuteRequest(command="head -c 1G /dev/zero | tr '\\0' a; echo end >&2", run_async=True)
+    begun = process.execute_session_command("a", request)
+    most = before
+
+    def is_over():
+        nonlocal most
+        most = max(most, memory_kib())
+        return process.get_session_command("a", begun.cmd_id).exit_code is not None
+
+    eventually(is_over, "the command does not end", seconds=120)
+    assert most - before < 24 << 10, f"{before} KiB, then {most} KiB"
+    assert used_mib() > used + 1000
+    process.delete_session("a")
+    # The room comes back.
+    eventually(lambda: used_mib() < used + 64, "the disk is still full")
+
+
+def test_a_full_disk_ends_the_log_and_not_the_command(make):
+    sandbox = make()
+    process = sandbox.process
+    process.create_session("a")
+    process.exec("fallocate -l $(($(df --output=avail -B1 / | tail -1) - 230000000)) filler")
+    command = "head -c 100M /dev/zero | tr '\\0' a; echo end >&2; echo written > file && cat file; exit 5"
+    ran = process.execute_session_command("a", SessionExecuteRequest(command=command, run_async=True))
+    eventually(lambda: exit_code(sandbox, "a", ran.cmd_id) == 5, "the command does not end", seconds=60)
+    logs = process.get_session_command_logs("a", ran.cmd_id)
+    assert "bytes of output were dropped: the sandbox's disk is almost full]" in logs.stderr
+    assert 0 < len(logs.stdout) < 100 << 20
+    assert process.exec("cat file").result == "written\n"
+    process.exec("rm filler")
+    process.create_session("b")
+    ran = process.execute_session_command("b", SessionExecuteRequest(command="head -c 2M /dev/zero | tr '\\0' b"))
+    assert (ran.exit_code, len(ran.stdout), ran.stderr) == (0, 2 << 20, "")

@@ -5,7 +5,7 @@
 //! goes on, and the log says how much is missing.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -80,7 +80,7 @@ struct Stored {
     start: u64,
     end: u64,
     runs: Runs,
-    block: Arc<Block>,
+    block: Block,
 }
 
 /// Which bytes of a block are whose.
@@ -133,7 +133,7 @@ impl Log {
         match written {
             Ok(block) => {
                 let end = start.saturating_add(length);
-                state.stored.push(Stored { start, end, runs, block: Arc::new(block) });
+                state.stored.push(Stored { start, end, runs, block });
                 let before = state.weight;
                 for _ in &pieces {
                     if let Some(piece) = state.sealed.pop_front() {
@@ -201,7 +201,7 @@ impl Log {
             state.stored.get(index).cloned()
         };
         let Some(stored) = stored else { return Err(String::from("a part of the log is missing")) };
-        let bytes = stored.block.read().await?;
+        let bytes = self.spool.read(stored.block).await?;
         Ok(Next::Pieces(stored.runs.cut(&bytes, offset.saturating_sub(stored.start))))
     }
 
@@ -285,8 +285,12 @@ impl State {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        let weight = self.lock().weight;
+        let (weight, stored) = {
+            let mut state = self.lock();
+            (state.weight, std::mem::take(&mut state.stored))
+        };
         self.spool.remove_memory(weight);
+        self.spool.give_back(stored.into_iter().map(|stored| stored.block).collect());
     }
 }
 

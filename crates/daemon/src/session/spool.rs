@@ -32,10 +32,9 @@ struct Shared {
     in_memory: AtomicUsize,
 }
 
-/// A place in the file. It is given back with this value.
-#[derive(Debug)]
+/// A place in the file, until [`Spool::give_back`].
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Block {
-    spool: Spool,
     offset: u64,
     length: u64,
 }
@@ -82,14 +81,43 @@ impl Spool {
         }
         let room = length.next_multiple_of(ALIGNMENT);
         let offset = self.0.end.fetch_add(room, Ordering::Relaxed);
-        // Whatever becomes of it, it is given back.
-        let block = Block { spool: self.clone(), offset, length };
+        let block = Block { offset, length };
         let mut at = offset;
         for piece in pieces {
-            file.write_all_at(piece, at)?;
+            if let Err(error) = file.write_all_at(piece, at) {
+                block.punch(&file);
+                return Err(error);
+            }
             at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
         }
         Ok(block)
+    }
+
+    /// Reads all of a block.
+    pub(super) async fn read(&self, block: Block) -> Result<Bytes, String> {
+        let spool = self.clone();
+        let read = self.0.files.run(move || spool.read_here(block)).await;
+        read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    fn read_here(&self, block: Block) -> io::Result<Bytes> {
+        let mut bytes = vec![0; usize::try_from(block.length).unwrap_or(usize::MAX)];
+        self.file()?.read_exact_at(&mut bytes, block.offset)?;
+        Ok(bytes.into())
+    }
+
+    /// Frees the room of blocks that nobody reads any more.
+    pub(super) fn give_back(&self, blocks: Vec<Block>) {
+        if blocks.is_empty() {
+            return;
+        }
+        let spool = self.clone();
+        // All of a log at once: there is only so much room for what is to be done later.
+        self.0.files.run_later(move || {
+            if let Ok(file) = spool.file() {
+                blocks.into_iter().for_each(|block| block.punch(&file));
+            }
+        });
     }
 
     fn file(&self) -> io::Result<Arc<File>> {
@@ -109,30 +137,9 @@ impl Spool {
 }
 
 impl Block {
-    /// Reads all of it.
-    pub(super) async fn read(self: &Arc<Self>) -> Result<Bytes, String> {
-        let block = Arc::clone(self);
-        let read = self.spool.0.files.run(move || block.read_here()).await;
-        read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
-    }
-
-    fn read_here(&self) -> io::Result<Bytes> {
-        let mut bytes = vec![0; usize::try_from(self.length).unwrap_or(usize::MAX)];
-        self.spool.file()?.read_exact_at(&mut bytes, self.offset)?;
-        Ok(bytes.into())
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        let spool = self.spool.clone();
-        let (offset, length) = (self.offset, self.length.next_multiple_of(ALIGNMENT));
-        self.spool.0.files.run_later(move || {
-            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            if let Ok(file) = spool.file() {
-                // A file system that cannot do it gives the room back with the daemon's end.
-                fallocate(&file, flags, offset, length).ok();
-            }
-        });
+    fn punch(self, file: &File) {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        // A file system that cannot do it gives the room back with the daemon's end.
+        fallocate(file, flags, self.offset, self.length.next_multiple_of(ALIGNMENT)).ok();
     }
 }
