@@ -14,6 +14,7 @@ mod charts;
 mod clock;
 mod environment;
 mod files;
+mod git;
 mod http;
 mod interpreter;
 mod lsp;

@@ -25,4 +25,4 @@ pub(crate) use kept::{Recordings, list_kept, read_kept};
 pub(crate) use launch::{Launch, SHELLS, Surroundings};
 pub(crate) use processes::{Processes, StartError, Started};
 pub(crate) use stream::stream;
-pub(crate) use supervise::{Kind, Sink};
+pub(crate) use supervise::{Control, Ending, Kind, Sink, Source, supervise};

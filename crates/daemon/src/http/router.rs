@@ -10,10 +10,10 @@ use super::answer::{Answer, json, read_json};
 use super::body::Body;
 use super::refusal::Refusal;
 use crate::toolbox::Toolbox;
-use crate::{files, interpreter, lsp, metrics, ports, process, pty, session, tunnel};
+use crate::{files, git, interpreter, lsp, metrics, ports, process, pty, session, tunnel};
 
 /// The beginnings of routes of the toolbox API that this daemon does not have.
-const NOT_IMPLEMENTED: [&str; 2] = ["/computeruse", "/git"];
+const NOT_IMPLEMENTED: [&str; 1] = ["/computeruse"];
 
 /// Answers one request.
 pub(crate) async fn answer(toolbox: Arc<Toolbox>, request: Request<Incoming>) -> Response<Body> {
@@ -51,6 +51,9 @@ async fn route(
     }
     if let Some(rest) = path.strip_prefix("/process/interpreter/") {
         return interpreter::route(toolbox, method, rest, request).await;
+    }
+    if let Some(rest) = path.strip_prefix("/git/") {
+        return git::route(toolbox, rest, request).await;
     }
     if let Some(rest) = path.strip_prefix("/lsp/") {
         return lsp::route(toolbox, rest, request).await;

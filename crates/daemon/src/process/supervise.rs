@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 
 /// The reading end of an output.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     kind: Kind,
     receiver: Option<Receiver>,
     buffer: Vec<u8>,
@@ -41,14 +41,14 @@ pub(crate) trait Sink {
 
 /// What may end a command from outside.
 #[derive(Debug)]
-pub(super) struct Control {
-    pub(super) registration: Registration,
-    pub(super) deadline: Option<Instant>,
+pub(crate) struct Control {
+    pub(crate) registration: Registration,
+    pub(crate) deadline: Option<Instant>,
 }
 
 /// Why watching is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// It ended by itself, and all output before that was taken.
     Exited(ExitStatus),
     /// It runs for too long. Nothing was killed yet.
@@ -61,7 +61,7 @@ pub(super) enum Ending {
 
 impl Source {
     /// Makes a pipe: what reads it, and the end for the command.
-    pub(super) fn pipe(kind: Kind) -> io::Result<(Self, OwnedFd)> {
+    pub(crate) fn pipe(kind: Kind) -> io::Result<(Self, OwnedFd)> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         let receiver = Receiver::from_owned_fd(reader)?;
         Ok((Self { kind, receiver: Some(receiver), buffer: vec![0; PIECE] }, writer))
@@ -99,7 +99,7 @@ impl Source {
     }
 
     /// Keeps reading for the processes that a command left running, which would be killed by a closed pipe.
-    pub(super) fn discard(self, tasks: &TaskTracker) {
+    pub(crate) fn discard(self, tasks: &TaskTracker) {
         let Some(receiver) = self.receiver else { return };
         // Its buffer is dropped here: most of them only wait for the end.
         tasks.spawn(discard(receiver));
@@ -121,7 +121,7 @@ async fn discard(receiver: Receiver) {
 }
 
 /// Watches a command. What is left of its outputs is in `sources` after that.
-pub(super) async fn supervise(
+pub(crate) async fn supervise(
     started: &mut Started,
     sources: &mut [Source; 2],
     sink: &mut impl Sink,

@@ -174,7 +174,7 @@ async fn many_commands_at_once_keep_their_own_codes() {
 #[tokio::test]
 async fn what_the_toolbox_lacks_is_said_in_json() {
     let daemon = Daemon::start();
-    let (status, answer) = daemon.call("GET", "/git/status?path=x").await;
+    let (status, answer) = daemon.call("GET", "/computeruse/status").await;
     assert_eq!((status, &answer["code"]), (StatusCode::NOT_IMPLEMENTED, &json!("NOT_IMPLEMENTED")));
     let (status, answer) = daemon.call("GET", "/nothing").await;
     assert_eq!((status, &answer["code"]), (StatusCode::NOT_FOUND, &json!("NOT_FOUND")));
