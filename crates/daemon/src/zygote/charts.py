@@ -252,7 +252,8 @@ def pie(axes):
 def plain(value):
     """A number as one would write it."""
     value = getattr(value, "item", lambda: value)()
-    return "%g" % value if isinstance(value, float) and value != int(value) else str(value)
+    is_whole = isinstance(value, float) and value == value // 1 and abs(value) < 1e15
+    return str(int(value)) if is_whole else str(value)
 
 
 def bars(axes):
@@ -289,7 +290,7 @@ def name_at(names, begin, size):
         if text and abs(place - middle) <= near:
             return text
     beneath = [text for place, text in names if text and min(begin, begin + size) - near <= place <= max(begin, begin + size) + near]
-    return beneath[0] if len(beneath) == 1 else plain(float(middle))
+    return beneath[0] if len(beneath) == 1 else "%g" % middle
 
 
 def boxes(axes):
@@ -340,7 +341,9 @@ def is_whisker(stroke, box):
     if len(stroke) != 2 or abs(stroke[0][0] - stroke[1][0]) > NEAR:
         return False
     is_middle = abs(stroke[0][0] - (left + right) / 2) <= (right - left) * 1e-6 + NEAR
-    return is_middle and any(abs(stroke[0][1] - edge) <= NEAR for edge in along)
+    low, high = sorted(y for _, y in stroke)
+    is_below, is_above = abs(high - along[0]) <= NEAR, abs(low - along[1]) <= NEAR
+    return is_middle and (is_below or is_above)
 
 
 def tell_box(across, along, strokes):
@@ -349,8 +352,8 @@ def tell_box(across, along, strokes):
     middle, near = (left + right) / 2, (right - left) * 1e-6 + NEAR
     for stroke in strokes:
         if is_whisker(stroke, (across, along)):
-            end = stroke[1][1]
-            low, high = min(low, end), max(high, end)
+            ends = [y for _, y in stroke]
+            low, high = min(low, *ends), max(high, *ends)
         elif len(stroke) == 2 and abs(stroke[0][1] - stroke[1][1]) <= NEAR:
             is_within = left - near <= min(stroke[0][0], stroke[1][0]) and max(stroke[0][0], stroke[1][0]) <= right + near
             is_cap = abs(stroke[0][0] - stroke[1][0]) < (right - left) * 0.75

@@ -126,6 +126,9 @@ def fork(control):
 
 def take_over(socket, program, marks):
     """Waits for work and takes on its folder, arguments and variables; gives its descriptors."""
+    # Each object that is touched gets memory of its own, which the program would wait for otherwise.
+    for _ in gc.get_objects():
+        pass
     socket.sendall(HERE)
     head, descriptors = receive(socket, 8, 40)
     if not head:
@@ -198,6 +201,9 @@ def begin(loader):
     os.close(3)
     before = set(sys.modules)
     import _socket
+
+    global gc
+    import gc
 
     control = _socket.socket(fileno=CONTROL)
     control.send(SENSITIVE if reads_variables(paths) else READY)

@@ -245,6 +245,123 @@ async fn a_fork_is_what_a_new_interpreter_is() {
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
 
+/// Processes of interpreters that wait or fork, as the daemon's children.
+async fn interpreters(daemon: &Daemon) -> Vec<String> {
+    let parent = format!("PPid:\t{}", daemon.id());
+    let command = format!(
+        "for p in /proc/[0-9]*; do grep -qs '^{parent}$' $p/status && grep -qas '/proc/self/fd/3' \
+         $p/environ && echo ${{p#/proc/}}; done; true"
+    );
+    let answer = daemon.execute(&command).await;
+    answer["result"].as_str().unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn an_interpreter_that_was_killed_or_stopped_delays_and_loses_nothing() {
+    let daemon = warm(&json!({})).await;
+    for signal in ["KILL", "STOP", "TERM", "INT", "SEGV"] {
+        let all = interpreters(&daemon).await;
+        assert!(!all.is_empty(), "{signal}");
+        daemon.execute(&format!("kill -{signal} {}", all.join(" "))).await;
+        let answers = futures_util::future::join_all((0..4).map(|_| python(&daemon, "print(5)")));
+        for answer in answers.await {
+            assert_eq!(answer, json!({"exitCode": 0, "result": "5\n"}), "{signal}");
+        }
+        warm_up(&daemon).await;
+    }
+}
+
+#[tokio::test]
+async fn many_forks_at_once_share_nothing() {
+    let daemon = warm(&json!({})).await;
+    let programs: Vec<_> = (0..24)
+        .map(|n| json!({"code": "import sys, os; print(sys.argv[1], os.environ['N'])", "language": "python", "argv": [n.to_string()], "envs": {"N": n.to_string()}}))
+        .collect();
+    let answers = futures_util::future::join_all(programs.iter().map(|body| run(&daemon, body)));
+    for (n, answer) in answers.await.into_iter().enumerate() {
+        assert_eq!(answer, json!({"exitCode": 0, "result": format!("{n} {n}\n")}));
+    }
+}
+
+#[tokio::test]
+async fn a_changed_start_ends_the_interpreter() {
+    let packages = tempfile::tempdir().expect("a folder");
+    let daemon = warm(&json!({"env": {"PYTHONPATH": packages.path()}})).await;
+    let customize = "import builtins, os; builtins.CUSTOM = os.environ.get('A', 'none')";
+    std::fs::write(packages.path().join("sitecustomize.py"), customize).expect("a file");
+    assert_eq!(python(&daemon, "print(CUSTOM)").await["result"], "none\n");
+    warm_up(&daemon).await;
+    assert_eq!(python(&daemon, "print(CUSTOM)").await["result"], "none\n");
+    // It reads variables, so another one means another start.
+    let body = json!({"code": "print(CUSTOM)", "language": "python", "envs": {"A": "1"}});
+    assert_eq!(run(&daemon, &body).await["result"], "1\n");
+    let (status, _) = daemon.post("/env", &json!({"set": {"A": "2"}})).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(python(&daemon, "print(CUSTOM)").await["result"], "2\n");
+    warm_up(&daemon).await;
+    assert_eq!(python(&daemon, "print(CUSTOM)").await["result"], "2\n");
+}
+
+#[tokio::test]
+async fn a_python_that_comes_first_in_the_path_takes_over() {
+    let first = tempfile::tempdir().expect("a folder");
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", first.path().display());
+    let daemon = warm(&json!({"env": {"PATH": path}})).await;
+    let script = first.path().join("python3");
+    std::fs::write(&script, "#!/bin/sh\necho mine \"$@\"\n").expect("a script");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, mode).expect("a mode");
+    assert_eq!(python(&daemon, "print(1)").await["result"], "mine -u -\n");
+}
+
+#[tokio::test]
+async fn start_up_code_that_speaks_or_starts_threads_is_run_each_time() {
+    let packages = tempfile::tempdir().expect("a folder");
+    let daemon = Daemon::start_with(&json!({"env": {"PYTHONPATH": packages.path()}}), &[]);
+    for customize in [
+        "print('hello')",
+        "import threading, time; threading.Thread(target=time.sleep, args=(30,), daemon=True).start()",
+        "kept = open('/dev/null')",
+    ] {
+        std::fs::write(packages.path().join("sitecustomize.py"), customize).expect("a file");
+        for _ in 0..4 {
+            let answer = python(&daemon, "print(5)").await;
+            let text = answer["result"].as_str().unwrap_or_default();
+            assert!(
+                text.ends_with("5\n")
+                    && text.starts_with("hello") == customize.starts_with("print"),
+                "{text}"
+            );
+            assert!(!is_forked(&daemon).await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_takes_too_long_is_killed_in_a_fork_as_well() {
+    let daemon = warm(&json!({})).await;
+    let code = "import os, subprocess\nprint(1)\np = subprocess.Popen(['sleep', '77'], start_new_session=False)\n\
+                open('pid', 'w').write(str(p.pid))\nwhile True: pass";
+    let body = json!({"code": code, "language": "python", "timeout": 1});
+    let (status, _) = daemon.post("/process/code-run", &body).await;
+    assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
+    assert!(!crate::daemon::is_running(&daemon.text("pid")));
+    warm_up(&daemon).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_gone_is_told_as_ever() {
+    let work = tempfile::tempdir().expect("a folder");
+    let folder = work.path().join("work");
+    std::fs::create_dir(&folder).expect("a folder");
+    let daemon = warm(&json!({"workDir": folder})).await;
+    std::fs::remove_dir(&folder).expect("no folder");
+    let answer = python(&daemon, "print(1)").await;
+    let reason =
+        format!("cannot start in {}/: No such file or directory (os error 2)", folder.display());
+    assert_eq!(answer, json!({"exitCode": -1, "result": reason}));
+}
+
 /// Addresses in memory and numbers of processes differ between any two runs.
 fn without_addresses(text: &str) -> String {
     let mut parts = text.split("0x");
