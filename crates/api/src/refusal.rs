@@ -88,7 +88,8 @@ impl IntoResponse for Refusal {
 /// nor is what a sandbox's application alone can be the cause of: it could fill the log with it.
 pub(crate) fn concerns_the_operator(response: &Response) -> bool {
     let is_of_an_application = |refusal: &Refusal| {
-        let status = matches!(refusal.status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT);
+        let status =
+            matches!(refusal.status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT);
         status && refusal.cause.is_none()
     };
     let pending = response.extensions().get::<Pending>();

@@ -66,8 +66,7 @@ impl Command {
     const fn passes_a_code_through(&self) -> bool {
         matches!(
             self,
-            Self::Run(_)
-                | Self::Sandbox(sandbox::Command::Exec(_) | sandbox::Command::Shell(_))
+            Self::Run(_) | Self::Sandbox(sandbox::Command::Exec(_) | sandbox::Command::Shell(_))
         )
     }
 }

@@ -3,6 +3,9 @@
 
 mod program;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use program::{Server, outcome, pitlane};
 
 const NOT_REAL: &str = "this sandbox is not real\n";
@@ -50,6 +53,40 @@ fn a_program_runs_in_a_sandbox_that_is_gone_afterwards() {
     let ran: serde_json::Value = serde_json::from_str(&ran.1).unwrap();
     assert_eq!((&ran["exitCode"], &ran["stdout"]), (&0.into(), &"print()\n".into()));
     assert_eq!(server.run(&["sandbox", "ls", "--json"], ""), outcome(0, "[]\n", ""));
+}
+
+#[test]
+fn an_operator_makes_keys_of_any_organization_and_nobody_else_does() {
+    let server = Server::fake();
+    let key = std::fs::read_to_string(format!("{}/admin-key", server.state())).unwrap();
+    let url = std::fs::read_to_string(format!("{}/api-url", server.state())).unwrap();
+    let address = url.trim().strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+    let mut stream = TcpStream::connect(&address).unwrap();
+    write!(
+        stream,
+        "POST /api/organizations HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: 17\r\n\r\n{{\"name\":\"team-a\"}}",
+        key.trim()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let id = answer.split("\"id\":\"").nth(1).unwrap().split('"').next().unwrap();
+
+    for (name, organization) in [("by-name", "team-a"), ("by-id", id)] {
+        let made = server.run(&["key", "create", name, "--organization", organization], "");
+        assert_eq!((made.0, made.2.as_str()), (0, "keep it: it cannot be shown again\n"));
+        let theirs = [("PITLANE_API_KEY", made.1.trim())];
+        let listed = server.run_with(&theirs, &["sandbox", "ls", "--json"], "");
+        assert_eq!(listed, outcome(0, "[]\n", ""));
+        let refused = ["key", "create", "x", "--organization", "default"];
+        let refused = server.run_with(&theirs, &refused, "");
+        let wanted = "error: there is no organization \"default\"\n\
+                      hint: a key without manage:organizations knows its own organization alone\n";
+        assert_eq!(refused, outcome(1, "", wanted));
+    }
+    let own = server.run(&["key", "ls"], "").1;
+    assert!(!own.contains("by-name") && !own.contains("by-id"), "{own}");
 }
 
 #[test]

@@ -27,8 +27,8 @@ pub use git::{
     GitRestoreRequest, GitSetConfigRequest, GitStatus, ListBranchResponse, ListRemotesResponse,
 };
 pub use interpreter::{
-    ContextDeleted, CreateContextRequest, InterpreterContext, InterpreterMessage, InterpreterRequest,
-    ListContextsResponse,
+    ContextDeleted, CreateContextRequest, InterpreterContext, InterpreterMessage,
+    InterpreterRequest, ListContextsResponse,
 };
 pub use lsp::{
     CompletionContext, CompletionItem, CompletionList, LspCompletionParams, LspDocumentRequest,
@@ -44,7 +44,7 @@ pub use pty::{
     PtySessionInfo, PtyStatus,
 };
 pub use session::{
-    CreateSessionRequest, Session, SessionCommand, SessionCommandLogsResponse, SessionExecuteRequest,
-    SessionExecuteResponse, SessionSendInputRequest,
+    CreateSessionRequest, Session, SessionCommand, SessionCommandLogsResponse,
+    SessionExecuteRequest, SessionExecuteResponse, SessionSendInputRequest,
 };
 pub use system::{InitializeRequest, PortInUse, PortList, SystemMetrics};

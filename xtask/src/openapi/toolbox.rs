@@ -1,6 +1,7 @@
 //! The toolbox's operations.
 
 mod files;
+mod git;
 mod interpreter;
 mod lsp;
 mod process;
@@ -16,6 +17,7 @@ pub(super) fn operations() -> Vec<Operation> {
         process::operations(),
         pty::operations(),
         files::operations(),
+        git::operations(),
         interpreter::operations(),
         lsp::operations(),
         sandbox::operations(),

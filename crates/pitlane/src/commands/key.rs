@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use jiff::{SignedDuration, Timestamp};
 use pitlane_client::Client;
-use pitlane_wire::control::{ApiKeyItem, CreateApiKey};
+use pitlane_wire::control::{ApiKeyItem, CreateApiKey, Organization};
 use serde::Serialize;
 
 use super::completion::key_names;
@@ -27,6 +27,9 @@ pub(crate) enum Command {
         /// When it stops working: a time such as 2027-01-31T00:00:00Z, or how long it works, such as 12h or 30d [default: never]
         #[arg(long, value_name = "TIME", value_parser = expiry)]
         expires: Option<String>,
+        /// Whose it is, if you are an operator [default: the organization of your key]
+        #[arg(long, value_name = "NAME_OR_ID")]
+        organization: Option<String>,
     },
     /// List keys, which cannot be seen again
     #[command(visible_alias = "list")]
@@ -48,9 +51,15 @@ struct Revoked {
 /// Does what the command says.
 pub(crate) fn key(client: &Client, command: Command, format: Format) -> Result<ExitCode, Failure> {
     match command {
-        Command::Create { name, permissions, expires } => {
+        Command::Create { name, permissions, expires, organization } => {
             let wish = CreateApiKey { name, permissions, expires_at: expires };
-            let key = wait(async { Ok(client.create_key(&wish).await?) })?;
+            let key = wait(async {
+                let Some(organization) = organization else {
+                    return Ok(client.create_key(&wish).await?);
+                };
+                let organization = find(client, &organization).await?;
+                Ok(client.acting_for(&organization).create_key(&wish).await?)
+            })?;
             format.write(&key, |key| format!("{}\n", key.value))?;
             if format == Format::Human {
                 say("keep it: it cannot be shown again");
@@ -67,6 +76,17 @@ pub(crate) fn key(client: &Client, command: Command, format: Format) -> Result<E
         }
         Command::Rm { names } => revoke(client, names, format),
     }
+}
+
+/// The organization of this id, else of this name, among those that the caller may know of.
+async fn find(client: &Client, name_or_id: &str) -> Result<Organization, Failure> {
+    let all = client.organizations().await?;
+    let found = all.iter().find(|one| one.id == name_or_id);
+    let found = found.or_else(|| all.iter().find(|one| one.name == name_or_id));
+    found.cloned().ok_or_else(|| {
+        Failure::new(format!("there is no organization {name_or_id:?}"))
+            .hint("a key without manage:organizations knows its own organization alone")
+    })
 }
 
 /// Revokes keys; goes on after one that cannot be revoked, and fails in the end.

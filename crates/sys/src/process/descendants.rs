@@ -80,9 +80,8 @@ pub fn count_session(leader: i32) -> Result<usize, SyscallError> {
 }
 
 fn session(entries: &[Entry], leader: i32) -> BTreeSet<i32> {
-    let is_root = |entry: &&Entry| {
-        entry.pid == leader || entry.session == leader || entry.group == leader
-    };
+    let is_root =
+        |entry: &&Entry| entry.pid == leader || entry.session == leader || entry.group == leader;
     entries.iter().filter(is_root).map(|entry| entry.pid).collect()
 }
 
