@@ -31,6 +31,54 @@ def test_each_run_starts_anew(sandbox):
     assert "NameError" in ran.result
 
 
+IS_FORKED = "print('/proc/self/fd/3' in open('/proc/self/environ').read())"
+
+
+def test_later_runs_are_forked_and_each_has_a_group_and_a_session_of_its_own(make):
+    sandbox = make()
+    assert sandbox.process.code_run(IS_FORKED).result == "False\n"
+    eventually(lambda: sandbox.process.code_run(IS_FORKED).result == "True\n", "no run is forked", 10)
+    code = (
+        "import os\n"
+        "print([line for line in open('/proc/self/cgroup') if 'command-' in line])\n"
+        "print(os.getppid(), os.getsid(0) == os.getpid(), open('/proc/self/oom_score_adj').read().strip())"
+    )
+    first, second = (sandbox.process.code_run(code).result.splitlines() for _ in range(2))
+    assert first[1] == second[1] == "1 True 1000"
+    assert "command-" in first[0]
+    assert first[0] != second[0]
+
+
+def test_a_fork_is_killed_with_everything_it_started(make):
+    sandbox = make()
+    eventually(lambda: sandbox.process.code_run(IS_FORKED).result == "True\n", "no run is forked", 10)
+    code = "import subprocess\nsubprocess.Popen(['setsid', 'sleep', '4351'])\nsubprocess.run(['sleep', '4352'])"
+    with pytest.raises(ApiException) as refused:
+        sandbox.process.code_run(code, timeout=1)
+    assert refused.value.status == 408
+    assert sandbox.process.exec("pgrep -c -f 'sleep 435[12]'").result.strip() == "0"
+    assert sandbox.process.code_run("print(1)").result == "1\n"
+
+
+def test_a_package_that_was_installed_is_there_for_the_next_run(make):
+    sandbox = make()
+    eventually(lambda: sandbox.process.code_run(IS_FORKED).result == "True\n", "no run is forked", 10)
+    site = sandbox.process.code_run("import site; print(site.USER_SITE)").result.strip()
+    sandbox.process.exec(f"mkdir -p {site}; echo 'import builtins; builtins.NEW = 5' > {site}/new.pth")
+    assert sandbox.process.code_run("print(NEW)").result == "5\n"
+
+
+def test_variables_of_a_run_reach_a_fork_and_stay_with_it(make):
+    sandbox = make()
+    eventually(lambda: sandbox.process.code_run(IS_FORKED).result == "True\n", "no run is forked", 10)
+    code = "import os; print(os.environ.get('OWN'), os.environ.get('TZ'), __import__('time').tzname[0])"
+    ran = sandbox.process.code_run(code, CodeRunParams(env={"OWN": "grün"}))
+    assert ran.result == "grün None UTC\n"
+    ran = sandbox.process.code_run(code, CodeRunParams(env={"TZ": "XYZ-3"}))
+    assert ran.result == "None XYZ-3 XYZ\n"
+    assert sandbox.process.code_run(code).result == "None None UTC\n"
+
+
 def test_code_larger_than_an_argument_may_be_runs(sandbox):
     code = f"text = '{'x' * 300_000}'\nprint(len(text))"
     assert sandbox.process.code_run(code).result == "300000\n"
