@@ -1,6 +1,6 @@
 //! `/process`: commands and code.
 
-use pitlane_wire::toolbox::{CodeRunRequest, ExecuteRequest, ExecuteResponse};
+use pitlane_wire::toolbox::{CodeRunRequest, CodeRunResponse, ExecuteRequest, ExecuteResponse};
 
 use crate::openapi::operation::Operation;
 
@@ -14,6 +14,6 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers::<ExecuteResponse>(200, ENDED),
         Operation::new("POST /process/code-run", "Runs code in a new interpreter, to its end")
             .reads::<CodeRunRequest>()
-            .answers::<ExecuteResponse>(200, ENDED),
+            .answers::<CodeRunResponse>(200, ENDED),
     ]
 }
