@@ -10,6 +10,7 @@ mod crowd;
 mod density;
 mod docker;
 mod interactive;
+mod interpreter;
 mod listing;
 mod machine;
 mod options;
@@ -71,6 +72,7 @@ async fn measure(path: &Path, sections: &[Section]) -> anyhow::Result<()> {
         crowd: None,
         restart: None,
         sessions: None,
+        interpreters: None,
     };
     for section in sections {
         let name = section.name();

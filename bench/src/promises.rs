@@ -1,6 +1,8 @@
 //! The promised numbers, and whether one run reaches them.
 
-use crate::results::{Crowd, Listing, Measure, Restart, Results, Run, Sessions, Transfer};
+use crate::results::{
+    Crowd, Interpreters, Listing, Measure, Restart, Results, Run, Sessions, Transfer,
+};
 use crate::samples::{Milliseconds, Samples};
 
 /// One promise beside what was found.
@@ -36,6 +38,7 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
         restart(results.restart.as_ref()),
         session_exec(results.sessions.as_ref()),
         log_stream(results.sessions.as_ref()),
+        interpreter(results.interpreters.as_ref()),
     ]
 }
 
@@ -181,6 +184,13 @@ fn log_stream(sessions: Option<&Sessions>) -> Verdict {
     judge("a log that is followed ≥ 60 % of a bare local socket", medians, |bare, stream| {
         let share = bare / stream * 100.0;
         (format!("{bare:.0} ms / {stream:.0} ms = {share:.0} %"), share >= 60.0)
+    })
+}
+
+fn interpreter(interpreters: Option<&Interpreters>) -> Verdict {
+    let found = interpreters.and_then(|found| middle(&found.round_trip)).zip(Some(()));
+    judge("a trivial run in an interpreter's context ≤ 2 ms", found, |round_trip, ()| {
+        (format!("{round_trip:.2} ms"), round_trip <= 2.0)
     })
 }
 

@@ -27,6 +27,9 @@ pub(crate) struct Results {
     /// Absent in results of earlier versions.
     #[serde(default)]
     pub(crate) sessions: Option<Sessions>,
+    /// As above.
+    #[serde(default)]
+    pub(crate) interpreters: Option<Interpreters>,
 }
 
 /// The list of many sandboxes.
@@ -72,6 +75,15 @@ pub(crate) struct Sessions {
     pub(crate) stream: Samples,
     /// The same log after the end.
     pub(crate) again: Samples,
+}
+
+/// Contexts of Python.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Interpreters {
+    /// Until a new one is ready.
+    pub(crate) context: Samples,
+    /// A run of `print(1)`, from its connection to its end.
+    pub(crate) round_trip: Samples,
 }
 
 /// Creation by many clients at once.

@@ -6,7 +6,9 @@ use anyhow::Context as _;
 
 use crate::options::Options;
 use crate::results::Results;
-use crate::{crowd, density, interactive, listing, restart, rounds, sessions, transfer};
+use crate::{
+    crowd, density, interactive, interpreter, listing, restart, rounds, sessions, transfer,
+};
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +21,12 @@ pub(crate) enum Section {
     Crowd,
     Restart,
     Sessions,
+    Interpreters,
 }
 
 impl Section {
     /// All of them, in their order.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Rounds,
         Self::Density,
         Self::Interactive,
@@ -32,6 +35,7 @@ impl Section {
         Self::Crowd,
         Self::Restart,
         Self::Sessions,
+        Self::Interpreters,
     ];
 
     /// What a command line calls it.
@@ -45,6 +49,7 @@ impl Section {
             Self::Crowd => "crowd",
             Self::Restart => "restart",
             Self::Sessions => "sessions",
+            Self::Interpreters => "interpreters",
         }
     }
 
@@ -88,6 +93,9 @@ impl Section {
             Self::Crowd => results.crowd = Some(Box::pin(crowd::run(options)).await?),
             Self::Restart => results.restart = Some(Box::pin(restart::run(options)).await?),
             Self::Sessions => results.sessions = Some(Box::pin(sessions::run(options)).await?),
+            Self::Interpreters => {
+                results.interpreters = Some(Box::pin(interpreter::run(options)).await?);
+            }
         }
         Ok(())
     }

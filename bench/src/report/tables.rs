@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::results::{Crowd, Found, Listing, Measure, Restart, Results, Run, Sessions, Transfer};
+use crate::results::{
+    Crowd, Found, Interpreters, Listing, Measure, Restart, Results, Run, Sessions, Transfer,
+};
 use crate::samples::{Milliseconds, Samples};
 
 /// The machine, the programs and how busy they were.
@@ -134,6 +136,7 @@ pub(super) fn core(results: &Results) -> String {
         rows.push((format!("start with {sandboxes} sandboxes running"), ready, how.to_owned()));
     }
     rows.extend(results.sessions.iter().flat_map(sessions));
+    rows.extend(results.interpreters.iter().flat_map(interpreters));
     if rows.is_empty() {
         return String::new();
     }
@@ -203,6 +206,22 @@ fn sessions(sessions: &Sessions) -> [(String, &Samples, String); 6] {
         (said("log"), &sessions.again, "followed after the command's end"),
     ]
     .map(|(name, samples, how)| (name, samples, how.to_owned()))
+}
+
+fn interpreters(interpreters: &Interpreters) -> [(String, &Samples, String); 2] {
+    [
+        (
+            "new interpreter context",
+            &interpreters.context,
+            "`POST …/process/interpreter/context`, until Python is ready",
+        ),
+        (
+            "run of `print(1)` in a context",
+            &interpreters.round_trip,
+            "`GET …/process/interpreter/execute`, from the connection to the last message",
+        ),
+    ]
+    .map(|(name, samples, how)| (name.to_owned(), samples, how.to_owned()))
 }
 
 fn mode(name: &str, run: &Run) -> String {

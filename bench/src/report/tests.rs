@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::machine::Machine;
 use crate::results::{
-    Crowd, Found, Interactive, Listing, Measure, Modes, Population, Restart, Row, Run, Sessions,
-    Transfer,
+    Crowd, Found, Interactive, Interpreters, Listing, Measure, Modes, Population, Restart, Row,
+    Run, Sessions, Transfer,
 };
 use crate::samples::Samples;
 use crate::server::Memory;
@@ -91,6 +91,7 @@ fn results(create: u64, crowded: u64, failures: &[&str], docker: Found) -> Resul
             stream: samples(&[500]),
             again: samples(&[400]),
         }),
+        interpreters: Some(Interpreters { context: samples(&[20]), round_trip: samples(&[1]) }),
     }
 }
 
@@ -124,6 +125,7 @@ fn a_promise_that_is_missed_by_a_little_is_not_reached() {
             ("2000 ms".to_owned(), Some(true)),
             ("2.00 ms − 1.00 ms = 1.00 ms".to_owned(), Some(true)),
             ("300 ms / 500 ms = 60 %".to_owned(), Some(true)),
+            ("1.00 ms".to_owned(), Some(true)),
         ]
     );
 }
@@ -133,7 +135,7 @@ fn what_was_not_measured_has_no_table_and_shows_nothing() {
     let mut results = results(5, 13, &[], Found::Samples(samples(&[300])));
     (results.rounds, results.density, results.interactive) = (Vec::new(), Vec::new(), None);
     (results.listing, results.transfer, results.restart) = (None, None, None);
-    results.sessions = None;
+    (results.sessions, results.interpreters) = (None, None);
     results.crowd.as_mut().unwrap().create = samples(&[10; 50]);
     insta::assert_snapshot!(text(&results));
 }
