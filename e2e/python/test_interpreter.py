@@ -227,7 +227,7 @@ async def test_the_asynchronous_client_does_the_same(server):
         try:
             interpreter, heard = sandbox.code_interpreter, []
 
-            async def hear(message):
+            def hear(message):
                 heard.append(message.output)
 
             context = await interpreter.create_context()

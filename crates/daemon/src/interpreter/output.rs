@@ -73,12 +73,10 @@ impl Output {
         let Some(receiver) = &self.receiver else { return };
         let waiting = rustix::io::ioctl_fionread(receiver.as_fd()).unwrap_or(0);
         let mut waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
-        while waiting > 0 {
-            let count = self.step(sink).await;
-            if count == 0 {
-                return;
-            }
-            waiting = waiting.saturating_sub(count);
+        while waiting > 0 && self.receiver.is_some() {
+            // That something is there need not have come to the event loop's notice yet.
+            self.ready().await;
+            waiting = waiting.saturating_sub(self.step(sink).await);
         }
     }
 
