@@ -14,6 +14,11 @@ use crate::authentication::Validity;
 use crate::metrics::OpenStream;
 use crate::state::State;
 
+/// How much of what a client says is moved at once, in bytes.
+const SAID: usize = 8 << 10;
+/// The same of what a daemon says: logs are long.
+const HEARD: usize = 64 << 10;
+
 /// Joins the two sides of a switched connection in a task of its own, which ends with them, with the caller's key or
 /// with the server.
 pub(super) fn start(state: &State, validity: &Validity, client: OnUpgrade, daemon: OnUpgrade) {
@@ -41,5 +46,5 @@ pub(super) fn start(state: &State, validity: &Validity, client: OnUpgrade, daemo
 async fn join(client: OnUpgrade, daemon: OnUpgrade) -> std::io::Result<(u64, u64)> {
     let (client, daemon) = tokio::try_join!(client, daemon).map_err(std::io::Error::other)?;
     let (mut client, mut daemon) = (TokioIo::new(client), TokioIo::new(daemon));
-    tokio::io::copy_bidirectional(&mut client, &mut daemon).await
+    tokio::io::copy_bidirectional_with_sizes(&mut client, &mut daemon, SAID, HEARD).await
 }

@@ -134,9 +134,11 @@ impl Command {
         tokio::select! {
             // What was not taken until the end never will be.
             biased;
-            written = self.write(&data) => written,
-            _ = over => Err(completed()),
+            written = self.write(&data) => return written,
+            _ = over => {}
         }
+        *self.input.lock().await = None;
+        Err(completed())
     }
 
     async fn write(&self, data: &str) -> Result<(), Refusal> {

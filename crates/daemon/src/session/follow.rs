@@ -25,6 +25,9 @@ const VERSION_PROTOCOL: &str = "X-Daytona-SDK-Version~";
 /// The media type of bytes with marks.
 const MEDIA_TYPE: &str = "application/octet-stream";
 
+/// Longer pieces are sent by themselves.
+const LONG: usize = 32 << 10;
+
 /// A place in a log.
 struct Follower {
     log: Arc<Log>,
@@ -83,16 +86,25 @@ impl Follower {
         }
     }
 
-    /// Pieces as bytes with marks; a single long one is not copied.
+    /// Pieces as bytes with marks. Short ones are joined, long ones are not copied.
     fn marked(&mut self, pieces: Vec<Piece>) -> Vec<Bytes> {
-        let mut messages = Vec::new();
+        let mut all = Vec::new();
         let mut joined = BytesMut::new();
         for piece in pieces {
             joined.extend_from_slice(self.marks.before(&piece));
-            joined.extend_from_slice(&piece.bytes);
+            if piece.bytes.len() < LONG {
+                joined.extend_from_slice(&piece.bytes);
+                continue;
+            }
+            if !joined.is_empty() {
+                all.push(joined.split().freeze());
+            }
+            all.push(piece.bytes);
         }
-        messages.push(joined.freeze());
-        messages
+        if !joined.is_empty() {
+            all.push(joined.freeze());
+        }
+        all
     }
 
     async fn write(mut self, pipe: Pipe) {
@@ -129,9 +141,12 @@ impl Follower {
             match next {
                 Ok(Some(pieces)) => {
                     for bytes in self.marked(pieces) {
-                        if socket.send(Message::Binary(bytes)).await.is_err() {
+                        if socket.feed(Message::Binary(bytes)).await.is_err() {
                             return;
                         }
+                    }
+                    if socket.flush().await.is_err() {
+                        return;
                     }
                 }
                 Ok(None) => return websocket::close(socket, CloseCode::Normal, "").await,

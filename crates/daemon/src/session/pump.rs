@@ -2,26 +2,39 @@
 //!
 //! It goes on after the command's end, for as long as something that the command started holds the pipes.
 
+use std::future::pending;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::oneshot;
 
 use super::log::{Log, Stream};
 
-/// How much is read at once: as much as a pipe holds.
+/// How much is read at once: as much as a pipe holds at first.
 const PIECE: usize = 64 << 10;
 /// What is worth to be kept as it was read; shorter pieces are copied, and their buffer is used again.
 const LONG: usize = 48 << 10;
+/// How much a pipe holds once it was full. The kernel counts them for each user: many may not be much larger.
+const WIDE: usize = 256 << 10;
 
 /// An output that may have ended.
 #[derive(Debug)]
 struct Source {
     stream: Stream,
     receiver: Option<Receiver>,
+    is_wide: bool,
+}
+
+/// Where output goes.
+struct Sink {
+    log: Arc<Log>,
+    buffer: BytesMut,
+    /// What is on its way to the disk, while more is read.
+    storing: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 /// Reads both outputs until their ends. When asked, it answers once everything is in the log that was written before.
@@ -30,15 +43,15 @@ pub(super) async fn pump(
     log: Arc<Log>,
     asked: oneshot::Receiver<oneshot::Sender<()>>,
 ) {
-    let mut first = Source { stream: Stream::Stdout, receiver: Some(stdout) };
-    let mut second = Source { stream: Stream::Stderr, receiver: Some(stderr) };
+    let mut first = Source::new(Stream::Stdout, stdout);
+    let mut second = Source::new(Stream::Stderr, stderr);
     let mut asked = Some(asked);
-    let mut buffer = BytesMut::new();
+    let mut sink = Sink { log, buffer: BytesMut::new(), storing: None };
     while asked.is_some() || first.receiver.is_some() || second.receiver.is_some() {
         let ready = tokio::select! {
             question = wait(&mut asked) => {
-                first.drain(&log, &mut buffer).await;
-                second.drain(&log, &mut buffer).await;
+                first.drain(&mut sink).await;
+                second.drain(&mut sink).await;
                 // Whoever asked may have gone.
                 if let Some(question) = question {
                     question.send(()).ok();
@@ -47,11 +60,13 @@ pub(super) async fn pump(
             }
             () = first.ready() => &mut first,
             () = second.ready() => &mut second,
+            () = stored(&mut sink.storing) => continue,
         };
-        ready.read(&log, &mut buffer).await;
+        ready.read(&mut sink).await;
         // A command that writes without pause does not keep everybody else waiting.
         tokio::task::yield_now().await;
     }
+    sink.settle().await;
 }
 
 /// The question, once.
@@ -64,25 +79,64 @@ async fn wait(
             *asked = None;
             question
         }
-        None => std::future::pending().await,
+        None => pending().await,
+    }
+}
+
+/// Waits until what was on its way is on the disk; for ever when there was nothing.
+async fn stored(storing: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) {
+    match storing {
+        Some(future) => {
+            future.as_mut().await;
+            *storing = None;
+        }
+        None => pending().await,
+    }
+}
+
+impl Sink {
+    async fn take(&mut self, stream: Stream, count: usize) {
+        let is_much = if count >= LONG {
+            self.log.push(stream, self.buffer.split().freeze())
+        } else {
+            let is_much = self.log.push(stream, Bytes::copy_from_slice(&self.buffer));
+            self.buffer.clear();
+            is_much
+        };
+        if is_much {
+            // One at a time: a command is not faster than the disk for long.
+            self.settle().await;
+            let log = Arc::clone(&self.log);
+            self.storing = Some(Box::pin(async move { log.store().await }));
+        }
+    }
+
+    async fn settle(&mut self) {
+        if let Some(storing) = self.storing.take() {
+            storing.await;
+        }
     }
 }
 
 impl Source {
+    const fn new(stream: Stream, receiver: Receiver) -> Self {
+        Self { stream, receiver: Some(receiver), is_wide: false }
+    }
+
     /// Waits until there is something to be read, or the end; for ever after it.
     async fn ready(&self) {
         match &self.receiver {
-            Some(receiver) if receiver.readable().await.is_ok() => {}
-            Some(_) => {}
-            None => std::future::pending().await,
+            // An error is found again by whoever reads.
+            Some(receiver) => if receiver.readable().await.is_err() {},
+            None => pending().await,
         }
     }
 
     /// Reads one piece; how long it was.
-    async fn read(&mut self, log: &Log, buffer: &mut BytesMut) -> usize {
+    async fn read(&mut self, sink: &mut Sink) -> usize {
         let Some(receiver) = &self.receiver else { return 0 };
-        buffer.reserve(PIECE);
-        let count = match receiver.try_read_buf(buffer) {
+        sink.buffer.reserve(if self.is_wide { WIDE } else { PIECE });
+        let count = match receiver.try_read_buf(&mut sink.buffer) {
             Ok(count) if count > 0 => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return 0,
             // The end. A pipe has no errors to read.
@@ -91,27 +145,23 @@ impl Source {
                 return 0;
             }
         };
-        let is_much = if count >= LONG {
-            log.push(self.stream, buffer.split().freeze())
-        } else {
-            let is_much = log.push(self.stream, bytes::Bytes::copy_from_slice(buffer));
-            buffer.clear();
-            is_much
-        };
-        if is_much {
-            log.store().await;
+        if count >= PIECE && !self.is_wide {
+            // Where there may be no more large ones, it stays as it is.
+            rustix::pipe::fcntl_setpipe_size(receiver.as_fd(), WIDE).ok();
+            self.is_wide = true;
         }
+        sink.take(self.stream, count).await;
         count
     }
 
     /// Takes what is in the pipe now. What others still write is not waited for.
-    async fn drain(&mut self, log: &Log, buffer: &mut BytesMut) {
+    async fn drain(&mut self, sink: &mut Sink) {
         let Some(receiver) = &self.receiver else { return };
         let waiting = rustix::io::ioctl_fionread(receiver.as_fd()).unwrap_or(0);
         let mut waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
         while waiting > 0 && self.receiver.is_some() {
             self.ready().await;
-            waiting = waiting.saturating_sub(self.read(log, buffer).await);
+            waiting = waiting.saturating_sub(self.read(sink).await);
         }
     }
 }

@@ -16,7 +16,6 @@ use tokio::sync::oneshot::error::RecvError;
 
 use super::channel::Channel;
 use super::command::{Command, Stage};
-use super::log::Log;
 use super::pump::pump;
 use super::shell::Shell;
 use super::state::Session;
@@ -26,6 +25,9 @@ use crate::toolbox::Toolbox;
 
 /// How long a deleted session's processes have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// A text that is not left in memory after its command, in bytes.
+const MUCH_TEXT: usize = 64 << 10;
 
 /// What a shell does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +141,11 @@ impl Running<'_> {
         let (stage, end) = self.outcome().await;
         drain(ask).await;
         command.finish(stage);
-        settle(&command.log).await;
+        if order.text.len() > MUCH_TEXT {
+            // It takes memory until the next one; a failure leaves it there.
+            self.shell.set_text("").ok();
+        }
+        command.log.settle().await;
         end
     }
 
@@ -247,10 +253,6 @@ async fn drain(ask: oneshot::Sender<oneshot::Sender<()>>) {
     if ask.send(done).is_ok() {
         is_done.await.ok();
     }
-}
-
-async fn settle(log: &Log) {
-    log.settle().await;
 }
 
 fn ended(status: ExitStatus) -> Refusal {
