@@ -92,6 +92,12 @@ impl Connection {
         self.process(sandbox, "code-run", code, "1\n").await
     }
 
+    /// Runs `console.log(1)`.
+    pub(crate) async fn run_javascript(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
+        let code = json!({ "code": "console.log(1)", "language": "javascript" });
+        self.process(sandbox, "code-run", code, "1\n").await
+    }
+
     pub(crate) async fn delete(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
         self.call(Method::DELETE, &format!("/api/sandbox/{}", sandbox.id), None).await?;
         Ok(())

@@ -5,6 +5,7 @@
 //! as not reached: neither fails the run.
 #![forbid(unsafe_code)]
 
+mod code;
 mod connection;
 mod crowd;
 mod density;
@@ -73,6 +74,7 @@ async fn measure(path: &Path, sections: &[Section]) -> anyhow::Result<()> {
         restart: None,
         sessions: None,
         interpreters: None,
+        code: None,
     };
     for section in sections {
         let name = section.name();

@@ -1,7 +1,7 @@
 //! The promised numbers, and whether one run reaches them.
 
 use crate::results::{
-    Crowd, Interpreters, Listing, Measure, Restart, Results, Run, Sessions, Transfer,
+    Code, Crowd, Interpreters, Listing, Measure, Restart, Results, Run, Sessions, Transfer,
 };
 use crate::samples::{Milliseconds, Samples};
 
@@ -39,6 +39,7 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
         session_exec(results.sessions.as_ref()),
         log_stream(results.sessions.as_ref()),
         interpreter(results.interpreters.as_ref()),
+        code(results.code.as_ref()),
     ]
 }
 
@@ -184,6 +185,14 @@ fn log_stream(sessions: Option<&Sessions>) -> Verdict {
     judge("a log that is followed ≥ 60 % of a bare local socket", medians, |bare, stream| {
         let share = bare / stream * 100.0;
         (format!("{bare:.0} ms / {stream:.0} ms = {share:.0} %"), share >= 60.0)
+    })
+}
+
+fn code(code: Option<&Code>) -> Verdict {
+    let found = code.and_then(|found| middle(&found.later).zip(middle(&found.bare_python)));
+    judge("code_run of `print(1)` ≤ 0.6 × bare `python3 -c 'print(1)'`", found, |run, bare| {
+        let ratio = run / bare;
+        (format!("{run:.2} ms / {bare:.2} ms = {ratio:.2}"), ratio <= 0.6)
     })
 }
 

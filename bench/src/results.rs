@@ -30,6 +30,9 @@ pub(crate) struct Results {
     /// As above.
     #[serde(default)]
     pub(crate) interpreters: Option<Interpreters>,
+    /// As above.
+    #[serde(default)]
+    pub(crate) code: Option<Code>,
 }
 
 /// The list of many sandboxes.
@@ -75,6 +78,21 @@ pub(crate) struct Sessions {
     pub(crate) stream: Samples,
     /// The same log after the end.
     pub(crate) again: Samples,
+}
+
+/// Code, beside the same without any sandbox.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Code {
+    /// `python3 -c 'print(1)'` without a sandbox.
+    pub(crate) bare_python: Samples,
+    /// `node -e 'console.log(1)'` without a sandbox.
+    pub(crate) bare_node: Samples,
+    /// The first run of Python in a sandbox.
+    pub(crate) first: Samples,
+    /// Those after that.
+    pub(crate) later: Samples,
+    /// Runs of JavaScript.
+    pub(crate) node: Samples,
 }
 
 /// Contexts of Python.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::options::Options;
 use crate::results::Results;
 use crate::{
-    crowd, density, interactive, interpreter, listing, restart, rounds, sessions, transfer,
+    code, crowd, density, interactive, interpreter, listing, restart, rounds, sessions, transfer,
 };
 
 /// One of them.
@@ -22,11 +22,12 @@ pub(crate) enum Section {
     Restart,
     Sessions,
     Interpreters,
+    Code,
 }
 
 impl Section {
     /// All of them, in their order.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Rounds,
         Self::Density,
         Self::Interactive,
@@ -36,6 +37,7 @@ impl Section {
         Self::Restart,
         Self::Sessions,
         Self::Interpreters,
+        Self::Code,
     ];
 
     /// What a command line calls it.
@@ -50,6 +52,7 @@ impl Section {
             Self::Restart => "restart",
             Self::Sessions => "sessions",
             Self::Interpreters => "interpreters",
+            Self::Code => "code",
         }
     }
 
@@ -96,6 +99,7 @@ impl Section {
             Self::Interpreters => {
                 results.interpreters = Some(Box::pin(interpreter::run(options)).await?);
             }
+            Self::Code => results.code = Some(Box::pin(code::run(options)).await?),
         }
         Ok(())
     }

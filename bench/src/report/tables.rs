@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::results::{
-    Crowd, Found, Interpreters, Listing, Measure, Restart, Results, Run, Sessions, Transfer,
+    Code, Crowd, Found, Interpreters, Listing, Measure, Restart, Results, Run, Sessions, Transfer,
 };
 use crate::samples::{Milliseconds, Samples};
 
@@ -137,6 +137,7 @@ pub(super) fn core(results: &Results) -> String {
     }
     rows.extend(results.sessions.iter().flat_map(sessions));
     rows.extend(results.interpreters.iter().flat_map(interpreters));
+    rows.extend(results.code.iter().flat_map(code));
     if rows.is_empty() {
         return String::new();
     }
@@ -206,6 +207,22 @@ fn sessions(sessions: &Sessions) -> [(String, &Samples, String); 6] {
         (said("log"), &sessions.again, "followed after the command's end"),
     ]
     .map(|(name, samples, how)| (name, samples, how.to_owned()))
+}
+
+fn code(code: &Code) -> [(String, &Samples, String); 5] {
+    let how = "`POST …/process/code-run` on a kept connection";
+    [
+        (
+            "`python3 -c 'print(1)'` without a sandbox",
+            &code.bare_python,
+            "on the same root filesystem",
+        ),
+        ("first code_run of `print(1)` in a sandbox", &code.first, how),
+        ("later code_run of `print(1)`", &code.later, how),
+        ("`node -e 'console.log(1)'` without a sandbox", &code.bare_node, "as Python"),
+        ("code_run of `console.log(1)`", &code.node, how),
+    ]
+    .map(|(name, samples, how)| (name.to_owned(), samples, how.to_owned()))
 }
 
 fn interpreters(interpreters: &Interpreters) -> [(String, &Samples, String); 2] {

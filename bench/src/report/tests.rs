@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::machine::Machine;
 use crate::results::{
-    Crowd, Found, Interactive, Interpreters, Listing, Measure, Modes, Population, Restart, Row,
-    Run, Sessions, Transfer,
+    Code, Crowd, Found, Interactive, Interpreters, Listing, Measure, Modes, Population, Restart,
+    Row, Run, Sessions, Transfer,
 };
 use crate::samples::Samples;
 use crate::server::Memory;
@@ -92,6 +92,13 @@ fn results(create: u64, crowded: u64, failures: &[&str], docker: Found) -> Resul
             again: samples(&[400]),
         }),
         interpreters: Some(Interpreters { context: samples(&[20]), round_trip: samples(&[1]) }),
+        code: Some(Code {
+            bare_python: samples(&[10]),
+            bare_node: samples(&[40]),
+            first: samples(&[14]),
+            later: samples(&[5]),
+            node: samples(&[44]),
+        }),
     }
 }
 
@@ -126,6 +133,7 @@ fn a_promise_that_is_missed_by_a_little_is_not_reached() {
             ("2.00 ms − 1.00 ms = 1.00 ms".to_owned(), Some(true)),
             ("300 ms / 500 ms = 60 %".to_owned(), Some(true)),
             ("1.00 ms".to_owned(), Some(true)),
+            ("5.00 ms / 10.00 ms = 0.50".to_owned(), Some(true)),
         ]
     );
 }
@@ -136,6 +144,7 @@ fn what_was_not_measured_has_no_table_and_shows_nothing() {
     (results.rounds, results.density, results.interactive) = (Vec::new(), Vec::new(), None);
     (results.listing, results.transfer, results.restart) = (None, None, None);
     (results.sessions, results.interpreters) = (None, None);
+    results.code = None;
     results.crowd.as_mut().unwrap().create = samples(&[10; 50]);
     insta::assert_snapshot!(text(&results));
 }
