@@ -11,7 +11,7 @@ import httpx
 import pytest
 from daytona import AsyncDaytona, DaytonaNotFoundError
 
-PATHS = ["plain.txt", "/tmp/über näme+plus & more=1?#.txt", "folder/a%20b.txt", "日本語 .bin", "-dash"]
+PATHS = ["plain.txt", "/tmp/über näme+plus & more=1?#.txt", "signed/a%20b.txt", "日本語 .bin", "-dash"]
 
 
 def curl(*arguments, given=None):
