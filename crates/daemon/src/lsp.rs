@@ -204,10 +204,18 @@ async fn within<T>(
     key: &Key,
     work: impl Future<Output = Result<T, Refusal>>,
 ) -> Result<T, Refusal> {
-    match timeout(DEADLINE, work).await {
+    in_time(key.language, DEADLINE, work).await
+}
+
+async fn in_time<T>(
+    language: Language,
+    deadline: Duration,
+    work: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    match timeout(deadline, work).await {
         Ok(result) => result,
         Err(_elapsed) => {
-            let (name, seconds) = (key.language.name(), DEADLINE.as_secs());
+            let (name, seconds) = (language.name(), deadline.as_secs());
             let message = format!("the {name} language server did not answer within {seconds} s");
             Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", message))
         }
@@ -217,4 +225,21 @@ async fn within<T>(
 fn nonsense(key: &Key) -> Refusal {
     let name = key.language.name();
     Refusal::internal(format!("the {name} language server answered something else than was asked"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_refused_and_the_rest_is_not() {
+        let soon = in_time(Language::Python, Duration::from_secs(60), ready(Ok(7)));
+        assert_eq!(soon.await, Ok(7));
+        let never = in_time(Language::Python, Duration::ZERO, pending::<Result<(), Refusal>>());
+        let message = "the python language server did not answer within 0 s";
+        let wanted = Refusal::new(StatusCode::REQUEST_TIMEOUT, "REQUEST_TIMEOUT", message);
+        assert_eq!(never.await, Err(wanted));
+    }
 }

@@ -1,5 +1,7 @@
 //! `/lsp`, with a server of the tests' own that can misbehave.
 
+mod privileged;
+
 use std::fs::Permissions;
 use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt as _;
@@ -37,6 +39,10 @@ impl Sandbox {
 
 /// A sandbox in which the language servers misbehave like this.
 fn with_servers(misdeed: &str) -> Sandbox {
+    with_servers_and(misdeed, &json!({}), &[])
+}
+
+fn with_servers_and(misdeed: &str, boot: &Value, flags: &[&str]) -> Sandbox {
     let programs = TempDir::new().expect("a folder");
     for name in ["pylsp", "typescript-language-server"] {
         let program = programs.path().join(name);
@@ -44,7 +50,9 @@ fn with_servers(misdeed: &str) -> Sandbox {
         std::fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("a mode");
     }
     let path = format!("{}:/usr/local/bin:/usr/bin:/bin", programs.path().display());
-    let daemon = Daemon::start_with(&json!({"env": {"PATH": path, "MISDEED": misdeed}}), &[]);
+    let mut boot = boot.clone();
+    boot["env"] = json!({"PATH": path, "MISDEED": misdeed});
+    let daemon = Daemon::start_with(&boot, flags);
     std::fs::create_dir(daemon.path("project")).expect("a folder");
     Sandbox { daemon, programs }
 }

@@ -66,6 +66,17 @@ if MISDEED == "child":
     if os.fork() == 0:
         while True:
             time.sleep(1000)
+if MISDEED == "daemon":
+    # Twice away from its parent, in a session of its own.
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() != 0:
+            os._exit(0)
+        with open("child.new", "w", encoding="ascii") as file:
+            file.write(str(os.getpid()))
+        os.rename("child.new", "child")
+        while True:
+            time.sleep(1000)
 if MISDEED == "asks-first":
     for number, method in enumerate(
         ["workspace/configuration", "client/registerCapability", "workspace/applyEdit", "made/up"]
