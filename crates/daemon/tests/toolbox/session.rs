@@ -376,6 +376,28 @@ async fn what_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
+async fn whatever_a_command_does_to_its_shell_harms_its_session_alone() {
+    let junk = "for fd in /proc/self/fd/*; do fd=${fd##*/}; \
+                [ $fd -lt 3 ] || eval \"echo junk >&$fd\" 2>/dev/null; done; echo said";
+    for command in [
+        junk,
+        "for fd in /proc/self/fd/*; do fd=${fd##*/}; [ $fd -lt 3 ] || eval \"exec $fd>&-\"; done; echo said",
+        "yes b >&199 2>/dev/null; yes e0 >&9 2>/dev/null; echo said",
+        "for fd in /proc/self/fd/*; do (: > $fd) 2>/dev/null; done; echo said",
+    ] {
+        let daemon = with_session().await;
+        create(&daemon, "other").await;
+        let (status, answer) = execute(&daemon, command).await;
+        assert!(matches!(status.as_u16(), 200 | 410), "{command}: {status} {answer}");
+        let exec = "/process/session/other/exec";
+        let (status, answer) = daemon.post(exec, &json!({"command": "echo well"})).await;
+        assert_eq!((status, &answer["stdout"]), (StatusCode::OK, &json!("well\n")), "{command}");
+        let (status, _) = daemon.call("DELETE", "/process/session/s").await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "{command}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_has_room_for_only_so_many_waiting_commands() {
     let daemon = with_session().await;
     let first = begin(&daemon, "read x").await;
