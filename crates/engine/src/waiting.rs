@@ -291,3 +291,6 @@ fn wait_for_hello(pipe: &OwnedFd, deadline: Instant) -> Result<Hello, LaunchErro
         }
     })
 }
+
+#[cfg(test)]
+mod tests;
