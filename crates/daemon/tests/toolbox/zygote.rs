@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, until};
 
 /// Says whether its process was forked from an interpreter of the daemon's.
 const IS_FORKED: &str = "print('/proc/self/fd/3' in open('/proc/self/environ').read())";
@@ -268,6 +268,60 @@ async fn an_interpreter_that_was_killed_or_stopped_delays_and_loses_nothing() {
             assert_eq!(answer, json!({"exitCode": 0, "result": "5\n"}), "{signal}");
         }
         warm_up(&daemon).await;
+    }
+}
+
+/// What stands in the interpreter's place: it says that it is ready, and what follows when it is asked to fork.
+const LIAR: &str = r#"#!/usr/bin/python3 -I
+import os, socket, sys
+try:
+    control = socket.socket(fileno=4)
+except OSError:
+    os.execv("/usr/bin/python3", ["/usr/bin/python3"] + sys.argv[1:])
+open("asked", "a").write("started\n")
+control.send(b"R")
+while True:
+    data, descriptors, _, _ = socket.recv_fds(control, 1, 8)
+    if not data:
+        break
+    line = socket.socket(fileno=descriptors[0])
+    open("asked", "a").write("asked\n")
+    LIE
+"#;
+
+#[tokio::test]
+async fn an_interpreter_that_lies_is_not_believed() {
+    let lies = [
+        // It is a child that the daemon knows already.
+        "line.send(b'H'); line.recv(8); line.send(b'B')",
+        // It is no child of the daemon's, and leads no session.
+        "pid = os.fork()\n    if pid == 0: line.send(b'H'); line.recv(8); line.send(b'B'); os._exit(0)",
+        // It leads a session, and is no child of the daemon's.
+        "pid = os.fork()\n    if pid == 0: os.setsid(); line.send(b'H'); line.recv(8); line.send(b'B'); os._exit(0)",
+        "line.send(b'X')",
+        "line.close()",
+        "control.close(); break",
+        "os.kill(os.getpid(), 19)",
+    ];
+    for lie in lies {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        let daemon = Daemon::start_with(&json!({"env": {"PATH": path}}), &[]);
+        let script = folder.path().join("python3");
+        std::fs::write(&script, LIAR.replace("LIE", lie)).expect("a script");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&script, mode).expect("a mode");
+        for _ in 0..2 {
+            let wanted = json!({"exitCode": 0, "result": "5\n"});
+            assert_eq!(python(&daemon, "print(5)").await, wanted, "{lie}");
+        }
+        let asked = daemon.path("asked");
+        until("it is asked", || {
+            std::fs::read_to_string(&asked).is_ok_and(|text| text.contains("asked"))
+        })
+        .await;
+        assert_eq!(python(&daemon, "print(6)").await, json!({"exitCode": 0, "result": "6\n"}));
+        assert_eq!(daemon.execute("echo 7").await, json!({"exitCode": 0, "result": "7\n"}));
     }
 }
 
