@@ -5,13 +5,10 @@ It speaks with the daemon over a socket that it found as descriptor 3 and keeps 
 the run's number, a length, a text. Output goes where output goes. Python 3.8 is the oldest that this is written for.
 """
 
+import _signal
 import builtins
-import io
-import linecache
 import os
-import signal
 import sys
-import traceback
 
 OWN = "<interpreter>"
 # What tracebacks call the code of a run, and how a run is told from others until then.
@@ -30,6 +27,17 @@ class State:
     kept_size = 0
     modules = 0
     is_native = False
+
+
+def import_own(*names):
+    """Imports modules that this needs: never files of the folder that have their names."""
+    path = sys.path[:]
+    sys.path[:] = [folder for folder in path if folder]
+    try:
+        for name in names:
+            globals()[name] = __import__(name)
+    finally:
+        sys.path[:] = path
 
 
 def lift(descriptor):
@@ -91,8 +99,7 @@ def flush_native():
             if is_library or name in ("_ctypes", "_cffi_backend"):
                 State.is_native = True
     if State.is_native:
-        import ctypes
-
+        import_own("ctypes")
         ctypes.CDLL(None).fflush(None)
 
 
@@ -214,7 +221,7 @@ def run(number, code, names, standard):
     """Runs code; gives what it raised."""
     name = "%s%d>" % (PREFIX, number)
     standard.put_back()
-    signal.signal(signal.SIGINT, on_interrupt)
+    _signal.signal(_signal.SIGINT, on_interrupt)
     try:
         try:
             State.is_running = True
@@ -256,9 +263,11 @@ def serve():
         if hasattr(function, "__code__"):
             function.__code__ = function.__code__.replace(co_filename=OWN)
     standard.put_back()
-    signal.signal(signal.SIGINT, on_interrupt)
+    _signal.signal(_signal.SIGINT, on_interrupt)
     sys.addaudithook(on_event)
     send(control, b"R", 0)
+    # Nobody waits for these.
+    import_own("linecache", "traceback")
     while True:
         head = receive(control, 16)
         number = int.from_bytes(head[:8], "little")

@@ -96,3 +96,18 @@ async fn an_interruption_between_runs_does_nothing() {
         .expect("a signal");
     assert_eq!(printed(&daemon, "print(x)").await, "3\n");
 }
+
+#[tokio::test]
+async fn files_with_names_of_modules_do_not_get_in_the_way() {
+    let daemon = Daemon::start();
+    for name in ["traceback", "linecache", "tokenize", "re", "enum", "ctypes", "io", "signal"] {
+        std::fs::write(daemon.path(&format!("{name}.py")), "raise RuntimeError('mine')")
+            .expect("a file");
+    }
+    assert_eq!(printed(&daemon, "print(1)").await, "1\n");
+    let heard = run(&daemon, "1 / 0").await;
+    assert_eq!(heard.errors[0][0], "ZeroDivisionError");
+    assert!(heard.errors[0][2].contains("    1 / 0\n"), "{heard:?}");
+    let heard = run(&daemon, "import signal").await;
+    assert_eq!(heard.errors[0][..2], ["RuntimeError", "mine"]);
+}
