@@ -171,6 +171,10 @@ async def test_the_asynchronous_client_works_as_well(server):
             await lsp.stop()
             metrics = await sandbox.get_metrics_latest()
             assert metrics.cpu_count == 1
+            await sandbox.update_env({"NEW": "grün", "GOES": "1"})
+            await sandbox.update_env({}, unset=["GOES"])
+            assert (await sandbox.process.exec('echo "$NEW|$GOES"')).result == "grün|\n"
+            assert await sandbox.get_user_home_dir() == await sandbox.get_work_dir() == "/home/daytona"
         finally:
             await sandbox.delete()
 
@@ -215,6 +219,20 @@ def test_ports_are_those_that_programs_listen_on(toolbox, sandbox):
     assert toolbox.get("/port/2999/in-use").status_code == 400
     sandbox.process.exec("pkill -f http.server")
     eventually(lambda: toolbox.get("/port").json() == {"ports": []}, "they are still listed", 30)
+
+
+def test_variables_are_forgotten_by_name_and_by_value(toolbox, sandbox):
+    before = toolbox.post("/env", json={}).json()
+    try:
+        after = toolbox.post("/env", json={"set": {"A": "secret-1", "B": "secret-2", "C": "3"}}).json()
+        assert after == before | {"A": "secret-1", "B": "secret-2", "C": "3"}
+        change = {"set": {"B": "secret-3"}, "unset": ["C", "unknown"], "unsetValuePrefix": "secret-"}
+        assert toolbox.post("/env", json=change).json() == before | {"B": "secret-3"}
+        assert sandbox.process.exec('echo "$A|$B|$C"').result == "|secret-3|\n"
+        for wrong in [{"set": {"A-B": "1"}}, {"set": {"A": 1}}, {"set": {"A": "\0"}}, {"unset": "A"}, [], "A"]:
+            assert toolbox.post("/env", json=wrong).status_code == 400, wrong
+    finally:
+        assert toolbox.post("/env", json={"unset": ["A", "B", "C"]}).json() == before
 
 
 def test_calls_between_the_hosted_service_and_its_daemon_are_answered(toolbox):

@@ -47,6 +47,15 @@ for (const [language, [file, text, line, character, wanted]] of Object.entries(s
   })
 }
 
+test('variables of later commands are changed, and folders told', async () => {
+  await sandbox.updateEnv({ NEW: 'grün', GOES: '1' })
+  await sandbox.updateEnv({}, { unset: ['GOES'] })
+  const { result } = await sandbox.process.executeCommand('echo "$NEW|$GOES"')
+  assert.equal(result, 'grün|\n')
+  assert.equal(await sandbox.getUserHomeDir(), '/home/daytona')
+  assert.equal(await sandbox.getWorkDir(), '/home/daytona')
+})
+
 test('a sandbox tells what it uses', async () => {
   const metrics = await sandbox.getMetricsLatest()
   assert.equal(metrics.cpuCount, 1)
