@@ -10,6 +10,7 @@ mod end;
 mod environment;
 mod execute;
 mod files;
+mod git;
 mod interpreter;
 mod kept;
 mod lsp;
