@@ -130,7 +130,9 @@ impl SigningKeys {
         let id = self.sandboxes.find(principal, id_or_name)?.spec.id;
         let bytes = self.random.bytes()?;
         let salt = self.rotations().add(id, bytes, |id| self.sandboxes.of_anybody(id).is_some());
+        pitlane_fault::point("rotate.decided");
         let saved = self.store.save_signing_salt(id, salt).await;
+        pitlane_fault::point("rotate.row-written");
         saved.map_err(|cause| RotateSigningKeyError::Store { id, cause })?;
         Ok(self.key_from(id, salt))
     }

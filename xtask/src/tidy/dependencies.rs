@@ -30,8 +30,8 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
 
 /// The composition root depends on whatever it composes.
 const PITLANE: &[&str] = &[
-    "api", "client", "control", "driver", "engine", "image", "model", "network", "store", "sys",
-    "wire",
+    "api", "client", "control", "driver", "engine", "fault", "image", "model", "network", "store",
+    "sys", "wire",
 ];
 
 /// Crates that are not in `crates`.

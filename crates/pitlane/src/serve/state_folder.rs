@@ -146,7 +146,9 @@ impl StateFolder {
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         writeln!(file, "{text}")?;
         file.sync_all()?;
+        pitlane_fault::point("state-file.written");
         std::fs::rename(new, self.path.join(name))?;
+        pitlane_fault::point("state-file.renamed");
         File::open(&self.path)?.sync_all()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
 use crate::server::Server;
@@ -17,6 +17,8 @@ pub(crate) struct Known {
     pub(crate) state: Option<&'static str>,
     /// Files that were acknowledged.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// What signs addresses of its files since the key before was made void.
+    pub(crate) signing_key: Option<Value>,
 }
 
 /// What a client was told.
@@ -92,7 +94,7 @@ impl Ledger {
         &mut self,
         client: &Client,
         name: &str,
-        limits: &serde_json::Value,
+        limits: &Value,
     ) -> Result<(), Lost> {
         let state = self.known(name).state.take();
         tell(client.post(&format!("/api/sandbox/{name}/resize"), limits))?;
@@ -127,6 +129,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// Gives a sandbox another signing key.
+    pub(crate) fn rotate(&mut self, client: &Client, (name, id): (&str, &str)) -> Result<(), Lost> {
+        self.known(name).signing_key = None;
+        let path = format!("/api/sandbox/{id}/signing-key/rotate");
+        let answer = tell(client.post(&path, &json!({})))?;
+        self.known(name).signing_key = Some(answer.json());
+        Ok(())
+    }
+
     /// Adds what another client was told.
     pub(crate) fn merge(&mut self, other: Self) {
         self.sandboxes.extend(other.sandboxes);
@@ -152,6 +163,10 @@ impl Ledger {
             };
             if let Some(wanted) = known.state {
                 assert_eq!(state, wanted, "{name}:\n{}", server.words_about(id));
+            }
+            if let Some(wanted) = &known.signing_key {
+                let told = client.get(&format!("/api/sandbox/{id}/signing-key")).unwrap();
+                assert_eq!(told.json(), *wanted, "{name}");
             }
             if state == "started" {
                 let answer = client.execute(id, "echo works").unwrap();

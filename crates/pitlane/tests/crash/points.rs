@@ -47,6 +47,7 @@ fn operate(client: &Client, ledger: &mut Ledger) -> Result<(), Lost> {
     ledger.make_key(client, "second")?;
     let id = ledger.create(client, "kept")?;
     ledger.upload(client, ("kept", &id), FILE, contents(200_000))?;
+    ledger.rotate(client, ("kept", &id))?;
     ledger.create(client, "other")?;
     ledger.change(client, "other", "stop", "stopped")?;
     ledger.change(client, "other", "start", "started")?;
