@@ -6,9 +6,9 @@ from daytona import (
     AsyncDaytona,
     CreateSandboxFromSnapshotParams,
     DaytonaBadRequestError,
-    DaytonaConflictError,
     DaytonaLspServerNotInitializedError,
     DaytonaNotFoundError,
+    DaytonaRateLimitError,
     LspCompletionPosition,
     Resources,
 )
@@ -131,7 +131,7 @@ def test_there_is_a_limit_to_servers(server, make):
         body = {"languageId": "python", "pathToProject": f"p{number}"}
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(url, json=body, headers=headers, timeout=0.5)
-    with pytest.raises(DaytonaConflictError, match="8 language servers run already"):
+    with pytest.raises(DaytonaRateLimitError, match="8 language servers run already"):
         sandbox.create_lsp_server("python", "p8").start()
     sandbox.create_lsp_server("python", "p0").stop()
     assert sandbox.process.exec("pgrep -c -f '^sleep 435[1]'").result == "7\n"

@@ -332,7 +332,8 @@ impl Server {
         let Question { method, subject, reply, gone } = question;
         if self.pending.len() >= MAX_PENDING {
             let message = "the language server has too many questions to answer: try again later";
-            let refusal = Refusal::new(http::StatusCode::SERVICE_UNAVAILABLE, "BUSY", message);
+            let refusal =
+                Refusal::new(http::StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_QUESTIONS", message);
             reply.send(Err(refusal)).ok();
             return;
         }

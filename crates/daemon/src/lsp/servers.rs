@@ -58,7 +58,8 @@ impl Servers {
             all.iter().partition(|(_, server)| !server.has_ended());
         if running.len() >= MAX_SERVERS {
             let message = format!("{MAX_SERVERS} language servers run already: stop one first");
-            return Err(Refusal::new(StatusCode::CONFLICT, "CONFLICT", message));
+            let code = "TOO_MANY_LANGUAGE_SERVERS";
+            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, code, message));
         }
         if ended.len() >= MAX_ENDED {
             all.retain(|_, server| !server.has_ended());

@@ -467,7 +467,10 @@ async fn there_are_not_more_servers_than_allowed() {
     }
     let (status, answer) = daemon.post("/lsp/start", &body(8)).await;
     let message = "8 language servers run already: stop one first";
-    assert_eq!(said(status, answer), (409, "CONFLICT".to_owned(), message.to_owned()));
+    assert_eq!(
+        said(status, answer),
+        (429, "TOO_MANY_LANGUAGE_SERVERS".to_owned(), message.to_owned())
+    );
     let (status, _) = daemon.post("/lsp/stop", &body(0)).await;
     assert_eq!(status, StatusCode::OK);
     let (status, _) = daemon.post("/lsp/start", &body(8)).await;

@@ -33,9 +33,8 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 fn language(operation: Operation) -> Operation {
-    operation.needs("languageId", word(), "`python`, `typescript` or `javascript`.").needs(
-        "pathToProject",
-        word(),
-        "The project's folder.",
-    )
+    operation
+        .needs("languageId", word(), "`python`, `typescript` or `javascript`.")
+        .needs("pathToProject", word(), "The project's folder.")
+        .refuses(&[408, 413])
 }
