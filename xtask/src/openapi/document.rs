@@ -205,11 +205,14 @@ fn describe(
     }
     let mut answers = Map::new();
     for Answer { status, about, content: body } in &operation.answers {
-        let mut answer = json!({ "description": about });
-        if let Some(body) = body {
-            answer["content"] = content(schemas, body);
+        // One status may come with one of several media types; its first words are for all of them.
+        let answer = answers.entry(status.to_string()).or_insert(json!({ "description": about }));
+        let content = body.as_ref().map(|body| content(schemas, body));
+        if let Some(Value::Object(content)) = content {
+            let all = answer.as_object_mut().context("an answer is an object")?;
+            let known = all.entry("content").or_insert(json!({}));
+            known.as_object_mut().context("contents are an object")?.extend(content);
         }
-        answers.insert(status.to_string(), answer);
     }
     ensure!(!answers.is_empty(), "{} has no success", operation.key);
     for status in refusals {

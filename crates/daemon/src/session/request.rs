@@ -230,7 +230,12 @@ async fn send(toolbox: &Toolbox, id: &str, command: &str, request: Request<Incom
 fn read_log(toolbox: &Arc<Toolbox>, command: &Command, request: Request<Incoming>) -> Answer {
     let sessions = toolbox.sessions();
     let query = Query::of(request.uri());
-    if !matches!(query.optional("follow"), Some("true" | "True" | "1")) {
+    let is_followed = match query.optional("follow") {
+        None | Some("false" | "False" | "0") => false,
+        Some("true" | "True" | "1") => true,
+        Some(_) => return Err(Refusal::bad_request("follow must be true or false")),
+    };
+    if !is_followed {
         return logs(toolbox, command, Dialect::of(request.headers()));
     }
     let permit = Arc::clone(&sessions.followers).try_acquire_owned().map_err(|_none_left| {

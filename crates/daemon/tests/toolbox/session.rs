@@ -365,6 +365,7 @@ async fn what_makes_no_sense_is_refused() {
         ("GET", "/process/session/s/command/none", 404),
         ("GET", "/process/session/s/command/none/logs", 404),
         ("PUT", "/process/session/s", 404),
+        ("GET", "/process/session/entrypoint/logs?follow=maybe", 400),
     ] {
         let (got, answer) = daemon.call(method, target).await;
         assert_eq!(got.as_u16(), status, "{method} {target}: {answer}");

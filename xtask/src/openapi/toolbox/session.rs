@@ -5,7 +5,7 @@ use pitlane_wire::toolbox::{
     SessionExecuteRequest, SessionExecuteResponse, SessionSendInputRequest,
 };
 
-use crate::openapi::operation::{Operation, boolean};
+use crate::openapi::operation::{Content, Operation, boolean};
 
 const FOLLOW: &str = "Whether to stay until the command is over: then the answer is a stream of bytes, as a WebSocket \
                       when asked for one.";
@@ -27,6 +27,7 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .query("follow", boolean(), FOLLOW)
         .answers::<SessionCommandLogsResponse>(200, LOG)
+        .gives(200, Content::Bytes("application/octet-stream"), LOG)
         .refuses(&[429]),
         Operation::new(
             "DELETE /process/session/{sessionId}",
@@ -56,6 +57,7 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .query("follow", boolean(), FOLLOW)
         .answers::<SessionCommandLogsResponse>(200, LOG)
+        .gives(200, Content::Bytes("application/octet-stream"), LOG)
         .refuses(&[404, 429]),
         Operation::new(
             "POST /process/session/{sessionId}/exec",
