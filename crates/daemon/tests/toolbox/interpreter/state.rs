@@ -171,3 +171,25 @@ async fn code_may_be_large() {
     let [name, ..] = failure(&daemon, "x = '\0'").await;
     assert!(matches!(name.as_str(), "SyntaxError" | "ValueError"), "{name}");
 }
+
+#[tokio::test]
+async fn a_browser_gets_the_subprotocol_that_it_offers() {
+    let daemon = Daemon::start();
+    for (offered, wanted) in [
+        ("X-Daytona-SDK-Version~0.226.1", Some("X-Daytona-SDK-Version~0.226.1")),
+        ("other, X-Daytona-SDK-Version~1", Some("X-Daytona-SDK-Version~1")),
+        ("other", None),
+    ] {
+        let request = http::Request::get("/process/interpreter/execute")
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-protocol", offered)
+            .body(http_body_util::Full::<bytes::Bytes>::default())
+            .expect("a request");
+        let (answer, _connection) = daemon.send(request).await;
+        let chosen = answer.headers().get("sec-websocket-protocol");
+        assert_eq!(chosen.map(|name| name.to_str().expect("a text")), wanted, "{offered}");
+    }
+}
