@@ -199,8 +199,11 @@ impl Repository<'_> {
             let signal = output.exit_code.saturating_sub(SIGNAL);
             return Refusal::internal(format!("git was ended by signal {signal}"));
         }
-        let message =
-            if message.is_empty() { format!("git failed: {}", output.exit_code) } else { message };
+        let message = if message.is_empty() {
+            format!("git failed with {} and said nothing: maybe a hook refused", output.exit_code)
+        } else {
+            message
+        };
         let (status, code) = match failure(&said) {
             GitFailure::Authentication => (StatusCode::UNAUTHORIZED, "GIT_AUTH_FAILED"),
             GitFailure::Forbidden | GitFailure::AccessDenied => {
