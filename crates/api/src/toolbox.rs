@@ -12,6 +12,7 @@ mod operation;
 mod signed;
 mod splice;
 mod target;
+mod ticket;
 mod watch;
 
 use std::pin::{Pin, pin};
@@ -74,6 +75,11 @@ pub(crate) async fn answer(
         if KeyHolder::from_request_parts(&mut parts, state).await.is_err() {
             return signed::answer(state, shown, Request::from_parts(parts, body)).await;
         }
+    }
+    if let Some(shown) = ticket::Shown::of(&parts)
+        && KeyHolder::from_request_parts(&mut parts, state).await.is_err()
+    {
+        return ticket::answer(state, &shown, Request::from_parts(parts, body)).await;
     }
     let caller = Caller::from_request_parts(&mut parts, state).await?;
     let asker = Asker { organization: caller.organization(), validity: caller.validity(state) };

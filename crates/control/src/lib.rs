@@ -35,7 +35,7 @@ pub use pitlane_store::{
 pub use policy::{Patience, Policy};
 pub use previews::{
     Admission, AdmitError, ExpirePreviewError, Passage, Place, PreviewError, Previews,
-    SignedPreview, Visit, VisitError,
+    SignedPreview, TOOLBOX_PORT, Visit, VisitError,
 };
 pub use principal::{Forbidden, Principal};
 pub use sandboxes::{

@@ -33,6 +33,10 @@ const MAX_TOKENS: usize = 256;
 /// How many connections to a sandbox's ports may be open at a time.
 const MAX_VISITS: usize = 256;
 
+/// The port whose tokens open a sandbox's toolbox: the one that clients ask a token for when they want that. Whoever may
+/// make a token may use the toolbox with a key as well.
+pub const TOOLBOX_PORT: NonZeroU16 = NonZeroU16::MIN;
+
 /// How long a token for a while works.
 const LIFETIMES: std::ops::RangeInclusive<u32> = 1..=86_400;
 
@@ -256,6 +260,20 @@ impl Previews {
                 Err(AdmitError::Refused)
             }
         }
+    }
+
+    /// Lets a client into a sandbox's toolbox that shows a token for [`TOOLBOX_PORT`]: browsers can show no key when they
+    /// open a WebSocket. A token for another port opens nothing here, and neither does it that a sandbox is public.
+    #[must_use]
+    pub fn admit_to_toolbox(&self, id: SandboxId, tokens: &[String]) -> Option<Admission> {
+        self.0.catch_up();
+        let sandbox = self.0.sandboxes.of_anybody(id)?;
+        let now = self.0.clock.now();
+        let doors = self.0.doors();
+        let open = |text: &String| doors.opened_by(id, TOOLBOX_PORT, text, now);
+        let ground = tokens.iter().find_map(open)?;
+        let organization = sandbox.spec.organization;
+        Some(Admission { sandbox: id, organization, port: TOOLBOX_PORT, ground })
     }
 
     /// Whether a visitor would still be let in on the same ground. A key's time is not looked at here.

@@ -63,7 +63,7 @@ fn create_and_connect(toolbox: &Arc<Toolbox>, mut request: Request<Incoming>) ->
     let (answer, handover) = accept(&mut request, offer.spoken.as_deref())?;
     let terminal = toolbox.terminals().create(toolbox, asked)?;
     let follower = terminal.follow(offer.is_patient)?;
-    toolbox.tasks().spawn(client::serve(terminal, follower, offer, handover));
+    toolbox.terminals().clients().spawn(client::serve(terminal, follower, offer, handover));
     Ok(answer)
 }
 
@@ -73,7 +73,7 @@ fn connect(toolbox: &Arc<Toolbox>, id: &str, mut request: Request<Incoming>) -> 
     let (answer, handover) = accept(&mut request, offer.spoken.as_deref())?;
     let follower = terminal.follow(offer.is_patient)?;
     terminal.start(toolbox)?;
-    toolbox.tasks().spawn(client::serve(terminal, follower, offer, handover));
+    toolbox.terminals().clients().spawn(client::serve(terminal, follower, offer, handover));
     Ok(answer)
 }
 

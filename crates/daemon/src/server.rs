@@ -88,6 +88,7 @@ async fn end_processes(toolbox: &Toolbox, child_ended: &mut Signal) {
         }
     }
     toolbox.processes().kill_all().await;
+    toolbox.terminals().farewell().await;
 }
 
 impl Listener {

@@ -2,32 +2,46 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 use crate::refusal::Refusal;
 
 /// Ends when the key is revoked or its time is over.
 #[derive(Debug, Clone)]
-pub(crate) struct Validity(CancellationToken);
+pub(crate) struct Validity {
+    token: CancellationToken,
+    /// Tells by its drop that nobody cares any more.
+    #[expect(dead_code, reason = "its drop is what it is for")]
+    interest: Option<Arc<DropGuard>>,
+}
 
 impl Validity {
     pub(super) const fn new(token: CancellationToken) -> Self {
-        Self(token)
+        Self { token, interest: None }
     }
 
     /// Of what was allowed without a key: never ends.
     pub(crate) fn endless() -> Self {
-        Self(CancellationToken::new())
+        Self { token: CancellationToken::new(), interest: None }
+    }
+
+    /// Of what was allowed without a key until something happens, and the token that is cancelled when nobody has it
+    /// any more. Whoever waits for the end cancels the first one.
+    pub(crate) fn until(ended: CancellationToken) -> (Self, CancellationToken) {
+        let unused = CancellationToken::new();
+        let interest = Some(Arc::new(unused.clone().drop_guard()));
+        (Self { token: ended, interest }, unused)
     }
 
     /// Waits until the key works no more.
     pub(crate) async fn ended(&self) {
-        self.0.cancelled().await;
+        self.token.cancelled().await;
     }
 
     /// Does a caller's work as long as its key works; drops it then.
@@ -52,7 +66,7 @@ impl Validity {
             if body.is_end_stream() {
                 return body;
             }
-            let ended = Box::pin(self.0.clone().cancelled_owned());
+            let ended = Box::pin(self.token.clone().cancelled_owned());
             Body::new(Held { body: Some(body), ended })
         })
     }

@@ -76,16 +76,19 @@ pub(crate) fn presence(headers: &HeaderMap) -> Presence {
 /// Takes the wish for a WebSocket out of a request. Other protocols are not offered to a daemon: an HTTP/2 tunnel
 /// would go past everything here.
 pub(super) fn take_upgrade(request: &mut Request) -> Option<HeaderValue> {
-    let headers = request.headers();
+    wants_websocket(request.headers()).then(|| HeaderValue::from_static("websocket"))
+}
+
+/// Whether a request asks to be switched to a WebSocket.
+pub(super) fn wants_websocket(headers: &HeaderMap) -> bool {
     let is_wished = headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
-    let protocol = headers.get(UPGRADE)?;
-    let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(b"websocket");
-    (is_wished && is_websocket).then(|| HeaderValue::from_static("websocket"))
+    let protocol = headers.get(UPGRADE);
+    is_wished && protocol.is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Says the wish again on the next hop.

@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 pub(crate) const PREFIX: &str = "/toolbox/";
 
 /// The query parameter that proves who is asking; it stays outside.
-const KEY_PARAMETER: &str = "DAYTONA_SANDBOX_AUTH_KEY";
+pub(super) const KEY_PARAMETER: &str = "DAYTONA_SANDBOX_AUTH_KEY";
 
 /// The first segment of what only the server may ask a daemon.
 const OWN_SEGMENT: &[u8] = b"pitlane";

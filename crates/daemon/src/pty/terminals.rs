@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::StatusCode;
 use pitlane_wire::toolbox::PtyListResponse;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::asked::Asked;
 use super::terminal::Terminal;
@@ -15,11 +18,15 @@ use crate::toolbox::Toolbox;
 /// How many there are at most. The sandbox's kernel has 256, and other programs make some, too.
 const MAX_TERMINALS: usize = 128;
 
+/// How long clients have to hear that the sandbox stops: stopping does not wait for those that do not listen.
+const FAREWELL: Duration = Duration::from_millis(250);
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Terminals {
     all: Mutex<BTreeMap<String, Arc<Terminal>>>,
     hang_up: CancellationToken,
+    clients: TaskTracker,
 }
 
 impl Terminals {
@@ -70,6 +77,17 @@ impl Terminals {
     /// Hangs all of them up, as when lines are cut: shells end then, which do not end when asked to.
     pub(crate) fn hang_up(&self) {
         self.hang_up.cancel();
+    }
+
+    /// The owner of the tasks that serve clients.
+    pub(super) const fn clients(&self) -> &TaskTracker {
+        &self.clients
+    }
+
+    /// Waits until every client has heard of the end, or has had its time for that.
+    pub(crate) async fn farewell(&self) {
+        self.clients.close();
+        timeout(FAREWELL, self.clients.wait()).await.ok();
     }
 
     pub(super) async fn hung_up(&self) {
