@@ -10,11 +10,11 @@ use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::Signal;
+use rustix::process::getpid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::{Context as _, SyscallError};
-use crate::fork::{CloneFlags, SingleThreaded, clone_process};
+use crate::fork::{CloneFlags, SingleThreaded, clone_process, end_with_parent};
 use crate::namespace::new_cgroup_namespace;
 
 /// A cgroup namespace.
@@ -29,10 +29,10 @@ impl CgroupNamespace {
     /// The group cannot hold processes, or the kernel has no room.
     pub fn new(single: SingleThreaded, group: BorrowedFd<'_>) -> Result<Self, SyscallError> {
         let (ready, tell) = pipe_with(PipeFlags::CLOEXEC).context("pipe2")?;
+        let parent = getpid();
         // It holds the namespace until a descriptor does, and ends when it is killed, or with its parent.
         let holder = clone_process(single, CloneFlags::default(), Some(group), || {
-            let is_made = rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-                .is_ok()
+            let is_made = end_with_parent(parent).is_ok()
                 && new_cgroup_namespace().is_ok()
                 && rustix::io::write(&tell, b"1") == Ok(1);
             if !is_made {

@@ -6,7 +6,10 @@
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, getppid, pidfd_send_signal,
+    set_parent_process_death_signal, waitid,
+};
 
 use crate::error::{Context as _, SyscallError, check};
 
@@ -125,6 +128,21 @@ pub fn clone_process(
     Ok(Child { pid, descriptor })
 }
 
+/// Has the calling process killed when `parent`, which made it, ends; fails if that has happened already.
+///
+/// # Errors
+///
+/// The parent has ended (`ESRCH`): nothing would ever end the caller.
+pub(crate) fn end_with_parent(parent: Pid) -> Result<(), SyscallError> {
+    set_parent_process_death_signal(Some(Signal::KILL)).context("prctl(PR_SET_PDEATHSIG)")?;
+    // Whoever ended before that sent no signal.
+    if getppid() == Some(parent) {
+        Ok(())
+    } else {
+        Err(SyscallError { call: "getppid", errno: rustix::io::Errno::SRCH })
+    }
+}
+
 impl Child {
     /// Its process id.
     #[must_use]
@@ -178,5 +196,20 @@ impl AsFd for Child {
     /// The pidfd: readable once the child has ended.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_whose_parent_has_ended_does_not_wait_for_that() {
+        let parent = getppid().unwrap();
+        assert_eq!(end_with_parent(parent), Ok(()));
+        let other = rustix::process::getpid();
+        let refusal = end_with_parent(other).unwrap_err();
+        set_parent_process_death_signal(None).unwrap();
+        assert_eq!(refusal.errno, rustix::io::Errno::SRCH);
     }
 }

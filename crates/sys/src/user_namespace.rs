@@ -4,11 +4,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags, open};
-use rustix::process::{Signal, Uid, getuid};
+use rustix::process::{Uid, getpid, getuid};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, set_thread_res_uid};
 
 use crate::error::{Context as _, SyscallError};
-use crate::fork::{CloneFlags, SingleThreaded, clone_process};
+use crate::fork::{CloneFlags, SingleThreaded, clone_process, end_with_parent};
 
 /// A user namespace in which ids 0 to `count - 1` are the host's `first` to `first + count - 1`.
 #[derive(Debug)]
@@ -26,14 +26,13 @@ impl UserNamespace {
     /// User namespaces are switched off, used up, or the caller may not map these ids.
     pub fn new(single: SingleThreaded, first: u32, count: u32) -> Result<Self, SyscallError> {
         // A process has to hold the namespace until a descriptor does. It ends when it is killed, or with its parent.
+        let parent = getpid();
         let holder = as_effective_user(first, || {
-            clone_process(single, CloneFlags::NEW_USER, None, || {
-                match rustix::process::set_parent_process_death_signal(Some(Signal::KILL)) {
-                    Ok(()) => loop {
-                        rustix::event::pause();
-                    },
-                    Err(_) => 1,
-                }
+            clone_process(single, CloneFlags::NEW_USER, None, || match end_with_parent(parent) {
+                Ok(()) => loop {
+                    rustix::event::pause();
+                },
+                Err(_) => 1,
             })
         })??;
         let folder = PathBuf::from(format!("/proc/{}", holder.pid()));
