@@ -49,7 +49,15 @@ pub(super) async fn clone(work: Work<'_>, asked: GitCloneRequest) -> Answer {
         credentials: None,
         url,
     };
-    let was_there = is_there(work, place.folder()).await?;
+    let was_there = match find(work, place.folder()).await? {
+        Found::Nothing => false,
+        Found::EmptyFolder => true,
+        Found::Something => {
+            let path = &asked.path;
+            let message = format!("{path} already exists and is not an empty folder");
+            return Err(Refusal::new(StatusCode::CONFLICT, "CONFLICT", message));
+        }
+    };
     if sent.is_some() {
         let command = Command::looking(["ls-remote", "--get-url", "--"]).argument(&*wanted.url);
         let server = work.nowhere().run(command).await?.line();
@@ -83,7 +91,7 @@ async fn fetch(
     let folder = place.folder().to_string_lossy().into_owned();
     let command = command.argument("--").argument(&*wanted.url).argument(folder);
     let command = wanted.go_online(command);
-    // In that case nothing was begun.
+    // Somebody else was faster, and what is there is theirs.
     let is_in_the_way = |refusal: &Refusal| refusal.message().contains("already exists and is not");
     match work.nowhere().run(command).await {
         Ok(_) => Ok(()),
@@ -138,11 +146,26 @@ fn absolute(work: Work<'_>, url: &str) -> String {
     work.toolbox.absolute(url).to_string_lossy().into_owned()
 }
 
-/// Whether there is something already, which a clone that fails must leave.
-async fn is_there(work: Work<'_>, folder: &Path) -> Result<bool, Refusal> {
+/// What is at a path.
+enum Found {
+    Nothing,
+    EmptyFolder,
+    /// A clone must neither change it nor, when it fails, remove it.
+    Something,
+}
+
+async fn find(work: Work<'_>, folder: &Path) -> Result<Found, Refusal> {
     let folder = folder.to_owned();
-    let found = work.toolbox.files().run(move || folder.symlink_metadata().is_ok());
-    Ok(found.await?)
+    let find = move || {
+        if folder.symlink_metadata().is_err() {
+            return Found::Nothing;
+        }
+        match std::fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => Found::EmptyFolder,
+            Ok(false) | Err(_) => Found::Something,
+        }
+    };
+    Ok(work.toolbox.files().run(find).await?)
 }
 
 fn is_hash(text: &str) -> bool {

@@ -10,24 +10,27 @@ use serde_json::{Value, json};
 
 use crate::daemon::Daemon;
 
-/// A daemon whose user has a home of its own, which is the work folder, and settings that surprise nobody.
-fn daemon() -> Daemon {
-    daemon_with(&json!({}))
+/// A daemon whose user has a home of its own, and settings that surprise nobody.
+async fn daemon() -> Daemon {
+    daemon_with(&json!({})).await
 }
 
-fn daemon_with(environment: &Value) -> Daemon {
-    let home = tempfile::TempDir::new().expect("a folder").keep();
+async fn daemon_with(environment: &Value) -> Daemon {
+    let daemon = Daemon::start();
+    let home = daemon.path(".home");
+    std::fs::create_dir(&home).expect("a folder");
+    let settings = "[init]\n\tdefaultBranch = main\n";
+    std::fs::write(home.join(".gitconfig"), settings).expect("a file");
     let mut variables = json!({
         "HOME": home,
         "XDG_CONFIG_HOME": home.join("none"),
         "GIT_CONFIG_NOSYSTEM": "1",
-        "PATH": std::env::var("PATH").expect("a path"),
     });
     let more = environment.as_object().expect("an object").clone();
     variables.as_object_mut().expect("an object").extend(more);
-    let settings = "[init]\n\tdefaultBranch = main\n";
-    std::fs::write(home.join(".gitconfig"), settings).expect("a file");
-    Daemon::start_with(&json!({"env": variables}), &[])
+    let (status, answer) = daemon.post("/env", &json!({"set": variables})).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    daemon
 }
 
 /// The code of an answer; nothing of one that succeeded.

@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn fields_may_be_empty_and_messages_have_lines() {
-        let output = b"b\0A <x>\0a@b\02026-01-02T03:04:05+01:00\0one\n\ntwo\n\0a\0\0\0t\0\0";
+        let output = b"b\0A <x>\0a@b\x002026-01-02T03:04:05+01:00\0one\n\ntwo\n\0a\0\0\0t\0\0";
         let wanted = vec![
             info(["b", "A <x>", "a@b", "2026-01-02T03:04:05+01:00", "one\n\ntwo\n"]),
             info(["a", "", "", "t", ""]),

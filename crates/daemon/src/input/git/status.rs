@@ -101,7 +101,26 @@ const fn state(letter: u8) -> Option<GitFileState> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{any, prop, proptest};
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_is_read_or_refused(output in prop::collection::vec(any::<u8>(), 0..200)) {
+            let files = status(&output).map_or(0, |tree| tree.files.len());
+            assert!(files <= output.len());
+        }
+
+        #[test]
+        fn a_name_is_read_as_it_is(name in "[^\0]{1,40}", former in "[^\0]{1,40}") {
+            let output = format!("2 R. N... 1 1 1 a b R9 {name}\0{former}\0? {former}\0");
+            let names: Vec<_> = status(output.as_bytes())
+                .map(|tree| tree.files.into_iter().map(|file| (file.name, file.extra)).collect())
+                .unwrap_or_default();
+            assert_eq!(names, [(name, former.clone()), (former, String::new())]);
+        }
+    }
 
     #[test]
     fn names_are_whatever_a_file_can_be_called() {

@@ -12,7 +12,7 @@ fn file(name: &str, staging: &str, worktree: &str) -> Value {
 
 #[tokio::test]
 async fn a_repository_without_commits_has_a_branch_and_files() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     done(&daemon, "init", &json!({"path": "a/b", "initial_branch": "trunk"})).await;
     std::fs::write(daemon.path("a/b/new"), "").expect("a file");
     let wanted = json!({
@@ -31,7 +31,7 @@ async fn a_repository_without_commits_has_a_branch_and_files() {
 
 #[tokio::test]
 async fn every_change_of_a_file_has_its_word_and_names_may_be_anything() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     repository(&daemon).await;
     sh(&daemon, "cd repo && for f in gone moved kept; do seq 20 > $f; echo $f >> $f; done && git add . && \
                  git -c user.name=a -c user.email=a commit -qm more && rm gone && git mv moved elsewhere && \
@@ -68,7 +68,7 @@ async fn every_change_of_a_file_has_its_word_and_names_may_be_anything() {
 
 #[tokio::test]
 async fn a_commit_is_as_it_was_asked_for() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     repository(&daemon).await;
     let message = "# no comment\n\n'\"$(x)` \u{1f980}\n--amend\n\n\nend  ";
     let body = json!({"path": "repo", "message": message, "author": "Zoë \"Z\" Y", "email": "z@x", "allow_empty": true});
@@ -103,7 +103,7 @@ async fn a_commit_is_as_it_was_asked_for() {
 
 #[tokio::test]
 async fn branches_are_made_checked_out_and_deleted() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     repository(&daemon).await;
     let branch = |name: &str| json!({"path": "repo", "name": name});
     assert_eq!(daemon.post("/git/branches", &branch("feature/x")).await.0, StatusCode::CREATED);
@@ -133,7 +133,7 @@ async fn branches_are_made_checked_out_and_deleted() {
 
 #[tokio::test]
 async fn nothing_a_caller_sends_becomes_an_option() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     repository(&daemon).await;
     for name in ["-f", "--orphan=x", "a b", "a..b", "@{-1}", "@", "HEAD", "x\ny", "", "^main"] {
         let made = daemon.post("/git/branches", &json!({"path": "repo", "name": name})).await;
@@ -167,7 +167,7 @@ async fn nothing_a_caller_sends_becomes_an_option() {
 
 #[tokio::test]
 async fn a_dirty_worktree_is_not_overwritten() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     repository(&daemon).await;
     sh(&daemon, "cd repo && git checkout -qb other && echo two > file && \
                  git -c user.name=a -c user.email=a commit -qam two && git checkout -q main && echo mine > file").await;
@@ -187,7 +187,7 @@ async fn a_dirty_worktree_is_not_overwritten() {
 
 #[tokio::test]
 async fn a_reset_takes_back_what_its_mode_says() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     repository(&daemon).await;
     let first = sh(&daemon, "git -C repo rev-parse HEAD").await;
     let staged = |answer: &Value| answer["fileStatus"].clone();
@@ -226,7 +226,7 @@ async fn a_reset_takes_back_what_its_mode_says() {
 
 #[tokio::test]
 async fn files_are_restored_in_the_tree_the_index_or_both() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     repository(&daemon).await;
     std::fs::write(daemon.path("repo/file"), "two\n").expect("a file");
     done(&daemon, "add", &json!({"path": "repo", "files": ["file"]})).await;
@@ -258,7 +258,7 @@ async fn files_are_restored_in_the_tree_the_index_or_both() {
 
 #[tokio::test]
 async fn settings_have_scopes() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     repository(&daemon).await;
     let value = async |query: &str| {
         let (status, answer) = daemon.call("GET", &format!("/git/config?{query}")).await;
@@ -288,7 +288,7 @@ async fn settings_have_scopes() {
 
 #[tokio::test]
 async fn remotes_are_added_and_replaced() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     repository(&daemon).await;
     let remote = |url: &str, more: Value| {
         let mut body = json!({"path": "repo", "name": "origin", "url": url});
@@ -325,7 +325,7 @@ async fn remotes_are_added_and_replaced() {
 
 #[tokio::test]
 async fn a_path_is_a_repository_itself_and_nothing_above_it() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     repository(&daemon).await;
     std::fs::create_dir(daemon.path("repo/inner")).expect("a folder");
     std::os::unix::fs::symlink(daemon.path("repo"), daemon.path("link")).expect("a link");
@@ -347,7 +347,7 @@ async fn variables_of_the_sandbox_do_not_lead_git_elsewhere() {
     let daemon = daemon_with(&json!({
         "GIT_DIR": "/nowhere", "GIT_WORK_TREE": "/tmp", "GIT_INDEX_FILE": "/nowhere", "GIT_TRACE": "1",
         "GIT_CURL_VERBOSE": "1", "LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "GIT_EDITOR": "false", "PAGER": "false",
-    }));
+    })).await;
     repository(&daemon).await;
     assert_eq!(status(&daemon, "repo").await["fileStatus"], json!([]));
     let none = daemon.post("/git/checkout", &json!({"path": "repo", "branch": "none"})).await;
@@ -356,7 +356,7 @@ async fn variables_of_the_sandbox_do_not_lead_git_elsewhere() {
 
 #[tokio::test]
 async fn an_image_without_git_says_so_and_what_to_do() {
-    let daemon = daemon_with(&json!({"PATH": "/nowhere"}));
+    let daemon = daemon_with(&json!({"PATH": "/nowhere"})).await;
     let (status, answer) = daemon.post("/git/init", &json!({"path": "repo"})).await;
     assert_eq!(code(&(status, answer.clone())), (422, "UNPROCESSABLE_ENTITY"));
     let message = answer["message"].as_str().expect("a text");
@@ -365,7 +365,7 @@ async fn an_image_without_git_says_so_and_what_to_do() {
 
 #[tokio::test]
 async fn hooks_run_and_may_refuse() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     repository(&daemon).await;
     sh(&daemon, "cd repo/.git/hooks && printf '#!/bin/sh\\necho no such thing >&2\\nexit 1\\n' > pre-commit && \
                  chmod +x pre-commit").await;
@@ -378,7 +378,7 @@ async fn hooks_run_and_may_refuse() {
 
 #[tokio::test]
 async fn a_client_that_leaves_ends_git_with_everything_it_started() {
-    let daemon = daemon();
+    let daemon = daemon().await;
     repository(&daemon).await;
     sh(
         &daemon,

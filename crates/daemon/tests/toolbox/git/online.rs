@@ -26,7 +26,7 @@ async fn files_with_password(daemon: &Daemon) -> String {
 
 #[tokio::test]
 async fn a_private_repository_is_cloned_changed_and_pushed_with_a_password_that_stays_nowhere() {
-    let (daemon, server) = (daemon(), Server::start());
+    let (daemon, server) = (daemon().await, Server::start());
     // Somebody looks at what processes show of themselves, all the time.
     sh(
         &daemon,
@@ -69,7 +69,7 @@ async fn a_private_repository_is_cloned_changed_and_pushed_with_a_password_that_
 
 #[tokio::test]
 async fn a_branch_that_is_new_gets_its_upstream_when_that_is_asked_for() {
-    let (daemon, server) = (daemon(), Server::start());
+    let (daemon, server) = (daemon().await, Server::start());
     done(
         &daemon,
         "clone",
@@ -107,7 +107,7 @@ async fn a_branch_that_is_new_gets_its_upstream_when_that_is_asked_for() {
 
 #[tokio::test]
 async fn a_clone_has_the_branch_the_commit_and_the_depth_that_were_asked_for() {
-    let (daemon, server) = (daemon(), Server::start());
+    let (daemon, server) = (daemon().await, Server::start());
     server.run("git clone -q public/a.git w && cd w && git tag v1 && for i in 1 2 3; do git -c user.name=t -c user.email=t \
                 commit -q --allow-empty -m $i; done && git push -q && git push -q --tags");
     let url = server.url("public/a.git");
@@ -140,7 +140,7 @@ async fn a_clone_has_the_branch_the_commit_and_the_depth_that_were_asked_for() {
 
 #[tokio::test]
 async fn a_clone_that_fails_says_why_and_leaves_nothing() {
-    let (daemon, server) = (daemon(), Server::start());
+    let (daemon, server) = (daemon().await, Server::start());
     std::fs::create_dir(daemon.path("empty")).expect("a folder");
     let wrong = json!({"username": "alice", "password": "wrong"});
     let bob = json!({"username": "bob", "password": PASSWORD});
@@ -178,6 +178,9 @@ async fn a_clone_that_fails_says_why_and_leaves_nothing() {
     assert!(!daemon.path("new").exists());
     assert_eq!(std::fs::read_dir(daemon.path("empty")).expect("a folder").count(), 0);
     std::fs::write(daemon.path("empty/mine"), "").expect("a file");
+    // Git would look for the repository first.
+    let body = json!({"url": "/nowhere/at/all", "path": "empty"});
+    assert_eq!(code(&daemon.post("/git/clone", &body).await), (409, "CONFLICT"));
     let in_the_way = daemon
         .post("/git/clone", &json!({"url": server.url("public/a.git"), "path": "empty"}))
         .await;
@@ -187,7 +190,7 @@ async fn a_clone_that_fails_says_why_and_leaves_nothing() {
 
 #[tokio::test]
 async fn a_client_that_leaves_during_a_clone_leaves_nothing() {
-    let (daemon, server) = (daemon(), Server::start());
+    let (daemon, server) = (daemon().await, Server::start());
     let body = json!({"url": server.url("slow/a.git"), "path": "repo"});
     let request = Request::post("/git/clone").header("x-pitlane-request", "gone");
     let request = request.body(Full::from(body.to_string())).expect("a request");
@@ -202,7 +205,7 @@ async fn a_client_that_leaves_during_a_clone_leaves_nothing() {
 
 #[tokio::test]
 async fn a_certificate_of_its_own_is_taken_only_when_that_is_asked_for() {
-    let (daemon, server) = (daemon(), Server::start_with_tls());
+    let (daemon, server) = (daemon().await, Server::start_with_tls());
     let body = with_password(json!({"url": server.url("private/a.git"), "path": "repo"}));
     let refused = daemon.post("/git/clone", &body).await;
     assert_eq!(code(&refused), (502, "GIT_TRANSPORT_FAILED"), "{}", refused.1);
@@ -216,7 +219,7 @@ async fn a_certificate_of_its_own_is_taken_only_when_that_is_asked_for() {
 
 #[tokio::test]
 async fn a_push_that_would_lose_commits_and_one_against_the_rules_are_told_apart() {
-    let (daemon, server) = (daemon(), Server::start());
+    let (daemon, server) = (daemon().await, Server::start());
     done(
         &daemon,
         "clone",
@@ -238,7 +241,7 @@ async fn a_push_that_would_lose_commits_and_one_against_the_rules_are_told_apart
 
 #[tokio::test]
 async fn a_pull_that_conflicts_leaves_the_conflict_to_be_solved() {
-    let (daemon, server) = (daemon(), Server::start());
+    let (daemon, server) = (daemon().await, Server::start());
     done(&daemon, "clone", &json!({"url": server.url("public/a.git"), "path": "repo"})).await;
     server.run("git clone -q public/a.git w && cd w && echo theirs > file && git -c user.name=t -c user.email=t commit -qam t && git push -q");
     std::fs::write(daemon.path("repo/file"), "mine\n").expect("a file");
@@ -271,7 +274,7 @@ async fn a_pull_that_conflicts_leaves_the_conflict_to_be_solved() {
 
 #[tokio::test]
 async fn hooks_and_everybody_else_see_no_password() {
-    let (daemon, server) = (daemon(), Server::start());
+    let (daemon, server) = (daemon().await, Server::start());
     // A hook of every kind that looks wherever a password could be.
     sh(&daemon, "mkdir -p template/hooks && printf '#!/bin/sh\\n{ echo \"ran $0\"; env; ls /proc/*/fd -l; \
                  cat /proc/*/environ /proc/*/cmdline; cat /proc/self/fd/3 <&-; cat <&3; } >> \"$HOME/spied\" 2>/dev/null\\n\
@@ -304,7 +307,7 @@ async fn hooks_and_everybody_else_see_no_password() {
 
 #[tokio::test]
 async fn a_password_goes_to_its_server_alone() {
-    let (daemon, server, other) = (daemon(), Server::start(), Server::start());
+    let (daemon, server, other) = (daemon().await, Server::start(), Server::start());
     let away = server.url(&format!("away/{}/private/a.git", other.host()));
     let led_away =
         daemon.post("/git/clone", &with_password(json!({"url": away, "path": "repo"}))).await;
@@ -328,7 +331,7 @@ async fn a_password_goes_to_its_server_alone() {
 
 #[tokio::test]
 async fn a_pre_push_hook_learns_what_is_pushed_and_may_refuse() {
-    let (daemon, server) = (daemon(), Server::start());
+    let (daemon, server) = (daemon().await, Server::start());
     done(
         &daemon,
         "clone",
@@ -351,7 +354,7 @@ async fn a_pre_push_hook_learns_what_is_pushed_and_may_refuse() {
 
 #[tokio::test]
 async fn credentials_that_are_to_stay_stay_for_their_user_alone() {
-    let (daemon, server) = (daemon(), Server::start());
+    let (daemon, server) = (daemon().await, Server::start());
     let body = json!({"username": "alice", "password": PASSWORD, "host": server.host(), "protocol": "http"});
     for _ in 0..2 {
         done(&daemon, "credentials", &body).await;
