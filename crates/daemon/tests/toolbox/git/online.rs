@@ -276,8 +276,8 @@ async fn a_pull_that_conflicts_leaves_the_conflict_to_be_solved() {
 async fn hooks_and_everybody_else_see_no_password() {
     let (daemon, server) = (daemon().await, Server::start());
     // A hook of every kind that looks wherever a password could be.
-    sh(&daemon, "mkdir -p template/hooks && printf '#!/bin/sh\\n{ echo \"ran $0\"; env; ls /proc/*/fd -l; \
-                 cat /proc/*/environ /proc/*/cmdline; cat /proc/self/fd/3 <&-; cat <&3; } >> \"$HOME/spied\" 2>/dev/null\\n\
+    sh(&daemon, "mkdir -p template/hooks && printf '#!/bin/sh\\n{ echo \"ran $0\"; env; ls -l /proc/self/fd /proc/$PPID/fd; \
+                 cat /proc/$PPID/environ /proc/$PPID/cmdline; cat /proc/self/fd/3 <&-; cat <&3; } >> \"$HOME/spied\" 2>/dev/null\\n\
                  printf \"protocol=http\\\\nhost=%s\\\\n\\\\n\" | GIT_ASKPASS= git credential fill >> \"$HOME/spied\" 2>&1\\n\
                  exit 0\\n' SERVER > template/hooks/spy && chmod +x template/hooks/spy").await;
     sh(&daemon, &format!("sed -i 's/SERVER/{}/' template/hooks/spy", server.host())).await;
