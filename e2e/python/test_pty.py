@@ -264,12 +264,14 @@ def test_full_screen_programs_work(sandbox, terminal):
     handle.resize(PtySize(rows=12, cols=40))
     screen.until(lambda s: s.screen.display[10].startswith("~") and s.screen.display[0].startswith("first line"))
     handle.send_input(":wq\r")
+    screen.shows("daytona@sandbox")
     handle.send_input("echo the sh''ell again\n")
     screen.shows("the shell again")
     assert sandbox.fs.download_file("/tmp/edited.txt") == b"first line\nsecond line\nthird line\n"
     handle.send_input("htop\n")
     screen.until(lambda s: "F10" in s.text() or "Quit" in s.text())
     handle.send_input("q")
+    screen.shows("daytona@sandbox")
     handle.send_input("exit\n")
     assert screen.ended() == (0, None)
 
