@@ -18,6 +18,7 @@ mod model;
 mod patient;
 mod plain;
 mod privileged;
+mod pty;
 mod rights;
 mod session;
 mod stream;

@@ -32,6 +32,7 @@ fn every_command_has_help() {
         &["sandbox", "ls"],
         &["sandbox", "info"],
         &["sandbox", "exec"],
+        &["sandbox", "shell"],
         &["sandbox", "cp"],
         &["sandbox", "start"],
         &["sandbox", "set"],
