@@ -269,7 +269,7 @@ def test_full_screen_programs_work(sandbox, terminal):
     screen.shows("the shell again")
     assert sandbox.fs.download_file("/tmp/edited.txt") == b"first line\nsecond line\nthird line\n"
     handle.send_input("htop\n")
-    screen.until(lambda s: "F10" in s.text() or "Quit" in s.text())
+    screen.until(lambda s: "F2Setup" in s.text() and "daytona" in s.text())
     handle.send_input("q")
     screen.shows("daytona@sandbox")
     handle.send_input("exit\n")
