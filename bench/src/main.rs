@@ -28,6 +28,7 @@ mod section;
 mod server;
 mod sessions;
 mod spawner;
+mod terminals;
 mod transfer;
 
 use std::path::{Path, PathBuf};
@@ -75,6 +76,7 @@ async fn measure(path: &Path, sections: &[Section]) -> anyhow::Result<()> {
         sessions: None,
         interpreters: None,
         code: None,
+        terminals: None,
     };
     for section in sections {
         let name = section.name();

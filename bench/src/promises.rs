@@ -1,7 +1,8 @@
 //! The promised numbers, and whether one run reaches them.
 
 use crate::results::{
-    Code, Crowd, Interpreters, Listing, Measure, Restart, Results, Run, Sessions, Transfer,
+    Code, Crowd, Interpreters, Listing, Measure, Restart, Results, Run, Sessions, Terminals,
+    Transfer,
 };
 use crate::samples::{Milliseconds, Samples};
 
@@ -40,6 +41,7 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
         log_stream(results.sessions.as_ref()),
         interpreter(results.interpreters.as_ref()),
         code(results.code.as_ref()),
+        keystroke(results.terminals.as_ref()),
     ]
 }
 
@@ -200,6 +202,13 @@ fn interpreter(interpreters: Option<&Interpreters>) -> Verdict {
     let found = interpreters.and_then(|found| middle(&found.round_trip)).zip(Some(()));
     judge("a trivial run in an interpreter's context ≤ 2 ms", found, |round_trip, ()| {
         (format!("{round_trip:.2} ms"), round_trip <= 2.0)
+    })
+}
+
+fn keystroke(terminals: Option<&Terminals>) -> Verdict {
+    let found = terminals.and_then(|found| middle(&found.echo)).zip(Some(()));
+    judge("a key in a terminal is shown ≤ 1 ms later", found, |echo, ()| {
+        (format!("{echo:.2} ms"), echo <= 1.0)
     })
 }
 

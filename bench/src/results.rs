@@ -33,6 +33,9 @@ pub(crate) struct Results {
     /// As above.
     #[serde(default)]
     pub(crate) code: Option<Code>,
+    /// As above.
+    #[serde(default)]
+    pub(crate) terminals: Option<Terminals>,
 }
 
 /// The list of many sandboxes.
@@ -93,6 +96,13 @@ pub(crate) struct Code {
     pub(crate) later: Samples,
     /// Runs of JavaScript.
     pub(crate) node: Samples,
+}
+
+/// Shells to type into.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Terminals {
+    /// From a key until the shell's prompt shows it.
+    pub(crate) echo: Samples,
 }
 
 /// Contexts of Python.

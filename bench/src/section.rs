@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use crate::options::Options;
 use crate::results::Results;
 use crate::{
-    code, crowd, density, interactive, interpreter, listing, restart, rounds, sessions, transfer,
+    code, crowd, density, interactive, interpreter, listing, restart, rounds, sessions, terminals,
+    transfer,
 };
 
 /// One of them.
@@ -23,11 +24,12 @@ pub(crate) enum Section {
     Sessions,
     Interpreters,
     Code,
+    Terminals,
 }
 
 impl Section {
     /// All of them, in their order.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Rounds,
         Self::Density,
         Self::Interactive,
@@ -38,6 +40,7 @@ impl Section {
         Self::Sessions,
         Self::Interpreters,
         Self::Code,
+        Self::Terminals,
     ];
 
     /// What a command line calls it.
@@ -53,6 +56,7 @@ impl Section {
             Self::Sessions => "sessions",
             Self::Interpreters => "interpreters",
             Self::Code => "code",
+            Self::Terminals => "terminals",
         }
     }
 
@@ -100,6 +104,7 @@ impl Section {
                 results.interpreters = Some(Box::pin(interpreter::run(options)).await?);
             }
             Self::Code => results.code = Some(Box::pin(code::run(options)).await?),
+            Self::Terminals => results.terminals = Some(Box::pin(terminals::run(options)).await?),
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::results::{
-    Code, Crowd, Found, Interpreters, Listing, Measure, Restart, Results, Run, Sessions, Transfer,
+    Code, Crowd, Found, Interpreters, Listing, Measure, Restart, Results, Run, Sessions, Terminals,
+    Transfer,
 };
 use crate::samples::{Milliseconds, Samples};
 
@@ -138,6 +139,7 @@ pub(super) fn core(results: &Results) -> String {
     rows.extend(results.sessions.iter().flat_map(sessions));
     rows.extend(results.interpreters.iter().flat_map(interpreters));
     rows.extend(results.code.iter().flat_map(code));
+    rows.extend(results.terminals.iter().map(terminals));
     if rows.is_empty() {
         return String::new();
     }
@@ -239,6 +241,12 @@ fn interpreters(interpreters: &Interpreters) -> [(String, &Samples, String); 2] 
         ),
     ]
     .map(|(name, samples, how)| (name.to_owned(), samples, how.to_owned()))
+}
+
+fn terminals(terminals: &Terminals) -> (String, &Samples, String) {
+    let how =
+        "`GET …/process/pty/create-connect`, from sending it until the shell's prompt shows it";
+    ("key in a terminal".to_owned(), &terminals.echo, how.to_owned())
 }
 
 fn mode(name: &str, run: &Run) -> String {

@@ -4,7 +4,7 @@ use super::*;
 use crate::machine::Machine;
 use crate::results::{
     Code, Crowd, Found, Interactive, Interpreters, Listing, Measure, Modes, Population, Restart,
-    Row, Run, Sessions, Transfer,
+    Row, Run, Sessions, Terminals, Transfer,
 };
 use crate::samples::Samples;
 use crate::server::Memory;
@@ -99,6 +99,7 @@ fn results(create: u64, crowded: u64, failures: &[&str], docker: Found) -> Resul
             later: samples(&[5]),
             node: samples(&[44]),
         }),
+        terminals: Some(Terminals { echo: samples(&[1]) }),
     }
 }
 
@@ -134,6 +135,7 @@ fn a_promise_that_is_missed_by_a_little_is_not_reached() {
             ("300 ms / 500 ms = 60 %".to_owned(), Some(true)),
             ("1.00 ms".to_owned(), Some(true)),
             ("5.00 ms / 10.00 ms = 0.50".to_owned(), Some(true)),
+            ("1.00 ms".to_owned(), Some(true)),
         ]
     );
 }
@@ -144,7 +146,7 @@ fn what_was_not_measured_has_no_table_and_shows_nothing() {
     (results.rounds, results.density, results.interactive) = (Vec::new(), Vec::new(), None);
     (results.listing, results.transfer, results.restart) = (None, None, None);
     (results.sessions, results.interpreters) = (None, None);
-    results.code = None;
+    (results.code, results.terminals) = (None, None);
     results.crowd.as_mut().unwrap().create = samples(&[10; 50]);
     insta::assert_snapshot!(text(&results));
 }
