@@ -103,3 +103,20 @@ test('a browser opens a terminal with a token of its own, and with no other', as
   const url = `${sandbox.toolboxProxyUrl}/${sandbox.id}/process/pty?DAYTONA_SANDBOX_AUTH_KEY=${token}`
   assert.equal((await fetch(url)).status, 401)
 })
+
+test("a public sandbox's terminals are nobody's without a token", async () => {
+  const open = await daytona.create({ public: true })
+  try {
+    const base = open.toolboxProxyUrl.replace(/^http/, 'ws')
+    for (const query of ['', '&DAYTONA_SANDBOX_AUTH_KEY=x']) {
+      const socket = new WebSocket(`${base}/${open.id}/process/pty/create-connect?id=x${query}`)
+      const status = await new Promise((answered, failed) => {
+        socket.on('unexpected-response', (_request, answer) => answered(answer.statusCode))
+        socket.on('open', () => failed(new Error('it was let in')))
+      })
+      assert.equal(status, 401)
+    }
+  } finally {
+    await open.delete()
+  }
+})

@@ -231,3 +231,90 @@ impl Drop for Follower {
 fn length(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Everything that is there for a follower.
+    fn rest(follower: &Follower) -> Result<Vec<u8>, Lost> {
+        let mut all = Vec::new();
+        loop {
+            let piece = follower.take()?;
+            if piece.is_empty() {
+                return Ok(all);
+            }
+            assert!(piece.len() <= CHUNK);
+            all.extend_from_slice(&piece);
+        }
+    }
+
+    /// Lines of 16 bytes, numbered from `first`.
+    fn lines(first: usize, bytes: usize) -> Vec<u8> {
+        let lines = (first..).take(bytes / 16).map(|number| format!("{number:015}\n"));
+        lines.flat_map(String::into_bytes).collect()
+    }
+
+    #[test]
+    fn who_follows_gets_every_byte_and_who_comes_later_the_last_lines() {
+        let output = Arc::new(Output::default());
+        let first = output.follow(9, false).unwrap();
+        let mut wanted = Vec::new();
+        for round in 0..60 {
+            let more = lines(round * 1000, 16_000);
+            output.push(&more);
+            wanted.extend(more);
+        }
+        assert!(rest(&first) == Ok(wanted.clone()), "output was lost");
+        let later = rest(&output.follow(9, false).unwrap()).unwrap();
+        assert!(later.len() <= RECENT && later.len() >= RECENT - 16, "{}", later.len());
+        assert!(wanted.ends_with(&later), "it is not the end of the output");
+        let kept = output.lock().bytes.len();
+        output.push(&lines(0, CHUNK));
+        assert!(kept <= MOST && output.lock().bytes.len() <= RECENT + CHUNK);
+    }
+
+    #[test]
+    fn who_lies_too_far_behind_is_lost_and_holds_nothing_back() {
+        let output = Arc::new(Output::default());
+        let (slow, quick) = (output.follow(9, false).unwrap(), output.follow(9, false).unwrap());
+        let more = lines(0, CHUNK);
+        for round in 0..MOST / CHUNK {
+            assert_eq!((slow.is_lost(), round), (false, round));
+            output.push(&more);
+            assert!(rest(&quick).is_ok());
+        }
+        output.push(&more);
+        assert!(slow.is_lost());
+        assert_eq!(rest(&slow), Err(Lost));
+        assert_eq!(rest(&quick), Ok(more.clone()));
+        drop(slow);
+        output.push(&more);
+        assert!(output.lock().bytes.len() <= RECENT + CHUNK);
+    }
+
+    #[test]
+    fn a_patient_follower_is_waited_for_until_patience_is_lost() {
+        let output = Arc::new(Output::default());
+        let patient = output.follow(9, true).unwrap();
+        let is_late = || output.lock().has_late_patient();
+        while !is_late() {
+            output.push(&lines(0, CHUNK));
+        }
+        assert!(!patient.is_lost());
+        assert!(patient.take().is_ok() && !is_late());
+        output.push(&lines(0, CHUNK));
+        assert!(is_late());
+        output.lose_patience();
+        assert!(!is_late());
+    }
+
+    #[test]
+    fn there_are_so_many_followers_and_no_more() {
+        let output = Arc::new(Output::default());
+        let two = [output.follow(2, false), output.follow(2, false)];
+        assert!(two.iter().all(Option::is_some) && output.follow(2, false).is_none());
+        drop(two);
+        assert!(output.follow(2, false).is_some());
+    }
+}
