@@ -236,14 +236,17 @@ def test_output_is_byte_exact_and_long_output_is_complete(sandbox, terminal):
 
 
 def test_a_client_that_does_not_read_is_let_go_and_holds_nothing_up(sandbox, terminal):
-    handle = terminal("slow")
-    slow = sandbox.process.connect_pty_session("slow")  # Nobody reads it.
-    screen = Screen(handle, is_drawn=False)
-    handle.send_input("head -c 60000000 /dev/zero | tr '\\0' x | fold -w 79 >/dev/tty; echo do''ne\n")
-    screen.until(lambda s: b"done\r\n" in s.raw[-200:])
+    slow = terminal("slow")  # Nobody reads it.
+    slow.send_input("head -c 20000000 /dev/zero | tr '\\0' x | fold -w 79; echo do''ne; touch /tmp/slow-done\n")
+    deadline = time.monotonic() + DEADLINE
+    while sandbox.process.exec("test -e /tmp/slow-done").exit_code != 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert slow.wait(timeout=DEADLINE).exit_code is None
     assert slow.error == "the client reads too slowly"
-    handle.send_input("exit\n")
+    screen = Screen(sandbox.process.connect_pty_session("slow"))
+    screen.shows("done")
+    screen.handle.send_input("exit\n")
     screen.ended()
 
 
