@@ -169,26 +169,6 @@ async fn users_of_a_sandbox_may_listen_on_any_port() {
     router.close().await.unwrap();
 }
 
-/// How long a link takes; run with `--run-ignored all --no-capture`.
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn the_time_that_a_link_takes() {
-    let router = Router::create(config_without_uplink()).await.unwrap();
-    let mut links = Vec::new();
-    for (place, count) in [("none", 100), ("100", 300), ("400", 100)] {
-        let mut times = Vec::new();
-        for _ in 0..count {
-            let slot = u32::try_from(links.len()).unwrap();
-            let start = std::time::Instant::now();
-            links.push(router.link(slot).await.unwrap());
-            times.push(start.elapsed());
-        }
-        times.sort();
-        println!("from {place}: p50 {:?}, p90 {:?}", times[count / 2], times[count * 9 / 10]);
-    }
-    router.close().await.unwrap();
-}
-
 async fn link_count(router: &Router) -> usize {
     let namespace = Arc::new(router.namespace().try_clone_to_owned().unwrap());
     let residents = crate::resident::Residents::settle("count", &namespace, 1).await.unwrap();
