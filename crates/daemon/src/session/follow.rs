@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
@@ -31,6 +31,8 @@ const LONG: usize = 32 << 10;
 /// A place in a log.
 struct Follower {
     log: Arc<Log>,
+    /// The log keeps a little in memory while there is one of these.
+    changes: watch::Receiver<()>,
     offset: u64,
     marks: Marks,
 }
@@ -42,7 +44,8 @@ pub(super) fn follow(
     mut request: Request<Incoming>,
     permit: OwnedSemaphorePermit,
 ) -> Answer {
-    let follower = Follower { log: Arc::clone(&command.log), offset: 0, marks: Marks::default() };
+    let (log, changes) = (Arc::clone(&command.log), command.log.changes());
+    let follower = Follower { log, changes, offset: 0, marks: Marks::default() };
     if !websocket::is_wished(request.headers()) {
         let (pipe, body) = pipe();
         toolbox.tasks().spawn(async move {
@@ -67,10 +70,9 @@ pub(super) fn follow(
 impl Follower {
     /// Waits for the next pieces; `None` at the end.
     async fn next(&mut self) -> Result<Option<Vec<Piece>>, String> {
-        let mut changes = self.log.changes();
         loop {
             // What comes from here on is noticed.
-            changes.borrow_and_update();
+            self.changes.borrow_and_update();
             match self.log.read(self.offset).await? {
                 Next::Pieces(pieces) => {
                     for piece in &pieces {
@@ -80,7 +82,7 @@ impl Follower {
                     return Ok(Some(pieces));
                 }
                 Next::End => return Ok(None),
-                Next::Wait if changes.changed().await.is_err() => return Ok(None),
+                Next::Wait if self.changes.changed().await.is_err() => return Ok(None),
                 Next::Wait => {}
             }
         }

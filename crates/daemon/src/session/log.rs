@@ -1,7 +1,7 @@
 //! What a command says, split and in order, kept for as long as the command is.
 //!
 //! A little is in memory, the rest in the [`Spool`]. Readers come and go and read at their own pace; none of them holds
-//! up the command. When the disk has no room, the log ends there: the rest is read and dropped, so that the command
+//! up the command. Those that keep up get everything from memory: what was stored last stays there for a while. When the disk has no room, the log ends there: the rest is read and dropped, so that the command
 //! goes on, and the log says how much is missing.
 
 use std::collections::VecDeque;
@@ -17,6 +17,11 @@ const MUCH: usize = 512 << 10;
 /// The same while all logs together have more than [`PLENTY`] in memory.
 const LITTLE: usize = 16 << 10;
 const PLENTY: usize = 16 << 20;
+/// What may wait in memory while the disk takes what came before it: a command is not faster than the disk for long.
+const MOST_WAITING: usize = 4 * MUCH;
+/// What stays in memory of what is stored already, for those who follow closely.
+const KEPT: usize = 2 << 20;
+const MOST_KEPT: usize = 256;
 /// Pieces that are shorter are joined.
 const SHORT: usize = 32 << 10;
 /// What a piece takes beside its bytes.
@@ -49,19 +54,35 @@ pub(super) enum Next {
     End,
 }
 
+/// How much of a log is in memory and not on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    Little,
+    /// [`Log::store`] is due.
+    Much,
+    /// Nothing more should be added before the disk has taken something.
+    TooMuch,
+}
+
 /// A log.
 #[derive(Debug)]
 pub(super) struct Log {
     spool: Spool,
     state: Mutex<State>,
+    /// Held while something is moved to the disk.
+    storing: tokio::sync::Mutex<()>,
     changed: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     stored: Vec<Stored>,
-    /// What comes after what is stored; only the last one may still grow.
+    /// What is in memory. The first ones may be stored already.
     sealed: VecDeque<Piece>,
+    /// How many of those are, and what they take with overhead.
+    kept: usize,
+    kept_weight: usize,
+    /// What comes after them.
     growing: Option<(Stream, Vec<u8>)>,
     /// Where `sealed` begins.
     memory_start: u64,
@@ -93,60 +114,83 @@ enum Runs {
 
 impl Log {
     pub(super) fn new(spool: Spool) -> Self {
-        Self { spool, state: Mutex::default(), changed: watch::Sender::new(()) }
+        let (state, storing) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { spool, state, storing, changed: watch::Sender::new(()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds output; answers whether [`Log::store`] is due.
-    pub(super) fn push(&self, stream: Stream, bytes: Bytes) -> bool {
-        let weight = {
+    /// Adds output.
+    pub(super) fn push(&self, stream: Stream, bytes: Bytes) {
+        {
             let mut state = self.lock();
             let before = state.weight;
             state.push(stream, bytes);
-            let weight = state.weight;
-            drop(state);
-            self.spool.add_memory(weight.saturating_sub(before));
-            weight
-        };
+            self.spool.add_memory(state.weight.saturating_sub(before));
+        }
         self.changed.send_replace(());
-        weight > if self.spool.in_memory() > PLENTY { LITTLE } else { MUCH }
     }
 
-    /// Moves what is in memory to the disk. Only one caller at a time may do this.
+    /// Whether something is to be moved to the disk.
+    pub(super) fn load(&self) -> Load {
+        let unstored = {
+            let state = self.lock();
+            // What does not fit on the disk stays where it is.
+            if state.full.is_some() {
+                return Load::Little;
+            }
+            state.weight.saturating_sub(state.kept_weight)
+        };
+        let is_plenty = self.spool.in_memory() > PLENTY;
+        let (much, most) = if is_plenty { (LITTLE, LITTLE) } else { (MUCH, MOST_WAITING) };
+        match unstored {
+            unstored if unstored > most => Load::TooMuch,
+            unstored if unstored > much => Load::Much,
+            _ => Load::Little,
+        }
+    }
+
+    /// Writes to the disk what is in memory alone.
     pub(super) async fn store(&self) {
+        // A command's end can come while its output is on its way.
+        let _one_at_a_time = self.storing.lock().await;
         let (pieces, start) = {
             let mut state = self.lock();
             state.seal();
-            let pieces: Vec<Piece> = state.sealed.iter().cloned().collect();
-            (pieces, state.memory_start)
+            let pieces: Vec<Piece> = state.sealed.iter().skip(state.kept).cloned().collect();
+            (pieces, state.stored_end())
         };
-        if pieces.is_empty() {
-            return;
-        }
-        let (runs, contents) = Runs::lay_out(&pieces);
-        let length: u64 = pieces.iter().map(|piece| length(&piece.bytes)).sum();
-        let written = self.spool.write(contents).await;
-        let mut state = self.lock();
-        match written {
-            Ok(block) => {
-                let end = start.saturating_add(length);
-                state.stored.push(Stored { start, end, runs, block });
-                let before = state.weight;
-                for _ in &pieces {
-                    if let Some(piece) = state.sealed.pop_front() {
-                        let weight = piece.bytes.len().saturating_add(OVERHEAD);
-                        state.weight = state.weight.saturating_sub(weight);
-                    }
+        if !pieces.is_empty() {
+            let (runs, contents) = Runs::lay_out(&pieces);
+            let length: u64 = pieces.iter().map(|piece| length(&piece.bytes)).sum();
+            let written = self.spool.write(contents).await;
+            let mut state = self.lock();
+            match written {
+                Ok(block) => {
+                    let end = start.saturating_add(length);
+                    state.stored.push(Stored { start, end, runs, block });
+                    state.kept = state.kept.saturating_add(pieces.len());
+                    let weight = pieces.iter().map(weight).sum();
+                    state.kept_weight = state.kept_weight.saturating_add(weight);
                 }
-                state.memory_start = end;
-                self.spool.remove_memory(before.saturating_sub(state.weight));
+                // What is in memory stays there; nothing is added.
+                Err(reason) => state.full = Some(reason),
             }
-            // What is in memory stays there; nothing is added.
-            Err(reason) => state.full = Some(reason),
         }
+        self.forget();
+    }
+
+    /// Frees the memory of what is stored, but for a little while somebody follows.
+    fn forget(&self) {
+        let mut state = self.lock();
+        let is_followed = self.changed.receiver_count() > 0 && !state.is_ended;
+        let is_plenty = self.spool.in_memory() > PLENTY;
+        let most = if is_followed && !is_plenty { KEPT } else { 0 };
+        let before = state.weight;
+        state.forget(most);
+        self.spool.remove_memory(before.saturating_sub(state.weight));
     }
 
     /// Frees memory when all logs together take much of it: call it when a command has ended.
@@ -173,6 +217,7 @@ impl Log {
                 self.spool.add_memory(added);
             }
         }
+        self.forget();
         self.changed.send_replace(());
     }
 
@@ -220,6 +265,22 @@ impl Log {
 }
 
 impl State {
+    /// Where what is on the disk ends.
+    fn stored_end(&self) -> u64 {
+        self.stored.last().map_or(0, |stored| stored.end)
+    }
+
+    /// Takes what is stored from memory, the oldest first, until `most` of it is left.
+    fn forget(&mut self, most: usize) {
+        while self.kept > 0 && (self.kept_weight > most || self.kept > MOST_KEPT) {
+            let Some(piece) = self.sealed.pop_front() else { return };
+            self.kept = self.kept.saturating_sub(1);
+            self.kept_weight = self.kept_weight.saturating_sub(weight(&piece));
+            self.weight = self.weight.saturating_sub(weight(&piece));
+            self.memory_start = self.memory_start.saturating_add(length(&piece.bytes));
+        }
+    }
+
     fn push(&mut self, stream: Stream, bytes: Bytes) {
         if self.full.is_some() {
             self.dropped = self.dropped.saturating_add(length(&bytes));
@@ -345,6 +406,11 @@ impl Runs {
 
 /// Bytes of an entry: whose, and how many.
 const ENTRY: usize = 5;
+
+/// What a piece takes in memory.
+fn weight(piece: &Piece) -> usize {
+    piece.bytes.len().saturating_add(OVERHEAD)
+}
 
 fn length(bytes: &Bytes) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)

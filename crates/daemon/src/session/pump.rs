@@ -12,14 +12,16 @@ use bytes::{Bytes, BytesMut};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::oneshot;
 
-use super::log::{Log, Stream};
+use super::log::{Load, Log, Stream};
 
-/// How much is read at once: as much as a pipe holds at first.
+/// What a pipe holds at first.
 const PIECE: usize = 64 << 10;
+/// The least room for a piece.
+const LEAST: usize = 4 << 10;
 /// What is worth to be kept as it was read; shorter pieces are copied, and their buffer is used again.
 const LONG: usize = 48 << 10;
 /// How much a pipe holds once it was full. The kernel counts them for each user: many may not be much larger.
-const WIDE: usize = 256 << 10;
+const WIDE: usize = 512 << 10;
 
 /// An output that may have ended.
 #[derive(Debug)]
@@ -60,7 +62,10 @@ pub(super) async fn pump(
             }
             () = first.ready() => &mut first,
             () = second.ready() => &mut second,
-            () = stored(&mut sink.storing) => continue,
+            () = stored(&mut sink.storing) => {
+                sink.store_if_due().await;
+                continue;
+            }
         };
         ready.read(&mut sink).await;
         // A command that writes without pause does not keep everybody else waiting.
@@ -96,19 +101,32 @@ async fn stored(storing: &mut Option<Pin<Box<dyn Future<Output = ()> + Send>>>) 
 
 impl Sink {
     async fn take(&mut self, stream: Stream, count: usize) {
-        let is_much = if count >= LONG {
-            self.log.push(stream, self.buffer.split().freeze())
+        let bytes = if count >= LONG {
+            self.buffer.split().freeze()
         } else {
-            let is_much = self.log.push(stream, Bytes::copy_from_slice(&self.buffer));
+            let bytes = Bytes::copy_from_slice(&self.buffer);
             self.buffer.clear();
-            is_much
+            bytes
         };
-        if is_much {
-            // One at a time: a command is not faster than the disk for long.
-            self.settle().await;
-            let log = Arc::clone(&self.log);
-            self.storing = Some(Box::pin(async move { log.store().await }));
+        self.log.push(stream, bytes);
+        self.store_if_due().await;
+    }
+
+    /// Begins to move what is in memory to the disk when it is much. One at a time; more is read meanwhile.
+    async fn store_if_due(&mut self) {
+        match self.log.load() {
+            Load::Little => return,
+            Load::Much if self.storing.is_some() => return,
+            Load::Much => {}
+            Load::TooMuch => {
+                self.settle().await;
+                if self.log.load() == Load::Little {
+                    return;
+                }
+            }
         }
+        let log = Arc::clone(&self.log);
+        self.storing = Some(Box::pin(async move { log.store().await }));
     }
 
     async fn settle(&mut self) {
@@ -135,7 +153,10 @@ impl Source {
     /// Reads one piece; how long it was.
     async fn read(&mut self, sink: &mut Sink) -> usize {
         let Some(receiver) = &self.receiver else { return 0 };
-        sink.buffer.reserve(if self.is_wide { WIDE } else { PIECE });
+        // No more than there is: what is kept as it was read takes all of its buffer.
+        let waiting = rustix::io::ioctl_fionread(receiver.as_fd()).unwrap_or(0);
+        let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
+        sink.buffer.reserve(waiting.clamp(LEAST, WIDE));
         let count = match receiver.try_read_buf(&mut sink.buffer) {
             Ok(count) if count > 0 => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return 0,

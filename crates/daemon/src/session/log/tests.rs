@@ -61,6 +61,37 @@ async fn what_is_stored_takes_no_memory() {
 }
 
 #[tokio::test]
+async fn what_is_stored_stays_in_memory_for_those_who_follow_until_the_end() {
+    let log = empty();
+    let follower = log.changes();
+    let mut wanted = Vec::new();
+    for number in 0..8 {
+        let bytes = vec![number; 600 << 10];
+        wanted.extend_from_slice(&bytes);
+        log.push(Stream::Stdout, bytes.into());
+        log.store().await;
+    }
+    let in_memory = log.spool.in_memory();
+    assert!((1 << 20..=2 << 20).contains(&in_memory), "{in_memory}");
+    assert_eq!(read(&log, 0).await, ([wanted, Vec::new()], false));
+    log.end();
+    assert_eq!(log.spool.in_memory(), 0);
+    drop(follower);
+}
+
+#[tokio::test]
+async fn storing_from_two_sides_at_once_loses_nothing() {
+    let log = empty();
+    log.push(Stream::Stdout, vec![1; 600 << 10].into());
+    tokio::join!(log.store(), log.store());
+    log.push(Stream::Stdout, vec![2; 10].into());
+    log.store().await;
+    let wanted = [vec![1; 600 << 10], vec![2; 10]].concat();
+    assert_eq!(read(&log, 0).await, ([wanted, Vec::new()], false));
+    assert_eq!(log.spool.in_memory(), 0);
+}
+
+#[tokio::test]
 async fn many_short_pieces_are_one() {
     let log = empty();
     for _ in 0..1000 {
