@@ -193,7 +193,7 @@ fn work(number: u64, server: &Server, is_over: &AtomicBool, counts: &Counts) -> 
 
 /// A message as all of its kind are.
 fn without_ids(message: &str) -> String {
-    let is_id = |word: &&str| word.len() >= 32 && word.contains('-');
+    let is_id = |word: &&str| word.len() >= 32;
     message.split(' ').filter(|word| !is_id(word)).collect::<Vec<_>>().join(" ")
 }
 
