@@ -5,6 +5,7 @@
 //! and goes on when the caller goes away.
 
 mod activity;
+mod busy;
 mod census;
 mod directory;
 mod entry;

@@ -1,6 +1,7 @@
 //! The platform over the fake driver and a real database, seen only from outside.
 
 mod behaviour;
+mod busy;
 mod crash;
 mod crowd;
 mod keys;

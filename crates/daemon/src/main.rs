@@ -19,6 +19,7 @@ mod http;
 mod interpreter;
 mod lsp;
 mod metrics;
+mod occupation;
 mod options;
 mod ports;
 mod process;

@@ -12,6 +12,7 @@ use crate::files::Files;
 use crate::interpreter::Contexts;
 use crate::lsp::Servers;
 use crate::metrics::Metrics;
+use crate::occupation::Occupation;
 use crate::process::{Cancellations, Processes, Recordings};
 use crate::pty::Terminals;
 use crate::session::Sessions;
@@ -27,6 +28,7 @@ pub(crate) struct Toolbox {
     files: Files,
     processes: Processes,
     cancellations: Cancellations,
+    occupation: Occupation,
     recordings: Recordings,
     sessions: Sessions,
     language_servers: Servers,
@@ -43,6 +45,7 @@ impl Toolbox {
         let user = User::find(&boot.user)
             .map_err(|cause| StartError::User { user: boot.user.clone(), cause })?;
         let files = Files::new(user.identity.clone());
+        let occupation = Occupation::default();
         let work_dir = boot.work_dir.clone().filter(|folder| folder.starts_with('/'));
         Ok(Self {
             work_dir: work_dir.unwrap_or_else(|| user.home.clone()),
@@ -50,7 +53,8 @@ impl Toolbox {
             sessions: Sessions::new(files.clone(), boot.entrypoint),
             files,
             processes: Processes::new(user.identity.clone(), groups),
-            cancellations: Cancellations::default(),
+            cancellations: Cancellations::new(occupation.clone()),
+            occupation,
             recordings: Recordings::default(),
             language_servers: Servers::default(),
             terminals: Terminals::default(),
@@ -102,6 +106,10 @@ impl Toolbox {
 
     pub(crate) const fn cancellations(&self) -> &Cancellations {
         &self.cancellations
+    }
+
+    pub(crate) const fn occupation(&self) -> &Occupation {
+        &self.occupation
     }
 
     pub(crate) const fn sessions(&self) -> &Sessions {

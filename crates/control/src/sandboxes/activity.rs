@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use pitlane_driver::Connection;
@@ -18,13 +18,16 @@ pub(super) struct Usage {
     last: AtomicI64,
     saved: AtomicI64,
     in_flight: AtomicU32,
+    /// Whether its daemon is being asked what it does.
+    is_asked: AtomicBool,
     clock: Clock,
 }
 
 impl Usage {
     pub(super) fn new(last: Timestamp, clock: Clock) -> Self {
         let (last, saved) = (AtomicI64::new(last.as_micros()), AtomicI64::new(last.as_micros()));
-        Self { last, saved, in_flight: AtomicU32::new(0), clock }
+        let (in_flight, is_asked) = (AtomicU32::new(0), AtomicBool::new(false));
+        Self { last, saved, in_flight, is_asked, clock }
     }
 
     /// Somebody uses it.
@@ -43,6 +46,15 @@ impl Usage {
     /// Whether a request is under way or a stream is open.
     pub(super) fn is_in_use(&self) -> bool {
         self.in_flight.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether this caller is the one who asks its daemon, until [`Self::end_asking`].
+    pub(super) fn begin_asking(&self) -> bool {
+        !self.is_asked.swap(true, Ordering::SeqCst)
+    }
+
+    pub(super) fn end_asking(&self) {
+        self.is_asked.store(false, Ordering::SeqCst);
     }
 
     /// The last use, if it is not written down yet.

@@ -196,16 +196,29 @@ impl Owner {
             }
             return;
         }
-        // Whoever begins to use it counts before asking for its state, which changes under this lock.
         if is_due(deadlines.stop) && !entry.used.is_in_use() {
-            desk.because = timer("nobody used it for as long as it may run unused");
+            self.ask_before_stop(entry);
+        } else if is_due(deadlines.archive) {
+            desk.because = timer("it was stopped for as long as it may be before that");
+            self.begin(entry, &mut desk, Transition::Archive, |reply| Change::Archive { reply });
+        } else {
+            self.platform.timers.watch(desk.current());
+        }
+    }
+
+    /// Stops a sandbox whose daemon does nothing, if nobody has come to use it since that was asked.
+    pub(super) fn stop_if_unused(&self, entry: &Arc<Entry>) {
+        let now = self.platform.clock.now();
+        let mut desk = entry.desk();
+        let deadline = self.platform.timers.deadlines_of(desk.current()).stop;
+        // Whoever begins to use it counts before asking for its state, which changes under this lock.
+        if deadline.is_some_and(|at| at <= now) && !entry.used.is_in_use() {
+            let reason = "nobody used it for as long as it may run unused";
+            desk.because = Because::of(Actor::Timer).reason(reason);
             self.begin(entry, &mut desk, Transition::Stop, |reply| Change::Stop {
                 force: false,
                 reply,
             });
-        } else if is_due(deadlines.archive) {
-            desk.because = timer("it was stopped for as long as it may be before that");
-            self.begin(entry, &mut desk, Transition::Archive, |reply| Change::Archive { reply });
         } else {
             self.platform.timers.watch(desk.current());
         }

@@ -18,7 +18,7 @@ impl Server {
     }
 
     /// Makes the timers act on what is due, and checks that the sandbox is in this state all the same.
-    async fn stays(&self, machine: &Machine, id: SandboxId, state: SandboxState) {
+    pub(super) async fn stays(&self, machine: &Machine, id: SandboxId, state: SandboxState) {
         // Another one that is due at the same time shows that the timers have been looked at.
         let mut mark = named("mark");
         mark.lifecycle.ttl = 1;

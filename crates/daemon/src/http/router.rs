@@ -10,7 +10,9 @@ use super::answer::{Answer, json, read_json};
 use super::body::Body;
 use super::refusal::Refusal;
 use crate::toolbox::Toolbox;
-use crate::{files, git, interpreter, lsp, metrics, ports, process, pty, session, tunnel};
+use crate::{
+    files, git, interpreter, lsp, metrics, occupation, ports, process, pty, session, tunnel,
+};
 
 /// The beginnings of routes of the toolbox API that this daemon does not have.
 const NOT_IMPLEMENTED: [&str; 1] = ["/computeruse"];
@@ -84,6 +86,7 @@ async fn route(
         ("GET", "/version") => {
             json(StatusCode::OK, &Version { version: String::from(env!("CARGO_PKG_VERSION")) })
         }
+        ("GET", "/pitlane/busy") => occupation::busy(toolbox),
         ("GET", "/process/kept") => process::list_kept(toolbox),
         ("GET", _) => match path.strip_prefix("/process/kept/") {
             Some(name) => process::read_kept(toolbox, name, &request),

@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use crate::http::{Answer, Refusal, empty};
+use crate::occupation::{Occupation, Occupied};
 use crate::toolbox::Toolbox;
 
 /// The header by which a server names a request.
@@ -16,8 +17,11 @@ const REQUEST_HEADER: &str = "x-pitlane-request";
 const MAX_NAME: usize = 64;
 
 /// The named requests that have not ended.
-#[derive(Debug, Default)]
-pub(crate) struct Cancellations(Arc<Mutex<HashMap<String, CancellationToken>>>);
+#[derive(Debug)]
+pub(crate) struct Cancellations {
+    all: Arc<Mutex<HashMap<String, CancellationToken>>>,
+    occupation: Occupation,
+}
 
 /// One request while it lasts.
 #[derive(Debug)]
@@ -25,23 +29,31 @@ pub(crate) struct Registration {
     token: CancellationToken,
     name: Option<String>,
     all: Arc<Mutex<HashMap<String, CancellationToken>>>,
+    /// It may outlive its connection.
+    _occupied: Occupied,
 }
 
 impl Cancellations {
+    /// Has each request count as a command that runs.
+    pub(crate) fn new(occupation: Occupation) -> Self {
+        Self { all: Arc::default(), occupation }
+    }
+
     /// Remembers a request under the name in its headers, if it has one; of two with one name, the later.
     pub(crate) fn register(&self, headers: &HeaderMap) -> Registration {
         let token = CancellationToken::new();
         let name = headers.get(REQUEST_HEADER).and_then(|name| name.to_str().ok());
         let name = name.filter(|name| is_name(name)).map(str::to_owned);
         if let Some(name) = &name {
-            let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
             all.insert(name.clone(), token.clone());
         }
-        Registration { token, name, all: Arc::clone(&self.0) }
+        let _occupied = self.occupation.begin();
+        Registration { token, name, all: Arc::clone(&self.all), _occupied }
     }
 
     fn cancel(&self, name: &str) -> bool {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(name).map(CancellationToken::cancel).is_some()
     }
 }

@@ -102,6 +102,7 @@ impl Running<'_> {
 
     /// Runs one command. An error is the end of the session.
     async fn command(&mut self, command: &Arc<Command>) -> Result<(), Refusal> {
+        let _occupied = self.toolbox.occupation().begin();
         let order = command.order();
         let made = Channel::make(self.toolbox.files(), order.has_input).await;
         let mut channel = match made {

@@ -1,6 +1,7 @@
 //! The daemon as its callers see it: an ordinary process behind a Unix socket.
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod busy;
 mod cancel;
 mod code;
 mod contents;
