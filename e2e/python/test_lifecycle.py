@@ -16,6 +16,7 @@ from daytona import (
     DaytonaNotFoundError,
     Resources,
     SandboxState,
+    SessionExecuteRequest,
 )
 from server import Server
 from waiting import eventually
@@ -309,6 +310,10 @@ def test_what_is_not_there_is_not_found(make, server):
 def test_an_idle_sandbox_stops_by_itself_and_a_busy_one_does_not(make, server, daytona):
     """The one test that waits for a real minute; the rest is tested on a clock that is told what time it is."""
     busy = make(CreateSandboxFromSnapshotParams(auto_stop_interval=1))
+    left = make(CreateSandboxFromSnapshotParams(auto_stop_interval=1))
+    left.process.create_session("work")
+    order = SessionExecuteRequest(command="sleep 70; echo done", run_async=True)
+    command = left.process.execute_session_command("work", order).cmd_id
     idle = make(CreateSandboxFromSnapshotParams(auto_stop_interval=1))
     gone = make()
     gone.set_auto_delete_interval(1)
@@ -317,6 +322,8 @@ def test_an_idle_sandbox_stops_by_itself_and_a_busy_one_does_not(make, server, d
     worked = busy.process.exec("sleep 75; echo done")
     assert worked.result == "done\n"
     assert daytona.get(busy.id).state == SandboxState.STARTED
+    assert daytona.get(left.id).state == SandboxState.STARTED
+    assert left.process.get_session_command("work", command).exit_code == 0
     found = daytona.get(idle.id)
     assert found.state == SandboxState.STOPPED
     assert timedelta(0) <= at(found.updated_at) - ends < timedelta(seconds=5)
