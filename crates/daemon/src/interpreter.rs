@@ -21,6 +21,9 @@ use crate::toolbox::Toolbox;
 
 pub(crate) use self::contexts::Contexts;
 
+/// What is to be run comes in one message.
+const LONGEST_MESSAGE: usize = 64 << 20;
+
 /// What browsers put the version of their SDK into.
 const VERSION_PROTOCOL: &str = "X-Daytona-SDK-Version~";
 
@@ -58,7 +61,7 @@ fn execute(toolbox: &Arc<Toolbox>, mut request: Request<Incoming>) -> Answer {
     let (answer, handover) = websocket::accept(&mut request, protocol.as_deref())?;
     let shared = Arc::clone(toolbox);
     toolbox.tasks().spawn(async move {
-        if let Some(socket) = handover.socket().await {
+        if let Some(socket) = handover.socket(LONGEST_MESSAGE).await {
             conversation::converse(&shared, socket).await;
         }
     });

@@ -17,8 +17,14 @@ const MAX_LENGTH: usize = 16 << 10;
 /// What git runs. The number opens the file anew: it can be read again, by a second connection to the same server.
 const HELPER: &str = "!f() { test \"$1\" != get || cat </proc/self/fd/3; }; f";
 /// Settings without which programs of the repository would run with the descriptor.
-const NOTHING_ELSE: [&str; 4] =
-    ["core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false"];
+const NOTHING_ELSE: [&str; 6] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.alternateRefsCommand=true",
+    "push.gpgSign=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+];
 
 /// A name and a password for a server.
 pub(super) struct Credentials {

@@ -22,8 +22,6 @@ use super::answer::empty;
 use super::body::Body;
 use super::refusal::Refusal;
 
-/// The longest message that a client may send. Code and terminal input come in one message each.
-const MAX_MESSAGE: usize = 64 << 20;
 /// How long a client may take to answer a close before the connection is cut.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// The longest reason of a close: a control frame holds 125 bytes, of which two are the code.
@@ -84,12 +82,13 @@ fn header(text: &str) -> Result<HeaderValue, Refusal> {
 }
 
 impl Handover {
-    /// Waits for the WebSocket; `None` when the client has gone before.
-    pub(crate) async fn socket(self) -> Option<WebSocket> {
+    /// Waits for the WebSocket, on which a client may send messages of at most `longest` bytes; `None` when the client has
+    /// gone before.
+    pub(crate) async fn socket(self, longest: usize) -> Option<WebSocket> {
         let upgraded = self.0.await.ok()?;
         let limits = WebSocketConfig::default()
-            .max_message_size(Some(MAX_MESSAGE))
-            .max_frame_size(Some(MAX_MESSAGE));
+            .max_message_size(Some(longest))
+            .max_frame_size(Some(longest));
         let stream = TokioIo::new(upgraded);
         Some(WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits)).await)
     }

@@ -1,5 +1,6 @@
 //! A client of a terminal: output to it, input from it, and at the end the reason why.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,11 @@ use super::output::Follower;
 use super::terminal::{Ending, Terminal};
 use crate::http::websocket::{Handover, WebSocket, close};
 
+/// The longest message, a text that is pasted.
+const LONGEST_MESSAGE: usize = 1 << 20;
+/// How much a client may type ahead of a program that does not read, beside what the terminal takes.
+const MOST_AHEAD: usize = 1 << 20;
+
 /// How long a client may take for the last output after the end.
 const LAST_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -29,6 +35,8 @@ enum Over {
     Left,
     /// It reads too slowly.
     TooSlow,
+    /// It types what no program reads.
+    Unread,
     /// The terminal ended, and it was sent everything.
     Ended(Ending),
 }
@@ -40,11 +48,11 @@ pub(super) async fn serve(
     offer: Offer,
     handover: Handover,
 ) {
-    let Some(socket) = handover.socket().await else { return };
+    let Some(socket) = handover.socket(LONGEST_MESSAGE).await else { return };
     let (mut sink, mut stream) = socket.split();
     let over = tokio::select! {
         over = speak(&mut sink, &terminal, &mut follower, offer.wants_exit) => over,
-        () = listen(&mut stream, &terminal) => Over::Left,
+        over = listen(&mut stream, &terminal) => over,
     };
     drop(follower);
     // They are halves of one.
@@ -101,18 +109,40 @@ async fn finish(sink: &mut Sink, follower: &Follower, ending: &Ending, wants_exi
     sink.send(control(status)).await.is_ok()
 }
 
-/// Takes input until the client goes. One that types faster than the program reads has to wait.
-async fn listen(stream: &mut SplitStream<WebSocket>, terminal: &Terminal) {
-    while let Some(Ok(message)) = stream.next().await {
-        let bytes = match message {
-            Message::Binary(bytes) => bytes,
-            Message::Text(text) => Bytes::from(text),
-            Message::Close(_) => return,
-            // Answered already.
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
+/// Takes input until the client goes. Nobody else's input waits for what one types ahead.
+async fn listen(stream: &mut SplitStream<WebSocket>, terminal: &Terminal) -> Over {
+    let mut ahead = VecDeque::new();
+    let mut size = 0_usize;
+    loop {
+        let message = tokio::select! {
+            room = terminal.input().reserve(), if !ahead.is_empty() => {
+                match (room, ahead.pop_front()) {
+                    (Ok(room), Some(bytes)) => {
+                        size = size.saturating_sub(Bytes::len(&bytes));
+                        room.send(bytes);
+                    }
+                    // After the end nobody takes it, which its client is being told.
+                    _ => (ahead, size) = (VecDeque::new(), 0),
+                }
+                continue;
+            }
+            message = stream.next() => message,
         };
-        // After the end nobody takes it, which its client is being told.
-        if !bytes.is_empty() && terminal.input().send(bytes).await.is_err() {}
+        let bytes = match message {
+            Some(Ok(Message::Binary(bytes))) => bytes,
+            Some(Ok(Message::Text(text))) => Bytes::from(text),
+            // Answered already.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return Over::Left,
+        };
+        if bytes.is_empty() {
+            continue;
+        }
+        size = size.saturating_add(bytes.len());
+        if size > MOST_AHEAD.max(bytes.len()) {
+            return Over::Unread;
+        }
+        ahead.push_back(bytes);
     }
 }
 
@@ -129,6 +159,7 @@ impl Over {
         match self {
             Self::Left => (CloseCode::Normal, String::new()),
             Self::TooSlow => (CloseCode::Policy, failure("the client reads too slowly")),
+            Self::Unread => (CloseCode::Policy, failure("the program does not read its input")),
             Self::Ended(Ending::Exited(code)) => {
                 let reason = serde_json::to_string(&PtyExit::of(code)).unwrap_or_default();
                 (if code == 0 { CloseCode::Normal } else { CloseCode::Error }, reason)

@@ -32,7 +32,7 @@ use crate::toolbox::Toolbox;
 /// What every program is told of the terminal, unless a request says otherwise.
 const TERM: (&str, &str) = ("TERM", "xterm-256color");
 /// Messages of clients that wait for the program to read.
-const WAITING_INPUT: usize = 64;
+const WAITING_INPUT: usize = 16;
 /// How many clients a terminal has at most.
 const MAX_CLIENTS: usize = 32;
 /// How much is read after the shell has ended: more than the kernel holds of a terminal.

@@ -20,6 +20,9 @@ use super::view::Marks;
 use crate::http::{Answer, Pipe, pipe, websocket, with_body};
 use crate::toolbox::Toolbox;
 
+/// Followers have nothing to say.
+const LONGEST_MESSAGE: usize = 4 << 10;
+
 /// What a browser offers to say its version by, since it cannot set headers.
 const VERSION_PROTOCOL: &str = "X-Daytona-SDK-Version~";
 /// The media type of bytes with marks.
@@ -59,7 +62,7 @@ pub(super) fn follow(
     let protocol = protocol.map(str::to_owned);
     let (answer, handover) = websocket::accept(&mut request, protocol.as_deref())?;
     toolbox.tasks().spawn(async move {
-        if let Some(socket) = handover.socket().await {
+        if let Some(socket) = handover.socket(LONGEST_MESSAGE).await {
             follower.send(socket).await;
         }
         drop(permit);

@@ -17,7 +17,8 @@ use crate::http::Refusal;
 const MOST_COMMANDS: usize = 1000;
 /// Commands that may wait for the one before them.
 const MOST_WAITING: usize = 256;
-/// The texts of all commands of all sessions that are over, in bytes; then a session forgets its oldest.
+/// The texts of all commands of all sessions, in bytes; then a session forgets its oldest that are over, and lets no more
+/// wait.
 const MOST_TEXT: usize = 16 << 20;
 
 /// A session.
@@ -89,12 +90,9 @@ impl Session {
             let message = format!("{MOST_WAITING} commands of the session are waiting already");
             return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_COMMANDS", message));
         }
-        self.text.fetch_add(order.text.len(), Ordering::Relaxed);
-        let command = Command::new(id, order, spool);
-        state.commands.push_back(Arc::clone(&command));
-        state.waiting.push_back(Arc::clone(&command));
-        while state.commands.len() > MOST_COMMANDS || self.text.load(Ordering::Relaxed) > MOST_TEXT
-        {
+        let is_too_much =
+            |more: usize| self.text.load(Ordering::Relaxed).saturating_add(more) > MOST_TEXT;
+        while state.commands.len() >= MOST_COMMANDS || is_too_much(order.text.len()) {
             // Those before it are over before it is.
             let Some(oldest) = state.commands.front().filter(|oldest| oldest.is_over()) else {
                 break;
@@ -102,6 +100,15 @@ impl Session {
             self.text.fetch_sub(oldest.order().text.len(), Ordering::Relaxed);
             state.commands.pop_front();
         }
+        // One is taken however long it is; more would fill the memory.
+        if !state.waiting.is_empty() && is_too_much(order.text.len()) {
+            let message = "the commands that are waiting are too long together";
+            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_COMMANDS", message));
+        }
+        self.text.fetch_add(order.text.len(), Ordering::Relaxed);
+        let command = Command::new(id, order, spool);
+        state.commands.push_back(Arc::clone(&command));
+        state.waiting.push_back(Arc::clone(&command));
         drop(state);
         self.arrived.notify_one();
         Ok(command)

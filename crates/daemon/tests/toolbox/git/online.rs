@@ -273,7 +273,7 @@ async fn a_pull_that_conflicts_leaves_the_conflict_to_be_solved() {
 }
 
 #[tokio::test]
-async fn hooks_and_everybody_else_see_no_password() {
+async fn hooks_and_helpers_see_no_password() {
     let (daemon, server) = (daemon().await, Server::start());
     // A hook of every kind that looks wherever a password could be.
     sh(&daemon, "mkdir -p template/hooks && printf '#!/bin/sh\\n{ echo \"ran $0\"; env; ls -l /proc/self/fd /proc/$PPID/fd; \
@@ -302,6 +302,24 @@ async fn hooks_and_everybody_else_see_no_password() {
         ran,
         "post-checkout\npost-index-change\npost-merge\npre-push\nreference-transaction\n"
     );
+    assert_eq!(files_with_password(&daemon).await, "");
+}
+
+#[tokio::test]
+async fn programs_that_a_repository_names_see_no_password() {
+    let (daemon, server) = (daemon().await, Server::start());
+    let clone = with_password(json!({"url": server.url("private/a.git"), "path": "repo"}));
+    done(&daemon, "clone", &clone).await;
+    sh(&daemon, "printf '#!/bin/sh\\necho ran >> \"$HOME/spied\"; cat /proc/self/fd/3 >> \"$HOME/spied\"\\n' > spy; chmod +x spy; \
+                 git init -q --bare other && git -C other fetch -q ../repo && \
+                 echo \"$PWD/other/objects\" > repo/.git/objects/info/alternates; \
+                 git -C repo config core.alternateRefsCommand \"$PWD/spy\"; git -C repo config gpg.program \"$PWD/spy\"; \
+                 git -C repo config push.gpgSign if-asked; git -C repo config core.fsmonitor \"$PWD/spy\"; \
+                 git -C repo config core.sshCommand \"$PWD/spy\"; git -C repo config core.askPass \"$PWD/spy\"").await;
+    server.run("git clone -q private/a.git w && cd w && git -c user.name=t -c user.email=t commit -q --allow-empty -m t && git push -q");
+    done(&daemon, "pull", &with_password(json!({"path": "repo"}))).await;
+    commit(&daemon, "repo", "mine").await;
+    done(&daemon, "push", &with_password(json!({"path": "repo"}))).await;
     assert_eq!(files_with_password(&daemon).await, "");
 }
 
