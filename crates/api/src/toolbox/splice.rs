@@ -16,8 +16,9 @@ use crate::state::State;
 
 /// How much of what a client says is moved at once, in bytes.
 const SAID: usize = 8 << 10;
-/// The same of what a daemon says: logs are long.
-const HEARD: usize = 64 << 10;
+/// The same of what a daemon says: logs are long, and each piece costs a wake-up on either side. Memory is taken only by
+/// those who say much.
+const HEARD: usize = 256 << 10;
 
 /// Joins the two sides of a switched connection in a task of its own, which ends with them, with the caller's key or
 /// with the server.
