@@ -67,7 +67,8 @@ fn a_wrong_value_is_told_with_where_it_stood() {
 
 #[test]
 fn a_password_in_an_address_that_is_refused_is_not_repeated() {
-    for url in ["https://me:sesame@h", "http://me:sesame@h/#x", "me:sesame@h", "http://h/?t=sesame@"]
+    for url in
+        ["https://me:sesame@h", "http://me:sesame@h/#x", "me:sesame@h", "http://h/?t=sesame@"]
     {
         let refused =
             read(&["--public-url", url]).map_err(|failure| failure.to_string()).unwrap_err();
