@@ -115,13 +115,24 @@ impl Staged {
     }
 
     /// Puts the new contents in the old one's place; answers how many bytes they are.
-    pub(super) async fn commit(mut self) -> Result<u64, Errno> {
+    pub(super) async fn commit(&mut self) -> Result<u64, Errno> {
         if self.batch.bytes() > 0 {
             self.flush().await?;
         }
         let stage = self.settled().await?;
         self.files.run(move || stage.commit()).await.map_err(|_broken| Errno::IO)??;
         Ok(self.written)
+    }
+
+    /// Gives up, and frees what was written before it returns.
+    pub(super) async fn discard(mut self) {
+        // Also when the last of it could not be written.
+        if let Ok(stage) = self.settled().await {
+            self.stage = Some(stage);
+        }
+        if let Some(stage) = self.stage.take() {
+            self.files.run(move || drop(stage)).await.ok();
+        }
     }
 
     /// The stage with everything in it that was given so far.

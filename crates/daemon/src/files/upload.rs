@@ -220,13 +220,21 @@ async fn save(
     let refused = |errno| path.refusal(errno);
     let begun = Staged::begin(toolbox.files(), path.path.clone()).await;
     let mut staged = begun.map_err(refused)?;
-    while let Some(piece) = contents.next().await {
-        let piece = piece.map_err(|error| {
-            Refusal::bad_body(format!("{}: the upload broke off: {error}", path.text))
-        })?;
-        staged.write(piece).await.map_err(refused)?;
+    let filled = async {
+        while let Some(piece) = contents.next().await {
+            let piece = piece.map_err(|error| {
+                Refusal::bad_body(format!("{}: the upload broke off: {error}", path.text))
+            })?;
+            staged.write(piece).await.map_err(refused)?;
+        }
+        staged.commit().await.map_err(refused)
     }
-    staged.commit().await.map_err(refused)
+    .await;
+    if filled.is_err() {
+        // Whoever is told that the disk is full finds as much room as before.
+        staged.discard().await;
+    }
+    filled
 }
 
 /// The whole chain in one line: the outer sentence alone says little.
