@@ -9,7 +9,7 @@ use super::Finding;
 use super::source::Tree;
 
 /// Every crate, with the crates of ours it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 18] = [
     ("api", &["control", "model", "wire"]),
     ("client", &["wire"]),
     ("control", &["driver", "fault", "model", "store"]),
@@ -18,11 +18,13 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
     ("engine", &["driver", "fault", "model", "image", "network", "sys", "wire"]),
     ("fault", &[]),
     ("image", &["model", "sys"]),
+    ("mcp", &["tools"]),
     ("model", &[]),
     ("network", &["model", "sys"]),
     ("pitlane", PITLANE),
     ("store", &["model"]),
     ("sys", &[]),
+    ("tools", &["client", "wire"]),
     ("wire", &[]),
     ("bench", &[]),
     ("xtask", &["wire"]),
@@ -30,17 +32,18 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 16] = [
 
 /// The composition root depends on whatever it composes.
 const PITLANE: &[&str] = &[
-    "api", "client", "control", "driver", "engine", "fault", "image", "model", "network", "store",
-    "sys", "wire",
+    "api", "client", "control", "driver", "engine", "fault", "image", "mcp", "model", "network",
+    "store", "sys", "tools", "wire",
 ];
 
 /// Crates that are not in `crates`.
 const OUTSIDE: [&str; 2] = ["bench", "xtask"];
 
 /// Packages of others that only some crates may depend on: what each "alone touches".
-const CONFINED: [(&str, &[&str]); 5] = [
+const CONFINED: [(&str, &[&str]); 6] = [
+    ("rmcp", &["mcp"]),
     ("rusqlite", &["store"]),
-    ("axum", &["api", "daemon"]),
+    ("axum", &["api", "daemon", "mcp"]),
     ("socketioxide", &["api"]),
     ("seccompiler", &["sys"]),
     ("clap", &["pitlane", "xtask"]),

@@ -1,0 +1,2 @@
+//! What an AI agent can ask for: one typed dispatcher over sandboxes, with capped output.
+#![forbid(unsafe_code)]
