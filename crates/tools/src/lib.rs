@@ -1,2 +1,33 @@
 //! What an AI agent can ask for: one typed dispatcher over sandboxes, with capped output.
+//!
+//! A rim (MCP, JSON-RPC, REST, a command line) makes a [`Call`] of what it was sent, gives it to [`Tools::call`] and
+//! translates the [`Answer`]. What fails is an answer too, with the message of the contract; a program's exit code other
+//! than 0 is no failure. Dropping the future of a call kills the command that it runs.
+//!
+//! A Pitlane server, another one and Daytona's cloud differ by address and key only: where Pitlane offers more than
+//! the Daytona API, there is another way without it.
 #![forbid(unsafe_code)]
+
+mod answer;
+mod call;
+mod input;
+mod operation;
+mod output;
+mod progress;
+mod resource;
+mod schema;
+mod settings;
+mod tools;
+
+pub use answer::{Answer, Missing, ResourceLink};
+pub use call::{Call, CallError, InvalidParameter};
+pub use input::{
+    CreateSandbox, DeleteSandbox, ExecSession, ExecuteCode, ExecuteShell, FileAction,
+    FileOperation, GetPreviewUrl, GetSandboxInfo, GitAction, GitOperation, ListSandboxes,
+    SessionAction,
+};
+pub use operation::{Annotations, Operation, Toolset, operations};
+pub use progress::Progress;
+pub use resource::{ReadError, Resource};
+pub use settings::{OutputLimits, Permission, Settings};
+pub use tools::Tools;

@@ -1,0 +1,457 @@
+//! What was asked for, understood.
+
+use std::sync::LazyLock;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::input::{
+    CreateSandbox, DeleteSandbox, ExecSession, ExecuteCode, ExecuteShell, FileOperation,
+    GetPreviewUrl, GetSandboxInfo, GitOperation, ListSandboxes,
+};
+use crate::{Missing, Operation, Toolset};
+
+/// An operation with its arguments.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Call {
+    /// `create_sandbox`
+    CreateSandbox(CreateSandbox),
+    /// `execute_code`
+    ExecuteCode(ExecuteCode),
+    /// `execute_shell`
+    ExecuteShell(ExecuteShell),
+    /// `file_operation`
+    FileOperation(FileOperation),
+    /// `git_operation`
+    GitOperation(GitOperation),
+    /// `list_sandboxes`
+    ListSandboxes(ListSandboxes),
+    /// `delete_sandbox`
+    DeleteSandbox(DeleteSandbox),
+    /// `get_sandbox_info`
+    GetSandboxInfo(GetSandboxInfo),
+    /// `get_preview_url`
+    GetPreviewUrl(GetPreviewUrl),
+    /// `exec_session`
+    ExecSession(ExecSession),
+}
+
+/// Why something is no call.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CallError {
+    /// Nothing was sent.
+    #[error("No input data provided")]
+    NoInput,
+    /// It is not JSON, or not a JSON object.
+    #[error("Invalid JSON input")]
+    InvalidJson,
+    /// It does not say what is wanted.
+    #[error("No method specified")]
+    NoMethod,
+    /// There is no such operation.
+    #[error("Unknown method: {method}")]
+    UnknownMethod {
+        /// What was asked for.
+        method: String,
+        /// What there is.
+        known: Vec<&'static str>,
+    },
+    /// An argument is missing or makes no sense.
+    #[error("Invalid parameter '{}': {}", .0.parameter, .0.why)]
+    InvalidParameter(Box<InvalidParameter>),
+}
+
+/// An argument that is missing or makes no sense.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InvalidParameter {
+    /// The operation.
+    pub method: &'static str,
+    /// The argument; the first one of several that are missing.
+    pub parameter: String,
+    /// What is wrong with it.
+    pub why: String,
+    /// All arguments that are needed and were not given.
+    pub missing: Vec<Missing>,
+    /// What the operation needs.
+    pub required: Vec<String>,
+    /// What it may be given.
+    pub optional: Vec<String>,
+    /// Arguments that would do.
+    pub example: Value,
+}
+
+impl Call {
+    /// Understands a call of an operation of the default set. A `null` is an absent argument; numbers and truth values
+    /// may be written as texts; the arguments may be a JSON text.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]: says which argument to change, and how.
+    pub fn parse(method: &str, params: Value) -> Result<Self, CallError> {
+        Toolset::Default.parse(method, params)
+    }
+
+    /// Understands `{"method": …, "params": …}`, as an object or as a JSON text.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`], with the contract's messages.
+    pub fn parse_envelope(input: Value) -> Result<Self, CallError> {
+        let mut envelope = match input {
+            Value::Null => return Err(CallError::NoInput),
+            Value::String(text) if text.trim().is_empty() => return Err(CallError::NoInput),
+            Value::String(text) => match serde_json::from_str(&text) {
+                Ok(Value::Object(envelope)) => envelope,
+                Ok(_) | Err(_) => return Err(CallError::InvalidJson),
+            },
+            Value::Object(envelope) if envelope.is_empty() => return Err(CallError::NoInput),
+            Value::Object(envelope) => envelope,
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+                return Err(CallError::InvalidJson);
+            }
+        };
+        let method = match envelope.remove("method") {
+            Some(Value::String(method)) if !method.is_empty() => method,
+            Some(_) | None => return Err(CallError::NoMethod),
+        };
+        Self::parse(&method, envelope.remove("params").unwrap_or_default())
+    }
+
+    /// The name of its operation.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::CreateSandbox(_) => "create_sandbox",
+            Self::ExecuteCode(_) => "execute_code",
+            Self::ExecuteShell(_) => "execute_shell",
+            Self::FileOperation(_) => "file_operation",
+            Self::GitOperation(_) => "git_operation",
+            Self::ListSandboxes(_) => "list_sandboxes",
+            Self::DeleteSandbox(_) => "delete_sandbox",
+            Self::GetSandboxInfo(_) => "get_sandbox_info",
+            Self::GetPreviewUrl(_) => "get_preview_url",
+            Self::ExecSession(_) => "exec_session",
+        }
+    }
+}
+
+impl CallError {
+    /// What must be asked for, if that would do.
+    #[must_use]
+    pub fn missing(&self) -> &[Missing] {
+        match self {
+            Self::InvalidParameter(invalid) => &invalid.missing,
+            Self::NoInput | Self::InvalidJson | Self::NoMethod | Self::UnknownMethod { .. } => &[],
+        }
+    }
+
+    /// What to do about it, for a model.
+    #[must_use]
+    pub fn guidance(&self) -> String {
+        match self {
+            Self::UnknownMethod { known, .. } => format!("Use one of: {}.", known.join(", ")),
+            Self::InvalidParameter(invalid) => {
+                let optional = match invalid.optional.as_slice() {
+                    [] => String::new(),
+                    names => format!(" Optional: {}.", names.join(", ")),
+                };
+                let required = match invalid.required.as_slice() {
+                    [] => String::from("nothing"),
+                    names => names.join(", "),
+                };
+                format!(
+                    "{} needs {required}.{optional} Example: {}",
+                    invalid.method, invalid.example
+                )
+            }
+            Self::NoInput | Self::InvalidJson | Self::NoMethod => {
+                String::from(r#"Send {"method": "list_sandboxes", "params": {}} or the like."#)
+            }
+        }
+    }
+
+    /// The contract's form of it: what LangSwarm's rims answer.
+    #[must_use]
+    pub fn to_json(&self, tool_name: &str) -> Value {
+        match self {
+            Self::NoInput | Self::InvalidJson | Self::NoMethod | Self::UnknownMethod { .. } => {
+                json!({ "error": self.to_string() })
+            }
+            Self::InvalidParameter(invalid) => json!({
+                "success": false,
+                "error": self.to_string(),
+                "error_type": "parameter_validation_error",
+                "tool_name": tool_name,
+                "method": invalid.method,
+                "validation_details": invalid.why,
+                "actionable_feedback": {
+                    "guidance": self.guidance(),
+                    "required_fields": invalid.required,
+                    "optional_fields": invalid.optional,
+                    "example": invalid.example,
+                },
+                "retry_enabled": true,
+                "guidance": self.guidance(),
+            }),
+        }
+    }
+}
+
+impl Toolset {
+    /// Understands a call of one of its operations.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::parse`].
+    pub fn parse(self, method: &str, params: Value) -> Result<Call, CallError> {
+        let operations = self.operations();
+        let Some(operation) = operations.iter().find(|operation| operation.name == method) else {
+            let known = operations.iter().map(|operation| operation.name).collect();
+            return Err(CallError::UnknownMethod { method: method.to_owned(), known });
+        };
+        let arguments = Arguments::read(operation, params)?;
+        match operation.name {
+            "create_sandbox" => arguments.into_type().map(Call::CreateSandbox),
+            "execute_code" => arguments.into_type().map(Call::ExecuteCode),
+            "execute_shell" => arguments.into_type().map(Call::ExecuteShell),
+            "file_operation" => arguments.into_type().map(Call::FileOperation),
+            "git_operation" => arguments.into_type().map(Call::GitOperation),
+            "list_sandboxes" => arguments.into_type().map(Call::ListSandboxes),
+            "delete_sandbox" => arguments.into_type().map(Call::DeleteSandbox),
+            "get_sandbox_info" => arguments.into_type().map(Call::GetSandboxInfo),
+            "get_preview_url" => arguments.into_type().map(Call::GetPreviewUrl),
+            "exec_session" => arguments.into_type().map(Call::ExecSession),
+            other => Err(CallError::UnknownMethod { method: other.to_owned(), known: Vec::new() }),
+        }
+    }
+}
+
+/// Arguments that fit an operation's schema.
+struct Arguments<'a> {
+    operation: &'a Operation,
+    given: Map<String, Value>,
+}
+
+/// Texts that say nothing when they are empty.
+const NEVER_EMPTY: [&str; 3] = ["sandbox_id", "file_path", "command"];
+
+impl<'a> Arguments<'a> {
+    fn read(operation: &'a Operation, params: Value) -> Result<Self, CallError> {
+        let given = match params {
+            Value::Null => Map::new(),
+            Value::Object(given) => given,
+            Value::String(text) if text.trim().is_empty() => Map::new(),
+            Value::String(text) => match serde_json::from_str(&text) {
+                Ok(Value::Object(given)) => given,
+                Ok(_) | Err(_) => {
+                    return Err(invalid(operation, "params", "is not a JSON object", Vec::new()));
+                }
+            },
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+                return Err(invalid(operation, "params", "is not a JSON object", Vec::new()));
+            }
+        };
+        let mut arguments = Self { operation, given };
+        arguments.given.retain(|_, value| !value.is_null());
+        arguments.refuse_misspelt()?;
+        arguments.fit()?;
+        arguments.demand_required()?;
+        Ok(arguments)
+    }
+
+    /// Names that are nearly right are mistakes to be told of; what is nothing of ours at all is ignored, as the
+    /// contract does it.
+    fn refuse_misspelt(&self) -> Result<(), CallError> {
+        let known = properties(self.operation);
+        for name in self.given.keys().filter(|name| !known.contains_key(*name)) {
+            let near = known
+                .keys()
+                .filter(|known| !self.given.contains_key(*known))
+                .map(|known| (strsim::jaro_winkler(name, known), known))
+                .filter(|(similarity, _)| *similarity > 0.85)
+                .max_by(|(one, _), (other, _)| one.total_cmp(other));
+            if let Some((_, meant)) = near {
+                let why = format!("is unknown; did you mean '{meant}'?");
+                return Err(invalid(self.operation, name, &why, Vec::new()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes every value the kind that its schema asks for.
+    fn fit(&mut self) -> Result<(), CallError> {
+        let known = properties(self.operation);
+        for (name, value) in &mut self.given {
+            if let Some(schema) = known.get(name) {
+                fit(value, schema)
+                    .map_err(|why| invalid(self.operation, name, &why, Vec::new()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn demand_required(&self) -> Result<(), CallError> {
+        let known = properties(self.operation);
+        let missing: Vec<Missing> = self
+            .operation
+            .required()
+            .filter(|name| match self.given.get(*name) {
+                None => true,
+                Some(value) => NEVER_EMPTY.contains(name) && value == "",
+            })
+            .map(|name| Missing::new(name, known.get(name)))
+            .collect();
+        let Some(first) = missing.first() else { return Ok(()) };
+        Err(invalid(self.operation, first.parameter, "is required", missing))
+    }
+
+    fn into_type<T: DeserializeOwned>(self) -> Result<T, CallError> {
+        serde_json::from_value(Value::Object(self.given))
+            .map_err(|cause| invalid(self.operation, "params", &cause.to_string(), Vec::new()))
+    }
+}
+
+impl Missing {
+    fn new(parameter: &'static str, schema: Option<&Value>) -> Self {
+        let schema = schema.cloned().unwrap_or_else(|| json!({ "type": "string" }));
+        let description = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+        Self { parameter, description: description.to_owned(), schema }
+    }
+
+    /// A parameter of an operation, by name.
+    pub(crate) fn of(method: &str, parameter: &'static str) -> Self {
+        let operation = crate::operations().iter().find(|operation| operation.name == method);
+        Self::new(parameter, operation.and_then(|one| properties(one).get(parameter)))
+    }
+}
+
+impl Operation {
+    /// The arguments that it needs.
+    fn required(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let names = self.input_schema.get("required").and_then(Value::as_array);
+        let names: Vec<&'static str> = names
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .filter_map(|name| NAMES.iter().find(|known| **known == name).copied())
+            .collect();
+        names.into_iter()
+    }
+}
+
+/// Every argument that some operation needs.
+const NAMES: &[&str] =
+    &["sandbox_id", "code", "command", "operation", "file_path", "port", "action"];
+
+fn properties(operation: &Operation) -> &Map<String, Value> {
+    static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+    operation.input_schema.get("properties").and_then(Value::as_object).unwrap_or_else(|| &*NONE)
+}
+
+fn fit(value: &mut Value, schema: &Value) -> Result<(), String> {
+    let kind = schema.get("type").and_then(Value::as_str).unwrap_or_default();
+    match (kind, &mut *value) {
+        ("string", Value::String(_)) | ("boolean", Value::Bool(_)) => Ok(()),
+        ("boolean", Value::String(text)) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "yes" | "1" => {
+                *value = Value::Bool(true);
+                Ok(())
+            }
+            "false" | "no" | "0" => {
+                *value = Value::Bool(false);
+                Ok(())
+            }
+            _ => Err(String::from("is neither true nor false")),
+        },
+        ("integer", Value::String(_) | Value::Number(_)) => fit_integer(value, schema),
+        ("object", Value::Object(entries)) => match schema.get("additionalProperties") {
+            Some(inner) => entries.iter_mut().try_for_each(|(name, value)| match value {
+                Value::Number(_) | Value::Bool(_) if inner["type"] == "string" => {
+                    *value = Value::String(value.to_string());
+                    Ok(())
+                }
+                _ => fit(value, inner).map_err(|why| format!("{name} {why}")),
+            }),
+            None => Ok(()),
+        },
+        ("array", Value::Array(items)) => match schema.get("items") {
+            Some(inner) => items.iter_mut().try_for_each(|item| fit(item, inner)),
+            None => Ok(()),
+        },
+        // Models like to send what is structured as a text.
+        ("object" | "array", Value::String(text)) => {
+            let article = if kind == "object" { "an object" } else { "an array" };
+            match serde_json::from_str::<Value>(text) {
+                Ok(mut read @ (Value::Object(_) | Value::Array(_))) => {
+                    fit(&mut read, schema)?;
+                    *value = read;
+                    Ok(())
+                }
+                Ok(_) | Err(_) => Err(format!("is not {article}")),
+            }
+        }
+        ("", _) => Ok(()),
+        (kind, _) => Err(format!("is not of type {kind}")),
+    }
+}
+
+fn fit_integer(value: &mut Value, schema: &Value) -> Result<(), String> {
+    let number = match &*value {
+        Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    let Some(number) = number else { return Err(String::from("is not a whole number")) };
+    let bound = |name: &str| schema.get(name).and_then(Value::as_i64);
+    if let Some(least) = bound("minimum").filter(|least| number < *least) {
+        return Err(format!("is less than {least}"));
+    }
+    if let Some(most) = bound("maximum").filter(|most| number > *most) {
+        return Err(format!("is more than {most}"));
+    }
+    *value = json!(number);
+    Ok(())
+}
+
+/// A number that JSON wrote with a point and that has nothing behind it.
+fn whole(number: f64) -> Option<i64> {
+    if number.fract() != 0.0 || number.abs() > 1e15 {
+        return None;
+    }
+    format!("{number:.0}").parse().ok()
+}
+
+fn invalid(operation: &Operation, parameter: &str, why: &str, missing: Vec<Missing>) -> CallError {
+    let required: Vec<String> = operation.required().map(str::to_owned).collect();
+    let optional =
+        properties(operation).keys().filter(|name| !required.contains(name)).cloned().collect();
+    CallError::InvalidParameter(Box::new(InvalidParameter {
+        method: operation.name,
+        parameter: parameter.to_owned(),
+        why: why.to_owned(),
+        missing,
+        required,
+        optional,
+        example: example(operation.name),
+    }))
+}
+
+fn example(method: &str) -> Value {
+    match method {
+        "create_sandbox" => json!({ "language": "python", "name": "analysis" }),
+        "execute_code" => json!({ "sandbox_id": "analysis", "code": "print(1)" }),
+        "execute_shell" => json!({ "sandbox_id": "analysis", "command": "ls -la" }),
+        "file_operation" => {
+            json!({ "sandbox_id": "analysis", "operation": "read", "file_path": "notes.txt" })
+        }
+        "git_operation" => {
+            json!({ "sandbox_id": "analysis", "operation": "status", "working_directory": "repo" })
+        }
+        "get_preview_url" => json!({ "sandbox_id": "analysis", "port": 3000 }),
+        "exec_session" => {
+            json!({ "sandbox_id": "analysis", "action": "start", "command": "npm start" })
+        }
+        "delete_sandbox" | "get_sandbox_info" => json!({ "sandbox_id": "analysis" }),
+        _ => json!({}),
+    }
+}
