@@ -110,6 +110,9 @@ impl Shared {
     }
 
     fn fill(&self) {
+        // Once begun, all that is missing is prepared in one go: spread out, each preparation would take processor time
+        // from somebody who has just got a sandbox.
+        let mut is_filling = false;
         loop {
             let mut state = self.lock();
             let recipe = loop {
@@ -118,19 +121,19 @@ impl Shared {
                 }
                 let missing = self.size.saturating_sub(state.ready.len());
                 let Some(recipe) = state.recipe.clone().filter(|_| missing > 0) else {
+                    is_filling = false;
                     state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                     continue;
                 };
-                if missing > self.size / 2 {
+                is_filling |= missing > self.size / 2;
+                if is_filling {
                     break recipe;
                 }
                 // With enough left, whoever has just got a sandbox is using it: preparing can wait.
                 let waited = self.changed.wait_timeout(state, QUIET);
                 let (next, elapsed) = waited.unwrap_or_else(PoisonError::into_inner);
                 state = next;
-                if elapsed.timed_out() {
-                    break recipe;
-                }
+                is_filling = elapsed.timed_out();
             };
             drop(state);
             // With every slot in use there is nothing to prepare until one is free.
