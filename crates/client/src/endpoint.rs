@@ -89,6 +89,11 @@ impl Endpoint {
         &self.url
     }
 
+    /// The same server with another key.
+    pub(crate) fn with_key(&self, key: Key) -> Self {
+        Self { url: self.url.clone(), key }
+    }
+
     pub(crate) const fn key(&self) -> &Key {
         &self.key
     }

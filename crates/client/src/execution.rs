@@ -6,8 +6,8 @@ use http::Method;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use pitlane_wire::control::Sandbox;
-use pitlane_wire::toolbox::StreamRequest;
 use pitlane_wire::toolbox::frames::{Decoder, Frame};
+use pitlane_wire::toolbox::{CodeRunRequest, ExecuteRequest, ExecuteResponse, StreamRequest};
 
 use crate::request::Content;
 use crate::{Client, RequestError};
@@ -55,6 +55,37 @@ impl Client {
             body: answer.into_body(),
             frames: Decoder::default(),
         })
+    }
+}
+
+impl Client {
+    /// Runs a command and returns when it has ended; both of its outputs are one text. Dropping the future leaves it to
+    /// the server whether the command ends.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Refused`]: the sandbox does not run, or the command's time was over (408).
+    pub async fn execute(
+        &self,
+        sandbox: &Sandbox,
+        request: &ExecuteRequest,
+    ) -> Result<ExecuteResponse, RequestError> {
+        let url = self.toolbox_url(sandbox, "/process/execute")?;
+        self.toolbox(Method::POST, &url, Some(request), None).await
+    }
+
+    /// Runs code like [`Client::execute`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::execute`]; the language may be unknown, too (400).
+    pub async fn run_code(
+        &self,
+        sandbox: &Sandbox,
+        request: &CodeRunRequest,
+    ) -> Result<ExecuteResponse, RequestError> {
+        let url = self.toolbox_url(sandbox, "/process/code-run")?;
+        self.toolbox(Method::POST, &url, Some(request), None).await
     }
 }
 

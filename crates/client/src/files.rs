@@ -119,6 +119,27 @@ impl<'a> Files<'a> {
         self.client.exchange(Method::POST, &url, None, SILENCE).await.map(drop)
     }
 
+    /// Removes a file, or a folder with everything in it.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Refused`] with 404: there is none; with 403: the sandbox's user may not.
+    pub async fn remove(&self, path: &str, recursive: bool) -> Result<(), RequestError> {
+        let recursive = if recursive { "true" } else { "false" };
+        let url = self.url("/files", &[("path", &path), ("recursive", &recursive)]);
+        self.client.exchange(Method::DELETE, &url, None, SILENCE).await.map(drop)
+    }
+
+    /// Gives a file or folder another name.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Refused`] with 404: there is none; with 409: the name is taken.
+    pub async fn rename(&self, from: &str, to: &str) -> Result<(), RequestError> {
+        let url = self.url("/files/move", &[("source", &from), ("destination", &to)]);
+        self.client.exchange(Method::POST, &url, None, SILENCE).await.map(drop)
+    }
+
     fn url(&self, path: &str, query: &[(&str, &dyn AsRef<str>)]) -> String {
         let mut url = format!("{}{path}", self.toolbox);
         let mut separator = '?';

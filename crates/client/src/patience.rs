@@ -10,8 +10,8 @@ use http::Method;
 
 use crate::RequestError;
 
-/// How often one request is sent at most.
-const ATTEMPTS: u32 = 4;
+/// How often one request is sent at most, unless a client is told otherwise.
+pub(crate) const ATTEMPTS: u32 = 4;
 
 /// How long one wait may be; a server that wants more is not waited for.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -23,19 +23,19 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Patience {
     only_reads: bool,
-    attempts: u32,
+    attempts_left: u32,
     wait: Duration,
 }
 
 impl Patience {
-    pub(crate) fn new(method: &Method) -> Self {
-        Self { only_reads: method.is_safe(), attempts: 0, wait: FIRST_WAIT }
+    pub(crate) fn new(method: &Method, attempts: u32) -> Self {
+        Self { only_reads: method.is_safe(), attempts_left: attempts, wait: FIRST_WAIT }
     }
 
     /// How long to wait before asking again; `None` if the failure is final.
     pub(crate) fn wait_after(&mut self, failure: &RequestError) -> Option<Duration> {
-        self.attempts += 1;
-        if self.attempts >= ATTEMPTS {
+        self.attempts_left = self.attempts_left.saturating_sub(1);
+        if self.attempts_left == 0 {
             return None;
         }
         match failure {
@@ -78,15 +78,21 @@ mod tests {
     }
 
     fn first_wait(method: &Method, failure: &RequestError) -> Option<Duration> {
-        Patience::new(method).wait_after(failure)
+        Patience::new(method, ATTEMPTS).wait_after(failure)
     }
 
     #[test]
     fn what_only_reads_is_asked_again_a_few_times() {
-        let mut patience = Patience::new(&Method::GET);
+        let mut patience = Patience::new(&Method::GET, ATTEMPTS);
         let waits: Vec<_> = (0..5).map(|_| patience.wait_after(&broken())).collect();
         let ms = |ms| Some(Duration::from_millis(ms));
         assert_eq!(waits, [ms(50), ms(150), ms(450), None, None]);
+    }
+
+    #[test]
+    fn a_client_may_be_told_to_ask_but_once() {
+        assert_eq!(Patience::new(&Method::GET, 1).wait_after(&broken()), None);
+        assert_eq!(Patience::new(&Method::GET, 0).wait_after(&broken()), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One request: sent, answered, understood.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,13 +9,14 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use pitlane_wire::control::{ErrorBody, Organization, Sandbox};
+use pitlane_wire::toolbox::UploadedFiles;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::connections::{Body, Connections, empty, full};
 use crate::endpoint::is_encrypted;
-use crate::patience::Patience;
-use crate::{Endpoint, RequestError};
+use crate::patience::{ATTEMPTS, Patience};
+use crate::{Endpoint, Key, RequestError};
 
 /// How long a request to the control plane may take; creating a sandbox is the longest.
 const DEADLINE: Duration = Duration::from_secs(300);
@@ -22,13 +24,18 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// The largest answer of the control plane that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// A client of one server, with one key.
-#[derive(Debug)]
+/// The version of Daytona's SDKs whose forms of answers are understood; servers give older forms to older ones.
+const SDK_VERSION: &str = "0.226.1";
+
+/// A client of one server, with one key. Clones share connections.
+#[derive(Debug, Clone)]
 pub struct Client {
     endpoint: Endpoint,
     /// For whom an operator acts, if not for their own organization.
     organization: Option<String>,
-    connections: Connections,
+    connections: Arc<Connections>,
+    /// How often one request is sent at most.
+    attempts: u32,
 }
 
 /// What a request carries.
@@ -47,14 +54,32 @@ impl Client {
     /// A client that has not connected yet.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, organization: None, connections: Connections::new() }
+        Self {
+            endpoint,
+            organization: None,
+            connections: Arc::new(Connections::new()),
+            attempts: ATTEMPTS,
+        }
+    }
+
+    /// A client of the same server for another caller, over the same connections.
+    #[must_use]
+    pub fn with_key(&self, key: Key) -> Self {
+        let endpoint = self.endpoint.with_key(key);
+        Self { endpoint, organization: None, ..self.clone() }
+    }
+
+    /// A client that sends a request so often again at most, where that can do no harm; three times unless told.
+    #[must_use]
+    pub fn with_retries(&self, retries: u32) -> Self {
+        Self { attempts: retries.saturating_add(1), ..self.clone() }
     }
 
     /// A client of the same server and key that manages the keys of another organization, which operators may.
     #[must_use]
     pub fn acting_for(&self, organization: &Organization) -> Self {
         let organization = Some(organization.id.clone());
-        Self { organization, ..Self::new(self.endpoint.clone()) }
+        Self { organization, ..self.clone() }
     }
 
     /// Which server it talks to.
@@ -94,7 +119,7 @@ impl Client {
         body: Option<Bytes>,
         deadline: Duration,
     ) -> Result<Bytes, RequestError> {
-        let mut patience = Patience::new(&method);
+        let mut patience = Patience::new(&method, self.attempts);
         loop {
             let content = body.clone().map_or(Content::Nothing, Content::Json);
             let answer = self.within(deadline, async {
@@ -125,6 +150,37 @@ impl Client {
         Ok(url)
     }
 
+    /// Asks a sandbox's toolbox something and understands the answer; without a deadline, whoever waits has one.
+    pub(crate) async fn toolbox<B: Serialize, A: DeserializeOwned>(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&B>,
+        deadline: Option<Duration>,
+    ) -> Result<A, RequestError> {
+        let answer = self.toolbox_bytes(method, url, body, deadline).await?;
+        serde_json::from_slice(&answer).map_err(|cause| self.unreadable(cause))
+    }
+
+    /// Like [`Client::toolbox`], for answers whose body says nothing.
+    pub(crate) async fn toolbox_bytes<B: Serialize>(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&B>,
+        deadline: Option<Duration>,
+    ) -> Result<Bytes, RequestError> {
+        let body = body.map(|body| self.bytes(body)).transpose()?;
+        match deadline {
+            Some(deadline) => self.exchange(method, url, body, deadline).await,
+            None => {
+                let content = body.map_or(Content::Nothing, Content::Json);
+                let answer = self.send(method, url, content).await?;
+                self.read(answer).await
+            }
+        }
+    }
+
     pub(crate) fn json<B: Serialize>(&self, body: &B) -> Result<Content, RequestError> {
         self.bytes(body).map(Content::Json)
     }
@@ -146,7 +202,8 @@ impl Client {
             .header(AUTHORIZATION, format!("Bearer {}", self.endpoint.key().expose()))
             .header(ACCEPT, "application/json, */*;q=0.5")
             .header(USER_AGENT, concat!("pitlane/", env!("CARGO_PKG_VERSION")))
-            .header("x-daytona-source", "pitlane");
+            .header("x-daytona-source", "pitlane")
+            .header("x-daytona-sdk-version", SDK_VERSION);
         if let Some(organization) = &self.organization {
             request = request.header("x-daytona-organization-id", organization);
         }
@@ -195,8 +252,11 @@ impl Client {
         };
         let (code, message) = match serde_json::from_slice::<ErrorBody>(&bytes) {
             Ok(ErrorBody { code, message, .. }) => (code, message),
-            // Something between us and the server, most likely.
-            Err(_) => (None, format!("the server answered {}", phrase(status))),
+            Err(_) => match serde_json::from_slice::<UploadedFiles>(&bytes) {
+                Ok(upload) if !upload.errors.is_empty() => (None, upload.errors.join("; ")),
+                // Something between us and the server, most likely.
+                Ok(_) | Err(_) => (None, format!("the server answered {}", phrase(status))),
+            },
         };
         RequestError::Refused { status: status.as_u16(), code, message, retry_after }
     }

@@ -230,6 +230,16 @@ impl Client {
             .await
     }
 
+    /// Stops a sandbox without giving its processes time to end; keeps its disk.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError::Refused`]: its state does not allow it, or there is none.
+    pub async fn kill_sandbox(&self, id_or_name: &str) -> Result<Sandbox, RequestError> {
+        let path = format!("/sandbox/{}/stop?force=true", segment(id_or_name));
+        self.call::<(), _>(Method::POST, &path, None).await
+    }
+
     /// Deletes a sandbox with all that is in it. The server goes on freeing it after the answer.
     ///
     /// # Errors

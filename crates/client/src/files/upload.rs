@@ -45,16 +45,41 @@ impl Files<'_> {
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
         let url = self.url("/files/upload", &[("path", &path)]);
+        self.send_form(&url, None, contents).await
+    }
+
+    /// The same with the operation that every server of the Daytona API has: the path is in the form.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]: see its variants.
+    pub async fn upload<S>(&self, path: &str, contents: S) -> Result<(), WriteError>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        let url = self.url("/files/bulk-upload", &[]);
+        self.send_form(&url, Some(path), contents).await
+    }
+
+    async fn send_form<S>(
+        &self,
+        url: &str,
+        path: Option<&str>,
+        contents: S,
+    ) -> Result<(), WriteError>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
         // Unlike any other, or contents that have the boundary in them would end there.
         let mut unique = [0; 16];
         getrandom::fill(&mut unique).map_err(|cause| WriteError::Content(cause.into()))?;
         let boundary = format!("pitlane-{:032x}", u128::from_ne_bytes(unique));
         let progress = Arc::new(Progress::default());
-        let body = StreamBody::new(form(&boundary, contents, &progress));
+        let body = StreamBody::new(form(&boundary, path, contents, &progress));
         let body = body.map_err(Into::into).boxed_unsync();
         let media_type = format!("multipart/form-data; boundary={boundary}");
         let content = Content::Form { media_type, body };
-        let sent = self.client.send(Method::POST, &url, content);
+        let sent = self.client.send(Method::POST, url, content);
         tokio::select! {
             answer = sent => match (answer, progress.failure()) {
                 (Ok(_), _) => Ok(()),
@@ -93,14 +118,22 @@ impl Progress {
 /// The form around the contents.
 fn form<S>(
     boundary: &str,
+    path: Option<&str>,
     contents: S,
     progress: &Arc<Progress>,
 ) -> impl Stream<Item = io::Result<Frame<Bytes>>> + Send + use<S>
 where
     S: Stream<Item = io::Result<Bytes>> + Send + 'static,
 {
+    let (before, name) = match path {
+        None => (String::new(), "file"),
+        Some(path) => {
+            let field = "content-disposition: form-data; name=\"files[0].path\"";
+            (format!("--{boundary}\r\n{field}\r\n\r\n{path}\r\n"), "files[0].file")
+        }
+    };
     let head = format!(
-        "--{boundary}\r\ncontent-disposition: form-data; name=\"file\"; filename=\"file\"\r\n\
+        "{before}--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"; filename=\"file\"\r\n\
          content-type: application/octet-stream\r\n\r\n"
     );
     let tail = format!("\r\n--{boundary}--\r\n");
