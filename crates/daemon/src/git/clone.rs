@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use http::StatusCode;
+use pitlane_daemon::input::git::origin;
 use pitlane_wire::toolbox::{GitCloneRequest, GitInitRequest};
 
 use super::branches::{branch_name, revision};
@@ -59,9 +60,8 @@ pub(super) async fn clone(work: Work<'_>, asked: GitCloneRequest) -> Answer {
         }
     };
     if sent.is_some() {
-        let command = Command::looking(["ls-remote", "--get-url", "--"]).argument(&*wanted.url);
-        let server = work.nowhere().run(command).await?.line();
-        wanted.credentials = sent.for_server(&server);
+        wanted.credentials =
+            sent.for_server(&server(work, &wanted.url).await?, &work.nowhere()).await?;
     }
     fetch(work, &place, &wanted, was_there).await?;
     let checked_out = async {
@@ -75,13 +75,26 @@ pub(super) async fn clone(work: Work<'_>, asked: GitCloneRequest) -> Answer {
     empty(StatusCode::OK)
 }
 
+/// The address that git goes to. With a password, it is on the server that was named.
+async fn server(work: Work<'_>, named: &str) -> Result<String, Refusal> {
+    let command = Command::looking(["ls-remote", "--get-url", "--"]).argument(named);
+    let url = work.nowhere().run(command).await?.line();
+    match (origin(named), origin(&url)) {
+        (Some(named), Some(used)) if named != used => Err(Refusal::bad_request(format!(
+            "a setting of git's (url.….insteadOf) leads from {named} to {used}: send the password with the address that \
+             is meant"
+        ))),
+        _ => Ok(url),
+    }
+}
+
 async fn fetch(
     work: Work<'_>,
     place: &Repository<'_>,
     wanted: &Wanted<'_>,
     was_there: bool,
 ) -> Result<(), Refusal> {
-    let mut command = Command::new(["clone", "-q", "--no-checkout"]);
+    let mut command = Command::new(["clone", "-q", "--no-checkout", "--origin=origin"]);
     if let Some(branch) = wanted.branch {
         command = command.argument(format!("--branch={branch}"));
     }

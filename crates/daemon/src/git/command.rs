@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::CString;
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, MEANS};
 use crate::http::Refusal;
 
 /// Options of every command. Programs named by an address would be run by whoever wrote the address.
@@ -119,7 +119,7 @@ impl<'a> Command<'a> {
             self = self.setting(setting);
         }
         self.credentials = Some(credentials);
-        self
+        self.with_variable(MEANS.0, MEANS.1)
     }
 
     /// What follows the program's name.

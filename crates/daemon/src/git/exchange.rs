@@ -30,7 +30,10 @@ pub(super) async fn pull(work: Work<'_>, asked: GitPullRequest) -> Answer {
     let current = current(&repository).await?;
     let (remote, reference) = source(&repository, current.as_deref(), remote, branch).await?;
     let credentials = match sent.is_some() {
-        true => sent.for_server(&resolved(&repository, &remote, false).await?),
+        true => {
+            let url = resolved(&repository, &remote, false).await?;
+            sent.for_server(&url, &repository).await?
+        }
         false => None,
     };
     let mut command = Command::new(["fetch", "-q"]);
@@ -110,7 +113,7 @@ pub(super) async fn push(work: Work<'_>, asked: GitPushRequest) -> Answer {
     let mut credentials = None;
     if sent.is_some() {
         let url = resolved(&repository, remote, true).await?;
-        credentials = sent.for_server(&url);
+        credentials = sent.for_server(&url, &repository).await?;
         if let Some(credentials) = &credentials {
             ask_hook(
                 work,

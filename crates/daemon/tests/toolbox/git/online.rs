@@ -324,6 +324,80 @@ async fn programs_that_a_repository_names_see_no_password() {
 }
 
 #[tokio::test]
+async fn other_addresses_of_a_remote_run_nothing_that_sees_a_password() {
+    let (daemon, server) = (daemon().await, Server::start());
+    let clone = with_password(json!({"url": server.url("private/a.git"), "path": "repo"}));
+    done(&daemon, "clone", &clone).await;
+    sh(&daemon, "printf '#!/bin/sh\\necho ran >> \"$HOME/spied\"; cat /proc/self/fd/3 >> \"$HOME/spied\"\\n' > spy; chmod +x spy; \
+                 git init -q --bare mirror && cp spy mirror/hooks/pre-receive && cp spy git-remote-spy; \
+                 git -C repo config core.sshCommand \"$PWD/spy\"; git -C repo config core.gitProxy \"$PWD/spy\"; \
+                 for kind in ssh git file spy; do git -C repo config protocol.$kind.allow always; done").await;
+    let here = daemon.folder().display().to_string();
+    let path = json!({"set": {"PATH": format!("{here}:/usr/local/bin:/usr/bin:/bin")}});
+    assert_eq!(daemon.post("/env", &path).await.0, StatusCode::OK);
+    for second in ["ssh://x/y", "git://127.0.0.1/y", &format!("{here}/mirror"), "spy::x"] {
+        commit(&daemon, "repo", "mine").await;
+        let first = server.url("private/a.git");
+        sh(
+            &daemon,
+            &format!(
+                "git -C repo config --unset-all remote.origin.pushurl; \
+                              git -C repo config --add remote.origin.pushurl {first} && \
+                              git -C repo config --add remote.origin.pushurl {second}"
+            ),
+        )
+        .await;
+        let refused = daemon.post("/git/push", &with_password(json!({"path": "repo"}))).await;
+        assert_eq!(code(&refused), (400, "BAD_REQUEST"), "{second}: {}", refused.1);
+    }
+    assert!(!daemon.path(".home/spied").exists());
+    assert_eq!(files_with_password(&daemon).await, "");
+}
+
+#[tokio::test]
+async fn a_repositorys_settings_do_not_choose_who_hears_a_password() {
+    let (daemon, server, other) = (daemon().await, Server::start_with_tls(), Server::start());
+    let clone = with_password(
+        json!({"url": server.url("private/a.git"), "path": "repo", "insecure_skip_tls": true}),
+    );
+    done(&daemon, "clone", &clone).await;
+    let seen = server.seen();
+    let (proxy, url) = (other.url(""), server.url(""));
+    for setting in [
+        String::from("http.sslVerify=false"),
+        format!("http.{url}.sslVerify=false"),
+        format!("http.proxy={proxy}"),
+        format!("remote.origin.proxy={proxy}"),
+        format!("http.sslCAInfo={}", server.path("cert").display()),
+        format!("http.curloptResolve=example.org:443:{}", other.host()),
+    ] {
+        let (key, value) = setting.split_once('=').expect("a setting");
+        // Also by a file that the repository's settings include.
+        for command in [
+            format!("git -C repo config '{key}' '{value}'"),
+            format!(
+                "git config --file included '{key}' '{value}' && \
+                     git -C repo config include.path \"$PWD/included\""
+            ),
+        ] {
+            sh(&daemon, &format!("cp repo/.git/config kept && {command}")).await;
+            for operation in ["pull", "push"] {
+                let asked = with_password(json!({"path": "repo"}));
+                let refused = daemon.post(&format!("/git/{operation}"), &asked).await;
+                assert_eq!(code(&refused), (400, "BAD_REQUEST"), "{setting}: {}", refused.1);
+                let message = refused.1["message"].as_str().expect("a text").to_lowercase();
+                assert!(message.contains(&key.to_lowercase()), "{message}");
+            }
+            sh(&daemon, "mv kept repo/.git/config; rm -f included").await;
+        }
+    }
+    assert_eq!((server.seen(), other.seen()), (seen, String::new()));
+    // The user's own settings count.
+    done(&daemon, "config", &json!({"key": "http.sslVerify", "value": "false"})).await;
+    done(&daemon, "pull", &with_password(json!({"path": "repo"}))).await;
+}
+
+#[tokio::test]
 async fn a_password_goes_to_its_server_alone() {
     let (daemon, server, other) = (daemon().await, Server::start(), Server::start());
     let away = server.url(&format!("away/{}/private/a.git", other.host()));
@@ -331,14 +405,22 @@ async fn a_password_goes_to_its_server_alone() {
         daemon.post("/git/clone", &with_password(json!({"url": away, "path": "repo"}))).await;
     assert_eq!(code(&led_away), (401, "GIT_AUTH_FAILED"), "{}", led_away.1);
     assert_eq!(other.seen(), "");
-    // A setting that leads elsewhere is the user's own; the password follows the address that git really uses.
-    done(&daemon, "config", &json!({"key": "url.NAME.insteadOf".replace("NAME", &other.url("")), "value": server.url("")})).await;
-    done(
-        &daemon,
-        "clone",
-        &with_password(json!({"url": server.url("private/a.git"), "path": "repo"})),
-    )
-    .await;
+    // A setting of the user's that leads elsewhere is obeyed, but not with a password for the address that was named.
+    let key = format!("url.{}.insteadOf", other.url(""));
+    done(&daemon, "config", &json!({"key": key, "value": server.url("")})).await;
+    let named = json!({"url": server.url("private/a.git"), "path": "repo"});
+    let led_away = daemon.post("/git/clone", &with_password(named)).await;
+    assert_eq!(code(&led_away), (400, "BAD_REQUEST"), "{}", led_away.1);
+    let message = led_away.1["message"].as_str().expect("a text");
+    assert!(message.contains(&other.host()) && !daemon.path("repo").exists(), "{message}");
+    assert_eq!(server.seen() + &other.seen(), "");
+    let free = json!({"url": server.url("public/a.git"), "path": "free"});
+    done(&daemon, "clone", &free).await;
+    // A name of the user's own for a server is that server.
+    let value = json!({"key": key, "value": "short:"});
+    done(&daemon, "config", &value).await;
+    let named = json!({"url": "short:private/a.git", "path": "repo"});
+    done(&daemon, "clone", &with_password(named)).await;
     assert_eq!(server.seen(), "");
     for (field, value) in [("username", "a\nhost=x"), ("password", "a\0"), ("password", "x\r")] {
         let mut body = with_password(json!({"url": server.url("private/a.git"), "path": "x"}));
