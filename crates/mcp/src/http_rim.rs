@@ -1,0 +1,129 @@
+//! MCP over HTTP, at `/mcp`.
+//!
+//! A request is turned away before anything is done for it if it was made to a name that is not ours, has no key, or has a
+//! body that is too large or does not come. What is left is the protocol's: of both eras, and its own check of origins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{any, get};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::json;
+
+use crate::access::{AccessError, Keys};
+use crate::gate::{self, Gate};
+use crate::metrics;
+use crate::server::Server;
+use crate::sessions::{CALLER, Sessions};
+use crate::well_known;
+
+/// The largest body of a request, in bytes: files go in it as text.
+const MAX_BODY_BYTES: usize = 4 << 20;
+
+/// How long a body may take to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+#[derive(Clone)]
+struct Rim {
+    server: Server,
+    keys: Arc<Keys>,
+    gate: Gate,
+    service: StreamableHttpService<Server, Sessions>,
+}
+
+/// The routes: `/mcp` and what tells clients where to get tokens.
+pub fn router(server: &Server, keys: Arc<Keys>) -> Router {
+    let settings = server.settings();
+    let config = StreamableHttpServerConfig::default()
+        .with_json_response(true)
+        .with_cancellation_token(server.ending().clone())
+        // The gate knows of names what a list cannot say.
+        .disable_allowed_hosts()
+        .with_allowed_origins(gate::origins(settings))
+        .enforce_origin_validation();
+    let handler = server.clone();
+    let service =
+        StreamableHttpService::new(move || Ok(handler.clone()), Arc::new(Sessions::new()), config);
+    let rim = Rim { gate: Gate::new(settings), server: server.clone(), keys, service };
+    Router::new()
+        .route("/mcp", any(serve))
+        .route(well_known::PATH, get(tell))
+        .route(well_known::PATH_OF_MCP, get(tell))
+        .with_state(rim)
+}
+
+async fn tell(State(rim): State<Rim>, headers: HeaderMap) -> Response {
+    if !rim.gate.knows(&headers) {
+        return foreign();
+    }
+    well_known::document(rim.server.settings(), &headers)
+}
+
+async fn serve(State(rim): State<Rim>, request: Request) -> Response {
+    let settings = rim.server.settings();
+    if !rim.gate.knows(request.headers()) {
+        return foreign();
+    }
+    let access = match rim.keys.access(request.headers()).await {
+        Ok(access) => access,
+        Err(error @ (AccessError::NoKey | AccessError::Unknown(_))) => {
+            metrics::refused("key");
+            return well_known::unauthorized(settings, request.headers(), &error.to_string());
+        }
+        Err(error @ AccessError::Backend(_)) => {
+            metrics::backend_failed("key");
+            return refusal(StatusCode::BAD_GATEWAY, "backend_unreachable", &error.to_string());
+        }
+    };
+    let (mut parts, body) = request.into_parts();
+    let body = match read(body).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let caller = access.caller;
+    parts.extensions.insert(access);
+    let request = Request::from_parts(parts, Full::new(body));
+    let response = CALLER.scope(caller, Box::pin(rim.service.handle(request))).await;
+    if response.status() == StatusCode::FORBIDDEN {
+        metrics::refused("origin");
+    }
+    response.map(Body::new)
+}
+
+/// All of a body, if it is small and comes soon.
+async fn read(body: Body) -> Result<Bytes, Response> {
+    let reading = Limited::new(body, MAX_BODY_BYTES).collect();
+    let read = match tokio::time::timeout(BODY_DEADLINE, reading).await {
+        Ok(Ok(read)) => return Ok(read.to_bytes()),
+        Ok(Err(error)) => error,
+        Err(_) => {
+            metrics::refused("body");
+            let why = format!("the body did not come within {} s", BODY_DEADLINE.as_secs());
+            return Err(refusal(StatusCode::REQUEST_TIMEOUT, "too_slow", &why));
+        }
+    };
+    metrics::refused("body");
+    if read.is::<LengthLimitError>() {
+        let why = format!("a request may have {MAX_BODY_BYTES} bytes; write large files in parts");
+        return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &why));
+    }
+    Err(refusal(StatusCode::BAD_REQUEST, "broken", "the body ended too soon"))
+}
+
+fn foreign() -> Response {
+    metrics::refused("host");
+    let why = "this name is not one of this server's; the operator can add it (--mcp-hosts)";
+    refusal(StatusCode::FORBIDDEN, "unknown_host", why)
+}
+
+fn refusal(status: StatusCode, error: &str, why: &str) -> Response {
+    (status, Json(json!({"error": error, "error_description": why}))).into_response()
+}

@@ -1,0 +1,128 @@
+//! Calls that go on while their caller does something else.
+//!
+//! Tasks belong to a caller: nobody else can see, answer or cancel them. There is a bound for each caller, and each task
+//! ends and is forgotten after a time, whether or not somebody asks for it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rmcp::model::{CallToolResult, CreateTaskResult, DetailedTask, ErrorData, InputResponses};
+use rmcp::task_manager::{TaskContext, TaskExit, TaskFuture, TaskManager, TaskOptions};
+
+use crate::caller::Caller;
+
+/// The most tasks of one caller that run at the same time.
+const MAX_RUNNING: usize = 32;
+/// The most tasks of one caller that are known, those that have ended among them.
+const MAX_KNOWN: usize = 256;
+/// How long a task may run, and how long its result is kept.
+const LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// How often a client should ask.
+const POLL: Duration = Duration::from_secs(1);
+
+/// The tasks of all callers.
+#[derive(Default)]
+pub(crate) struct Tasks {
+    of_callers: Mutex<HashMap<Option<Caller>, OfCaller>>,
+}
+
+#[derive(Default)]
+struct OfCaller {
+    manager: TaskManager,
+    /// When the tasks that are known were started.
+    started: Vec<Instant>,
+}
+
+impl std::fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tasks")
+    }
+}
+
+impl Tasks {
+    /// Starts work as a task of `caller`.
+    ///
+    /// # Errors
+    ///
+    /// The caller has too many: cancel one, or wait.
+    pub(crate) fn start<F>(
+        &self,
+        caller: Option<Caller>,
+        work: F,
+    ) -> Result<CreateTaskResult, ErrorData>
+    where
+        F: FnOnce(TaskContext) -> TaskFuture,
+    {
+        let mut of_callers = self.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
+        // A result is kept for as long again as its task may run.
+        of_callers.retain(|_, of_caller| {
+            of_caller.started.retain(|started| started.elapsed() < LIFETIME * 2);
+            !of_caller.started.is_empty()
+        });
+        let of_caller = of_callers.entry(caller).or_default();
+        let is_full = of_caller.started.len() >= MAX_KNOWN
+            || of_caller.manager.running_task_count() >= MAX_RUNNING;
+        if is_full {
+            return Err(ErrorData::invalid_request(
+                "too many tasks: wait for one to end, or cancel one with tasks/cancel",
+                None,
+            ));
+        }
+        of_caller.started.push(Instant::now());
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let options =
+            TaskOptions::new().with_ttl_ms(millis(LIFETIME)).with_poll_interval_ms(millis(POLL));
+        Ok(CreateTaskResult::new(of_caller.manager.spawn(options, work)))
+    }
+
+    /// How a task of `caller` stands.
+    pub(crate) fn read(&self, caller: Option<Caller>, id: &str) -> Result<DetailedTask, ErrorData> {
+        self.manager(caller, id)?.get_task(id)
+    }
+
+    /// Gives a task of `caller` what it has asked for.
+    pub(crate) fn answer(
+        &self,
+        caller: Option<Caller>,
+        id: &str,
+        answers: InputResponses,
+    ) -> Result<(), ErrorData> {
+        self.manager(caller, id)?.update_task(id, answers)
+    }
+
+    /// Ends a task of `caller`.
+    pub(crate) fn cancel(&self, caller: Option<Caller>, id: &str) -> Result<(), ErrorData> {
+        self.manager(caller, id)?.cancel_task(id)
+    }
+
+    /// Ends all tasks.
+    pub(crate) fn end(&self) {
+        let of_callers = self.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
+        for of_caller in of_callers.values() {
+            of_caller.manager.shutdown();
+        }
+    }
+
+    fn manager(&self, caller: Option<Caller>, id: &str) -> Result<TaskManager, ErrorData> {
+        let of_callers = self.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_caller = of_callers.get(&caller);
+        of_caller
+            .map(|of_caller| of_caller.manager.clone())
+            .ok_or_else(|| ErrorData::invalid_params(format!("unknown task: {id}"), None))
+    }
+}
+
+/// Work that ends when its task is cancelled or has taken too long: the work's future is dropped.
+pub(crate) async fn until_cancelled(
+    task: TaskContext,
+    work: impl Future<Output = CallToolResult>,
+) -> Result<CallToolResult, TaskExit> {
+    tokio::select! {
+        result = work => Ok(result),
+        () = task.cancelled() => Err(TaskExit::Cancelled),
+        () = tokio::time::sleep(LIFETIME) => {
+            Err(ErrorData::internal_error("the task took longer than an hour", None).into())
+        }
+    }
+}
