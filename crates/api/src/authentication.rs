@@ -46,7 +46,10 @@ impl FromRequestParts<State> for Caller {
         Notes::asked_by(parts, principal.organization);
         let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
         permissions::check(&principal, &parts.method, route)?;
-        Ok(Self(principal))
+        let caller = Self(principal);
+        // A body can be long in coming, and the key end before it has.
+        parts.extensions.insert(caller.validity(state));
+        Ok(caller)
     }
 }
 

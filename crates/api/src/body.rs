@@ -12,6 +12,7 @@ use http_body::Body as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::authentication::Validity;
 use crate::refusal::Refusal;
 
 /// The largest body of a control plane request, in bytes. No body of the API comes near it.
@@ -46,7 +47,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// Reads a body that is small enough and comes soon enough.
+/// A body of any kind.
+#[derive(Debug)]
+pub(crate) struct Whole(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Whole {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        read(request, state, BODY_DEADLINE).await.map(Self)
+    }
+}
+
+/// Reads a body that is small enough and comes soon enough, while the caller's key works.
 async fn read<S: Send + Sync>(
     request: Request,
     state: &S,
@@ -57,7 +70,10 @@ async fn read<S: Send + Sync>(
     if announced > MAX_BODY_BYTES {
         return Err(too_large());
     }
-    match tokio::time::timeout(deadline, Bytes::from_request(request, state)).await {
+    let validity = request.extensions().get().cloned().unwrap_or_else(Validity::endless);
+    let whole =
+        async { Ok(tokio::time::timeout(deadline, Bytes::from_request(request, state)).await) };
+    match validity.hold(whole).await? {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(BytesRejection::FailedToBufferBody(rejection)))
             if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE =>

@@ -1,6 +1,5 @@
 //! What changes a sandbox beside starting and stopping it.
 
-use axum::body::Bytes;
 use axum::extract::State as FromState;
 use axum::response::Response;
 use http::StatusCode;
@@ -11,7 +10,7 @@ use pitlane_wire::control as wire;
 use super::{answer, wish};
 use crate::address::Origin;
 use crate::authentication::Caller;
-use crate::body::{Json, Named};
+use crate::body::{Json, Named, Whole};
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::state::State;
@@ -136,7 +135,7 @@ pub(crate) async fn last_activity(
     FromState(state): FromState<State>,
     caller: Caller,
     Named(id_or_name): Named<String>,
-    body: Bytes,
+    Whole(body): Whole,
 ) -> Result<StatusCode, Refusal> {
     let is_read =
         body.is_empty() || serde_json::from_slice::<wire::UpdateLastActivity>(&body).is_ok();

@@ -5,6 +5,8 @@ use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::http::{Client, DEADLINE, call, request};
 use crate::routes;
@@ -124,4 +126,46 @@ async fn a_websocket_is_closed_with_its_key_and_others_are_not() {
         streams[1].0.read_exact(&mut back).await.unwrap();
         assert_eq!(&back, b"still");
     }
+}
+
+/// Reads what a connection says up to the end of a head.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(DEADLINE, stream.read_u8()).await.unwrap().unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+#[tokio::test]
+async fn a_body_that_is_held_back_until_its_key_has_ended_changes_nothing() {
+    let server = Server::start().await;
+    let id = server.create().await;
+    let sandboxes = server.get("/api/sandbox").await.json();
+    let key = server.key_for("ending", &["write:sandboxes", "manage:keys"]).await;
+    let key_of_its_own = json!({"name": "kept", "permissions": ["manage:keys"]}).to_string();
+    let activity = format!("/api/sandbox/{id}/last-activity");
+    let asked = [("/api/api-keys", &*key_of_its_own), ("/api/sandbox", "{}"), (&activity, "{}")];
+    let mut held = Vec::new();
+    for (path, body) in asked {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let length = body.len();
+        let sent = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nexpect: 100-continue\r\n\
+             content-length: {length}\r\n\r\n"
+        );
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        // Who asks is known by the time that the body is asked for.
+        assert!(head(&mut stream).await.starts_with("HTTP/1.1 100"), "{path}");
+        held.push((stream, path, body));
+    }
+    End::Revoked.come(&server).await;
+    for (mut stream, path, body) in held {
+        // It may be refused before the body is there.
+        stream.write_all(body.as_bytes()).await.ok();
+        assert!(head(&mut stream).await.starts_with("HTTP/1.1 401"), "{path}");
+    }
+    assert_eq!(server.get("/api/sandbox").await.json(), sandboxes);
+    let keys = server.get("/api/api-keys").await.json();
+    assert!(!keys.to_string().contains("kept"), "{keys}");
 }
