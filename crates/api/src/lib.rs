@@ -8,6 +8,7 @@
 
 mod address;
 mod authentication;
+mod beside;
 mod body;
 mod configuration;
 mod convert;

@@ -15,8 +15,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::events::Events;
-use crate::router;
 use crate::state::{ApiSettings, State};
+use crate::{beside, router};
 
 use self::connection::Reception;
 use self::place::Places;
@@ -66,12 +66,22 @@ impl Door {
 
     /// Lets in whoever waits: requests are answered by the rim over `control` from now on.
     pub fn admit(&self, control: Control, settings: ApiSettings) {
+        self.admit_with(control, settings, Router::new());
+    }
+
+    /// Like [`Door::admit`], with routes of another rim beside this one's.
+    pub fn admit_with(&self, control: Control, settings: ApiSettings, routes: Router) {
         // One token for all: whoever notices that a client is gone knows whether the server is going as well.
         let state = State::new(control, settings, self.tasks.clone(), self.ending.clone());
         let (layer, events) = Events::new(&state);
         let happening = state.control().events();
         self.tasks.spawn(events.run(state.clone(), happening, self.stop.clone()));
-        self.answer_by(router::of(state, layer));
+        self.answer_by(router::of(state, layer).merge(beside::of(routes)));
+    }
+
+    /// Lets in whoever waits, to the routes of another rim alone.
+    pub fn admit_to(&self, routes: Router) {
+        self.answer_by(beside::of(routes));
     }
 
     /// Has requests answered by `router` from now on.

@@ -36,6 +36,8 @@ pub struct Client {
     connections: Arc<Connections>,
     /// How often one request is sent at most.
     attempts: u32,
+    /// Where toolboxes are, if not where the server says.
+    toolboxes: Option<Arc<str>>,
 }
 
 /// What a request carries.
@@ -59,7 +61,15 @@ impl Client {
             organization: None,
             connections: Arc::new(Connections::new()),
             attempts: ATTEMPTS,
+            toolboxes: None,
         }
+    }
+
+    /// A client that finds toolboxes at this address, whatever the server says. For clients on the server's own machine,
+    /// which need not go through what stands before it.
+    #[must_use]
+    pub fn with_toolboxes_at(&self, url: &str) -> Self {
+        Self { toolboxes: Some(url.trim_end_matches('/').into()), ..self.clone() }
     }
 
     /// A client of the same server for another caller, over the same connections.
@@ -142,7 +152,8 @@ impl Client {
         sandbox: &Sandbox,
         path: &str,
     ) -> Result<String, RequestError> {
-        let toolbox = sandbox.core.toolbox_proxy_url.trim_end_matches('/');
+        let told = sandbox.core.toolbox_proxy_url.trim_end_matches('/');
+        let toolbox = self.toolboxes.as_deref().unwrap_or(told);
         let url = format!("{toolbox}/{}{path}", sandbox.core.id);
         if self.endpoint.is_encrypted() && !is_encrypted(&url) {
             return Err(RequestError::Unencrypted { url: self.url() });

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use ::metrics::{counter, gauge, histogram};
+use ::metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 /// What a figure does over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,17 @@ pub const METRICS: [Metric; 8] = [
         help: "Resources that were asked for; the outcome is done or failed",
     },
 ];
+
+/// Tells the process' recorder what the figures say. Once, after it was installed.
+pub fn describe_metrics() {
+    for metric in METRICS {
+        match metric.kind {
+            MetricKind::Counter => describe_counter!(metric.name, metric.help),
+            MetricKind::Gauge => describe_gauge!(metric.name, metric.help),
+            MetricKind::Histogram => describe_histogram!(metric.name, Unit::Seconds, metric.help),
+        }
+    }
+}
 
 /// How a tool call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,20 +33,32 @@ struct File {
 
 /// A client of the server that the user means: see docs/configuration.md for the order.
 pub(crate) fn client(api_url: Option<&str>) -> Result<Client, Failure> {
-    let sources = Sources {
-        flag: api_url.map(str::to_owned),
-        own_key: environment::variable("PITLANE_API_KEY"),
-        daytona_url: environment::variable("DAYTONA_API_URL"),
-        daytona_key: environment::variable("DAYTONA_API_KEY"),
-        settings: environment::settings_folder().map(|folder| folder.join("pitlane/config.toml")),
-        state: environment::variable("PITLANE_STATE")
-            .unwrap_or_else(|| settings::DEFAULT_STATE.to_owned())
-            .into(),
-    };
+    Sources::find(api_url).endpoint().map(Client::new)
+}
+
+/// The same for whoever serves others, who bring keys of their own: its own key need not be there.
+pub(crate) fn client_for_others(api_url: Option<&str>) -> Result<Client, Failure> {
+    let mut sources = Sources::find(api_url);
+    // Never sent: what is asked is asked with the others' keys.
+    sources.own_key = Some("none".to_owned());
     sources.endpoint().map(Client::new)
 }
 
 impl Sources {
+    fn find(api_url: Option<&str>) -> Self {
+        Self {
+            flag: api_url.map(str::to_owned),
+            own_key: environment::variable("PITLANE_API_KEY"),
+            daytona_url: environment::variable("DAYTONA_API_URL"),
+            daytona_key: environment::variable("DAYTONA_API_KEY"),
+            settings: environment::settings_folder()
+                .map(|folder| folder.join("pitlane/config.toml")),
+            state: environment::variable("PITLANE_STATE")
+                .unwrap_or_else(|| settings::DEFAULT_STATE.to_owned())
+                .into(),
+        }
+    }
+
     fn endpoint(self) -> Result<Endpoint, Failure> {
         let file = self.settings.as_deref().map_or_else(|| Ok(File::default()), File::read)?;
         let (url, key) = if self.flag.is_some() || file.url.is_some() {

@@ -9,7 +9,7 @@ mod announcement;
 mod daemon;
 mod engine;
 mod fake;
-mod logging;
+pub(crate) mod logging;
 mod preparation;
 mod probes;
 mod state_folder;
@@ -40,9 +40,10 @@ use crate::cli::SettingArguments;
 use crate::failure::{Doing as _, Failure};
 use crate::output::Format;
 use crate::settings::Settings;
+use crate::tool_server;
 
 /// This program's version.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How long changes under way may take to end once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(15);
@@ -117,7 +118,11 @@ async fn run(
     tasks.spawn(watch_signals(stop.clone())?);
 
     let metrics = match settings.metrics {
-        Some(address) => Some((Metrics::install(VERSION)?, listen(address, "--metrics").await?)),
+        Some(address) => {
+            let metrics = Metrics::install(VERSION)?;
+            pitlane_mcp::describe_metrics();
+            Some((metrics, listen(address, "--metrics").await?))
+        }
         None => None,
     };
     let listener = listen(settings.listen, "--listen").await?;
@@ -157,7 +162,9 @@ async fn run(
             rate_limits: settings.rate_limits,
             probes: probes::of(&maker, folder.path(), settings.disk_overcommit),
         };
-        door.admit(control.clone(), api);
+        let (tool_server, routes) = tool_server::beside_the_api(settings, addresses.api)?;
+        tasks.spawn(tool_server.run_until(stop.clone()));
+        door.admit_with(control.clone(), api, routes);
         announcement::ready(settings, folder, addresses, first_key.as_ref(), format)?;
         door.serve().await;
     }
@@ -170,7 +177,7 @@ async fn run(
     Ok(())
 }
 
-async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
+pub(crate) async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.doing(format!("cannot listen on {address}")).map_err(
         |failure| {
             failure.hint(format!("{flag} ADDRESS takes another address; port 0 takes a free one"))
@@ -179,7 +186,7 @@ async fn listen(address: SocketAddr, flag: &str) -> Result<TcpListener, Failure>
 }
 
 /// A task that tells `stop` when this process is asked to end.
-fn watch_signals(stop: CancellationToken) -> Result<impl Future<Output = ()>, Failure> {
+pub(crate) fn watch_signals(stop: CancellationToken) -> Result<impl Future<Output = ()>, Failure> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     Ok(async move {

@@ -62,6 +62,7 @@ pub(crate) struct Settings {
     pub(crate) max_connections: usize,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) rate_limits: RateLimits,
+    pub(crate) mcp: pitlane_mcp::Settings,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
     pub(crate) uplink: UplinkSetting,

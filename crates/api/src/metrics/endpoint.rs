@@ -46,7 +46,8 @@ pub struct Metrics {
 #[derive(Debug, Clone)]
 struct Reader {
     handle: PrometheusHandle,
-    control: Control,
+    /// Absent in a process without sandboxes of its own.
+    control: Option<Control>,
 }
 
 impl Metrics {
@@ -76,6 +77,20 @@ impl Metrics {
     pub async fn serve(self, listener: TcpListener, control: Control, stop: CancellationToken) {
         let mut tasks = JoinSet::new();
         tasks.spawn(changes::follow(control.events()));
+        self.answer(listener, Some(control), stop).await;
+    }
+
+    /// Like [`Metrics::serve`], in a process that has no sandboxes.
+    pub async fn serve_process(self, listener: TcpListener, stop: CancellationToken) {
+        self.answer(listener, None, stop).await;
+    }
+
+    async fn answer(
+        self,
+        listener: TcpListener,
+        control: Option<Control>,
+        stop: CancellationToken,
+    ) {
         let door = Door::open(listener, "metrics", MAX_CONNECTIONS, stop.clone());
         let reader = Reader { handle: self.handle.clone(), control };
         door.answer_by(Router::new().route("/metrics", get(read)).with_state(reader));
@@ -89,10 +104,12 @@ impl Metrics {
 }
 
 async fn read(FromState(reader): FromState<Reader>) -> Response {
-    let census = reader.control.sandboxes().census();
-    for state in SandboxState::ALL {
-        let count = census.get(&state).copied().unwrap_or(0);
-        gauge!(SANDBOXES, "state" => state.as_str()).set(f64::from(count));
+    if let Some(control) = &reader.control {
+        let census = control.sandboxes().census();
+        for state in SandboxState::ALL {
+            let count = census.get(&state).copied().unwrap_or(0);
+            gauge!(SANDBOXES, "state" => state.as_str()).set(f64::from(count));
+        }
     }
     Collector::default().collect();
     let text = reader.handle.render();

@@ -39,6 +39,17 @@ pub(super) fn start(settings: &Settings) -> Result<(), Failure> {
     started.map_err(|cause| Failure::from(anyhow::anyhow!(cause).context("cannot start the log")))
 }
 
+/// Starts logging in a process without settings of a server and a state folder: warnings and worse, unless `filter` says
+/// otherwise.
+pub(crate) fn start_plainly(filter: Option<&str>) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(filter.unwrap_or("warn"))?;
+    let is_terminal = stderr().is_terminal();
+    let log = layer().with_writer(stderr).with_ansi(is_terminal);
+    let log = if is_terminal { log.boxed() } else { log.json().flatten_event(true).boxed() };
+    let started = registry().with(log.with_filter(filter)).try_init();
+    started.map_err(|cause| Failure::from(anyhow::anyhow!(cause).context("cannot start the log")))
+}
+
 /// A file of lines that never gets long. Without the state folder, or without room, lines are lost: they are on
 /// standard error as well.
 #[derive(Debug, Clone)]

@@ -1,0 +1,153 @@
+//! `pitlane mcp serve`: tools for MCP clients over HTTP, in a process that needs no privilege.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use pitlane_api::{Door, Metrics};
+use pitlane_client::Client;
+use pitlane_mcp::{Access, Server};
+use pitlane_tools::Tools;
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::start::ToolArguments;
+use crate::connection;
+use crate::failure::Failure;
+use crate::output::Format;
+use crate::serve::{VERSION, listen, logging, watch_signals};
+use crate::tool_server;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Callers bring their own API keys, as X-API-Key or Authorization: Bearer. The server with the sandboxes is the one that the other commands talk to."
+)]
+pub(crate) struct Arguments {
+    /// Address and port; port 0 takes a free one
+    #[arg(
+        long,
+        default_value = "127.0.0.1:8001",
+        env = "PITLANE_MCP_LISTEN",
+        hide_env_values = true,
+        value_name = "ADDRESS"
+    )]
+    listen: SocketAddr,
+    #[command(flatten)]
+    tools: ToolArguments,
+    /// Address and port of GET /metrics, which needs no key
+    #[arg(long, env = "PITLANE_MCP_METRICS", hide_env_values = true, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+    /// Let callers without a key use this process' own; for machines where everybody may
+    #[arg(long, env = "PITLANE_MCP_SHARE_KEY", hide_env_values = true)]
+    share_key: bool,
+    /// Address under which clients reach this process, if a proxy stands before it
+    #[arg(long, env = "PITLANE_MCP_PUBLIC_URL", hide_env_values = true, value_name = "URL")]
+    public_url: Option<String>,
+    /// OAuth issuer that clients are sent to for tokens; the API decides which tokens it takes
+    #[arg(long, env = "PITLANE_MCP_ISSUER", hide_env_values = true, value_name = "URL")]
+    issuer: Option<String>,
+    /// Names under which this may be reached beside localhost and IP addresses
+    #[arg(
+        long,
+        env = "PITLANE_MCP_HOSTS",
+        hide_env_values = true,
+        value_name = "NAMES",
+        value_delimiter = ','
+    )]
+    hosts: Vec<String>,
+    /// Web origins whose pages may call, beside those on this machine
+    #[arg(
+        long,
+        env = "PITLANE_MCP_ORIGINS",
+        hide_env_values = true,
+        value_name = "ORIGINS",
+        value_delimiter = ','
+    )]
+    origins: Vec<String>,
+    /// Connections served at the same time; more wait
+    #[arg(
+        long,
+        default_value_t = 1000,
+        env = "PITLANE_MCP_MAX_CONNECTIONS",
+        hide_env_values = true,
+        value_name = "NUMBER"
+    )]
+    max_connections: usize,
+    /// Add what the official conformance suite asks for, and let everybody call it
+    #[arg(long, hide = true)]
+    conformance: bool,
+}
+
+/// The line that a program reads.
+#[derive(Debug, Serialize)]
+struct Ready {
+    url: String,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<String>,
+}
+
+/// Serves until told to stop.
+pub(super) fn serve(
+    api_url: Option<&str>,
+    arguments: &Arguments,
+    format: Format,
+) -> Result<ExitCode, Failure> {
+    logging::start_plainly(arguments.tools.log.as_deref().or(Some("info")))?;
+    // The suite's tools ask no server, so none has to be there.
+    let client = if arguments.share_key {
+        connection::client(api_url)?
+    } else {
+        connection::client_for_others(api_url)?
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(Box::pin(run(client, arguments, format)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(client: Client, arguments: &Arguments, format: Format) -> Result<(), Failure> {
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(watch_signals(stop.clone())?);
+    let metrics = match arguments.metrics {
+        Some(address) => {
+            let metrics = Metrics::install(VERSION)?;
+            pitlane_mcp::describe_metrics();
+            let listener = listen(address, "--metrics").await?;
+            let address = listener.local_addr()?;
+            tasks.spawn(metrics.serve_process(listener, stop.clone()));
+            Some(address)
+        }
+        None => None,
+    };
+    let listener = listen(arguments.listen, "--listen").await?;
+    let address = listener.local_addr()?;
+    let door = Door::open(listener, "mcp", arguments.max_connections, stop.clone());
+    let server = Server::new(settings(arguments), None)?;
+    let shared = (arguments.share_key || arguments.conformance)
+        .then(|| Access::new("own", Tools::new(client.clone(), arguments.tools.settings())));
+    let keys = tool_server::keys(&client, arguments.tools.settings(), shared);
+    door.admit_to(pitlane_mcp::router(&server, keys));
+    tasks.spawn(server.run_until(stop));
+    tracing::info!(%address, "ready");
+    let ready = Ready {
+        url: format!("http://{address}/mcp"),
+        version: VERSION,
+        metrics: metrics.map(|address| format!("http://{address}/metrics")),
+    };
+    format.write(&ready, |ready| format!("MCP at {}\n", ready.url))?;
+    door.serve().await;
+    Ok(())
+}
+
+fn settings(arguments: &Arguments) -> pitlane_mcp::Settings {
+    pitlane_mcp::Settings {
+        toolset: arguments.tools.toolset,
+        version: VERSION.to_owned(),
+        issuer: arguments.issuer.clone(),
+        public_url: arguments.public_url.clone(),
+        hosts: arguments.hosts.clone(),
+        origins: arguments.origins.clone(),
+        conformance: arguments.conformance,
+    }
+}

@@ -1,0 +1,80 @@
+//! `pitlane mcp start`: tools for the MCP client that started this process.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use pitlane_mcp::{Access, Server};
+use pitlane_tools::{Permission, Tools, Toolset};
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::wait;
+use crate::connection;
+use crate::failure::Failure;
+use crate::serve::{VERSION, logging, watch_signals};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The client's messages are read from standard input and answered on standard output; the log goes to standard error."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    tools: ToolArguments,
+    /// Add what the official conformance suite asks for
+    #[arg(long, hide = true)]
+    conformance: bool,
+}
+
+/// What both ways to serve tools have.
+#[derive(Debug, clap::Args)]
+pub(super) struct ToolArguments {
+    /// Which tools there are: default, daytona (the names of Daytona's own MCP server) or minimal
+    #[arg(long, default_value = "default", env = "PITLANE_MCP_TOOLSET", hide_env_values = true)]
+    pub(super) toolset: Toolset,
+    /// What the tools may do: authenticated (look), developer (work, and make new sandboxes) or admin (all)
+    #[arg(
+        long,
+        default_value = "admin",
+        env = "PITLANE_MCP_PERMISSION",
+        hide_env_values = true,
+        value_name = "PERMISSION"
+    )]
+    pub(super) permission: Permission,
+    /// What is logged: a level (error, warn, info, debug, trace), or levels by module
+    #[arg(long, env = "PITLANE_LOG", hide_env_values = true, value_name = "FILTER")]
+    pub(super) log: Option<String>,
+    /// A folder of this machine whose files may be copied to sandboxes, and into which may be copied; can be repeated
+    #[arg(long = "folder", value_name = "DIR")]
+    pub(super) folders: Vec<PathBuf>,
+}
+
+impl ToolArguments {
+    /// How the tools behave.
+    pub(super) fn settings(&self) -> pitlane_tools::Settings {
+        pitlane_tools::Settings {
+            permission: self.permission,
+            folders: self.folders.clone(),
+            ..pitlane_tools::Settings::default()
+        }
+    }
+}
+
+/// Serves the client until it closes standard input.
+pub(super) fn start(api_url: Option<&str>, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    logging::start_plainly(arguments.tools.log.as_deref())?;
+    let settings = pitlane_mcp::Settings {
+        toolset: arguments.tools.toolset,
+        version: VERSION.to_owned(),
+        conformance: arguments.conformance,
+        ..pitlane_mcp::Settings::default()
+    };
+    let tools = Tools::new(connection::client(api_url)?, arguments.tools.settings());
+    let server = Server::new(settings, Some(Access::new("own", tools)))?;
+    wait(async move {
+        let stop = CancellationToken::new();
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(watch_signals(stop.clone())?);
+        tasks.spawn(server.clone().run_until(stop));
+        pitlane_mcp::serve_stdio(server).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
