@@ -10,6 +10,7 @@ use axum::Json;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
@@ -20,9 +21,11 @@ use serde_json::json;
 
 use crate::access::{AccessError, Keys};
 use crate::gate::{self, Gate};
+use crate::langswarm::{self, LangSwarm};
 use crate::metrics;
 use crate::server::Server;
 use crate::sessions::{CALLER, Sessions};
+use crate::settings::Settings;
 use crate::well_known;
 
 /// The largest body of a request, in bytes: files go in it as text.
@@ -60,6 +63,49 @@ pub fn router(server: &Server, keys: Arc<Keys>) -> Router {
         .with_state(rim)
 }
 
+/// Routes of another rim whose requests bring [`pitlane_tools::Tools`] as an extension, if they bring a key. One without a
+/// key is let through and finds none; one with a key that nobody knows is not.
+pub fn with_access(routes: Router, server: &Server, keys: Arc<Keys>) -> Router {
+    let entrance = Entrance { gate: Gate::new(server.settings()), server: server.clone(), keys };
+    routes.layer(from_fn_with_state(entrance, enter))
+}
+
+#[derive(Clone)]
+struct Entrance {
+    server: Server,
+    keys: Arc<Keys>,
+    gate: Gate,
+}
+
+async fn enter(State(entrance): State<Entrance>, mut request: Request, next: Next) -> Response {
+    if !entrance.gate.knows(request.headers()) {
+        return foreign();
+    }
+    match entrance.keys.access(request.headers()).await {
+        Ok(access) => {
+            request.extensions_mut().insert(access.tools.clone());
+            request.extensions_mut().insert(access);
+        }
+        Err(AccessError::NoKey) => {}
+        Err(error) => return no_access(entrance.server.settings(), request.headers(), &error),
+    }
+    next.run(request).await
+}
+
+/// Why a request may use nothing.
+fn no_access(settings: &Settings, headers: &HeaderMap, error: &AccessError) -> Response {
+    match error {
+        AccessError::NoKey | AccessError::Unknown(_) => {
+            metrics::refused("key");
+            well_known::unauthorized(settings, headers, &error.to_string())
+        }
+        AccessError::Backend(_) => {
+            metrics::backend_failed("key");
+            refusal(StatusCode::BAD_GATEWAY, "backend_unreachable", &error.to_string())
+        }
+    }
+}
+
 async fn tell(State(rim): State<Rim>, headers: HeaderMap) -> Response {
     if !rim.gate.knows(&headers) {
         return foreign();
@@ -68,20 +114,15 @@ async fn tell(State(rim): State<Rim>, headers: HeaderMap) -> Response {
 }
 
 async fn serve(State(rim): State<Rim>, request: Request) -> Response {
-    let settings = rim.server.settings();
+    if langswarm::is_lenient(&request) {
+        return LangSwarm::new(&rim.server, rim.keys).answer(request).await;
+    }
     if !rim.gate.knows(request.headers()) {
         return foreign();
     }
     let access = match rim.keys.access(request.headers()).await {
         Ok(access) => access,
-        Err(error @ (AccessError::NoKey | AccessError::Unknown(_))) => {
-            metrics::refused("key");
-            return well_known::unauthorized(settings, request.headers(), &error.to_string());
-        }
-        Err(error @ AccessError::Backend(_)) => {
-            metrics::backend_failed("key");
-            return refusal(StatusCode::BAD_GATEWAY, "backend_unreachable", &error.to_string());
-        }
+        Err(error) => return no_access(rim.server.settings(), request.headers(), &error),
     };
     let (mut parts, body) = request.into_parts();
     let body = match read(body).await {

@@ -11,6 +11,7 @@ mod caller;
 mod conformance;
 mod gate;
 mod http_rim;
+pub mod langswarm;
 mod metrics;
 mod prompts;
 mod question;
@@ -23,9 +24,11 @@ mod stdio;
 mod tasks;
 mod well_known;
 
+pub use axum::Router;
+
 pub use access::{Access, AccessError, Keys, OpenWith, Opening};
-pub use http_rim::router;
-pub use metrics::{METRICS, Metric, MetricKind};
+pub use http_rim::{router, with_access};
+pub use metrics::{METRICS, Metric, MetricKind, describe_metrics};
 pub use server::{Server, StartError};
 pub use settings::Settings;
 pub use stdio::{ServeError, serve_stdio};
