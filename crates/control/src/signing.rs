@@ -4,8 +4,8 @@
 //! bytes of that rotation. So nothing is kept that would have to be hidden but that one secret, which is not in the
 //! database. The key is for whoever may write to the sandbox; what it has signed is for whoever was given the address.
 //!
-//! A signature covers the method, the path as it was written and the time from which on it does nothing. Rotation counts
-//! from the next request on, and ends nothing that has begun.
+//! A signature covers the method, the path as it was written and the time from which on it does nothing. What has begun in
+//! time may go on, but rotation ends that, too: see [`SigningKeys::ended`].
 
 mod error;
 mod secret;
@@ -19,6 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use pitlane_model::{OrganizationId, Permission, SandboxId};
 use pitlane_store::{ReadError, SigningSalt, Store};
+use tokio::sync::watch;
 
 pub use self::error::{RotateSigningKeyError, SigningKeyError};
 pub use self::secret::ServerSecret;
@@ -58,6 +59,8 @@ pub struct SigningKeys {
     random: Random,
     sandboxes: Arc<Sandboxes>,
     rotations: Mutex<Rotations>,
+    /// Changes with every rotation.
+    turns: watch::Sender<()>,
 }
 
 /// The last rotation of each sandbox that had any.
@@ -72,6 +75,8 @@ struct Rotations {
 pub struct FileAdmission {
     sandbox: SandboxId,
     organization: OrganizationId,
+    /// How many rotations there had been.
+    rotation: u32,
 }
 
 impl FileAdmission {
@@ -97,7 +102,8 @@ impl SigningKeys {
     ) -> Result<Self, ReadError> {
         let salts = store.signing_salts().await?.into_iter().collect();
         let rotations = Mutex::new(Rotations { salts, next_sweep: FIRST_SWEEP });
-        Ok(Self { secret, store, clock, random, sandboxes, rotations })
+        let turns = watch::Sender::new(());
+        Ok(Self { secret, store, clock, random, sandboxes, rotations, turns })
     }
 
     /// The key that signs addresses of a sandbox's files: the same one until it is rotated.
@@ -130,6 +136,7 @@ impl SigningKeys {
         let id = self.sandboxes.find(principal, id_or_name)?.spec.id;
         let bytes = self.random.bytes()?;
         let salt = self.rotations().add(id, bytes, |id| self.sandboxes.of_anybody(id).is_some());
+        self.turns.send_replace(());
         pitlane_fault::point("rotate.decided");
         let saved = self.store.save_signing_salt(id, salt).await;
         pitlane_fault::point("rotate.row-written");
@@ -144,16 +151,32 @@ impl SigningKeys {
         sandbox: SandboxId,
         signature: &FileSignature<'_>,
     ) -> Option<FileAdmission> {
-        let is_genuine = signature.is_made_with(self.key_of(sandbox).expose());
+        let salt = self.salt_of(sandbox);
+        let is_genuine = signature.is_made_with(self.key_from(sandbox, salt).expose());
         let found = self.sandboxes.of_anybody(sandbox)?;
         let is_in_time = !signature.is_over(self.clock.now());
         let organization = found.spec.organization;
-        (is_genuine && is_in_time).then_some(FileAdmission { sandbox, organization })
+        let rotation = salt.rotation;
+        (is_genuine && is_in_time).then_some(FileAdmission { sandbox, organization, rotation })
+    }
+
+    /// Waits until the key that let somebody in is rotated.
+    pub async fn ended(&self, admission: &FileAdmission) {
+        let mut turns = self.turns.subscribe();
+        while self.salt_of(admission.sandbox).rotation == admission.rotation {
+            // The sender is as old as this.
+            if turns.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     fn key_of(&self, id: SandboxId) -> SigningKey {
-        let salt = self.rotations().salts.get(&id).copied().unwrap_or_default();
-        self.key_from(id, salt)
+        self.key_from(id, self.salt_of(id))
+    }
+
+    fn salt_of(&self, id: SandboxId) -> SigningSalt {
+        self.rotations().salts.get(&id).copied().unwrap_or_default()
     }
 
     /// All that is hashed has one length, so that no key is also that of something longer.

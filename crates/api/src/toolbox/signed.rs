@@ -21,6 +21,8 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use pitlane_control::{FileAction, FileAdmission, FileSignature};
 use pitlane_model::SandboxId;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::target::{PREFIX, Target};
 use super::{Asker, forward};
@@ -155,7 +157,20 @@ async fn pass_on(
     if let Some(refused) = rate_limit::refuse_without_key(state, organization) {
         return Ok(refused);
     }
-    let asker = Asker { organization, validity: Validity::endless() };
+    let ended = CancellationToken::new();
+    let (validity, unused) = Validity::until(ended.clone());
+    let watching = {
+        let state = state.clone();
+        async move {
+            tokio::select! {
+                () = unused.cancelled() => {}
+                () = state.ending().cancelled() => {}
+                () = state.control().signing_keys().ended(&admission) => ended.cancel(),
+            }
+        }
+    };
+    state.tasks().spawn(watching.in_current_span());
+    let asker = Asker { organization, validity };
     forward(state, &asker, Some(shown.target()?), request).await
 }
 

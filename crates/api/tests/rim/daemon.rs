@@ -92,6 +92,9 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> Result<Response<Body>
     seen.note(&request);
     let path = request.uri().path().to_owned();
     Ok(match path.as_str() {
+        "/files/download" if request.uri().query() == Some("path=%2Fendless") => {
+            std::future::pending().await
+        }
         // Never answers.
         "/hang" => std::future::pending().await,
         // Begins an answer and never ends it.

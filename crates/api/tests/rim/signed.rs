@@ -198,6 +198,22 @@ async fn a_rotated_key_counts_at_once_for_its_sandbox_alone() {
 }
 
 #[tokio::test]
+async fn a_rotation_ends_what_the_key_before_has_opened() {
+    let server = Server::start().await;
+    let id = server.create().await;
+    let query = download(&signing_key(&server, &id).await, "/endless").query();
+    let rest = format!("{DOWNLOAD}?{query}");
+    let (answer, _) = tokio::join!(ask(&server, Method::GET, &id, &rest), async {
+        server.seen.heard(|heard| heard.target.starts_with(DOWNLOAD)).await;
+        rotate(&server, &server.create().await).await;
+        rotate(&server, &id).await
+    });
+    assert_eq!(answer.status, 401);
+    // What it had begun ends with it.
+    server.seen.heard(|heard| heard.target.starts_with("/pitlane/cancel/")).await;
+}
+
+#[tokio::test]
 async fn pages_of_other_origins_may_use_a_signed_address_and_ask_whether_they_may() {
     let server = Server::start().await;
     let id = server.create().await;
