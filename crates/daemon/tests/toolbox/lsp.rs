@@ -388,10 +388,15 @@ async fn a_flood_of_notices_hides_no_answer_and_takes_no_memory() {
     std::fs::write(daemon.path("project/a.py"), "x").expect("a file");
     start(&daemon).await;
     assert_eq!(labels(&daemon, &completion("file://a.py", 0, 0)).await, ["x@0:0"]);
+    let peak = peak_kib(&daemon);
+    assert!(peak < 40 << 10, "{peak} KiB");
+}
+
+/// The most memory that the daemon has had.
+fn peak_kib(daemon: &Sandbox) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("a text");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
-    let peak: u64 = peak.trim().trim_end_matches(" kB").trim().parse().expect("a number");
-    assert!(peak < 40 << 10, "{peak} KiB");
+    peak.trim().trim_end_matches(" kB").trim().parse().expect("a number")
 }
 
 #[tokio::test]
@@ -451,6 +456,55 @@ async fn a_server_that_does_not_start_in_time_can_be_stopped_meanwhile() {
     assert_eq!(stopped.0, StatusCode::OK);
     let message = "cannot start the python language server: it was stopped";
     assert_eq!(said(started.0, started.1).2, message);
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_for_a_minute_is_ended() {
+    // A real minute: the daemon is another process, whose clock is nobody's to set.
+    let daemon = with_servers("child");
+    let silent = with_servers("deaf");
+    let endless = with_servers("endless-header");
+    let (body, target) = (server("python"), "/lsp/start");
+    let begun = std::time::Instant::now();
+    let (well, late, garbled) = tokio::join!(
+        daemon.post(target, &body),
+        silent.post(target, &body),
+        endless.post(target, &body)
+    );
+    assert_eq!(well.0, StatusCode::OK);
+    let message = "cannot start the python language server: it did not become ready within 60 s";
+    assert_eq!(said(late.0, late.1).2, message);
+    let waited = begun.elapsed().as_secs();
+    assert!((59..75).contains(&waited), "{waited} s");
+    let message =
+        "cannot start the python language server: it sent a header of more than 4096 bytes";
+    assert_eq!(said(garbled.0, garbled.1).2, message);
+    assert_eq!((silent.running(), endless.running()), (0, 0));
+    let (status, answer) = silent.post("/lsp/did-open", &document("file:///a.py")).await;
+    assert_eq!(
+        (status, &answer["code"]),
+        (StatusCode::BAD_REQUEST, &json!("LSP_SERVER_NOT_INITIALIZED"))
+    );
+    // One that is ready has no such deadline.
+    assert_eq!(daemon.running(), 2);
+}
+
+#[tokio::test]
+async fn lengths_that_no_message_has_end_a_server_and_take_no_memory() {
+    for (misdeed, reason) in [
+        ("giant-length", "it sent a message of more than 16 MiB"),
+        ("overflowing-length", "it sent a message of more than 16 MiB"),
+        ("negative-length", "it sent a header without one Content-Length"),
+        ("two-lengths", "it sent a header without one Content-Length"),
+        ("binary", "it sent a header of more than 4096 bytes"),
+    ] {
+        let daemon = with_servers(misdeed);
+        let (status, answer) = daemon.post("/lsp/start", &server("python")).await;
+        let wanted = format!("cannot start the python language server: {reason}");
+        assert_eq!(said(status, answer).2, wanted, "{misdeed}");
+        assert_eq!(daemon.running(), 0, "{misdeed}");
+        assert!(peak_kib(&daemon) < 40 << 10, "{misdeed}");
+    }
 }
 
 #[tokio::test]

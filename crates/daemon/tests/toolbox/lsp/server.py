@@ -62,6 +62,18 @@ if MISDEED == "dies-at-once":
     sys.exit(3)
 if MISDEED == "garbage":
     print("Welcome to the language server!\r\n\r\n", flush=True)
+LENGTHS = {
+    "giant-length": b"Content-Length: 16777217\r\n\r\n",
+    "overflowing-length": b"Content-Length: 184467440737095516170\r\n\r\n",
+    "negative-length": b"Content-Length: -1\r\n\r\n",
+    "two-lengths": b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n",
+    "binary": bytes(range(256)) * 64,
+    "endless-header": b"X: " + b"x" * 5000,
+}
+if MISDEED in LENGTHS:
+    sys.stdout.buffer.write(LENGTHS[MISDEED])
+    sys.stdout.buffer.flush()
+    time.sleep(1000)
 if MISDEED == "child":
     if os.fork() == 0:
         while True:
