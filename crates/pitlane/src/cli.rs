@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use pitlane_client::{Client, RequestError};
 
-use crate::commands::{completion, key, login, run, sandbox, version};
+use crate::commands::{completion, key, login, mcp, run, sandbox, version};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, say_failure};
@@ -53,6 +53,9 @@ enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Give sandboxes to AI agents as tools
+    #[command(subcommand)]
+    Mcp(mcp::Command),
     /// Keep the address of a server and a key for it, for later commands
     Login(login::Arguments),
     /// Write a script that completes commands in a shell
@@ -73,10 +76,12 @@ impl Command {
 
 /// Runs what this process' command line says.
 pub(crate) fn main() -> ExitCode {
-    if let Some(answered) = completion::answer() {
-        return answered;
-    }
-    let given = match CommandLine::try_parse() {
+    completion::answer().unwrap_or_else(|| run(std::env::args_os()))
+}
+
+/// Runs what `words` say, the first of which is the program's name.
+pub(crate) fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let given = match CommandLine::try_parse_from(words) {
         Ok(given) => given,
         Err(told) => {
             // Help goes to standard output and is no failure; the parser knows which it is.
@@ -112,6 +117,7 @@ impl CommandLine {
                 with(&client()?, |client| sandbox::sandbox(client, command, format))
             }
             Command::Key(command) => with(&client()?, |client| key::key(client, command, format)),
+            Command::Mcp(command) => mcp::mcp(self.api_url.as_deref(), command, format),
             Command::Login(arguments) => login::login(self.api_url.as_deref(), &arguments, format),
             Command::Completion(arguments) => completion::completion(&arguments),
             Command::Version => version::version(format),

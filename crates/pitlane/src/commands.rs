@@ -4,6 +4,7 @@ pub(crate) mod completion;
 mod execution;
 pub(crate) mod key;
 pub(crate) mod login;
+pub(crate) mod mcp;
 pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod version;
