@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pitlane_control::Policy;
 use pitlane_model::{
-    ApiKey, NetworkPolicy, Organization, Permission, Sandbox, SandboxState, Snapshot, SnapshotState,
+    ApiKey, NetworkPolicy, Organization, Permission, Sandbox, SandboxState, Snapshot,
 };
 use pitlane_wire::control as wire;
 
@@ -78,15 +78,10 @@ pub(crate) fn snapshot(snapshot: &Snapshot) -> wire::Snapshot {
         organization_id: snapshot.organization.map(|id| id.to_string()),
         general: snapshot.organization.is_none(),
         name: snapshot.name.clone(),
-        image_name: Some(snapshot.image.to_string()),
-        state: match snapshot.state {
-            SnapshotState::Building => "building",
-            SnapshotState::Active => "active",
-            SnapshotState::Error => "error",
-        }
-        .to_owned(),
+        image_name: Some(snapshot.reference.to_string()),
+        state: snapshot.state.as_str().to_owned(),
         size: snapshot.size_bytes.map(|bytes| bytes.div_ceil(GIB)),
-        entrypoint: None,
+        entrypoint: (!snapshot.entrypoint.is_empty()).then(|| snapshot.entrypoint.clone()),
         cpu: snapshot.limits.cpu_count().into(),
         gpu: 0,
         mem: snapshot.limits.memory_gib().into(),

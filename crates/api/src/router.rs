@@ -57,8 +57,10 @@ pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
             "/api/sandbox/{idOrName}/ports/{port}/signed-preview-url/{token}/expire",
             post(preview::expire),
         )
-        .route("/api/snapshots", get(snapshots::list))
-        .route("/api/snapshots/{idOrName}", get(snapshots::read))
+        .route("/api/snapshots", get(snapshots::list).post(snapshots::create))
+        .route("/api/snapshots/{idOrName}", get(snapshots::read).delete(snapshots::delete))
+        .route("/api/snapshots/{idOrName}/activate", post(snapshots::activate))
+        .route("/api/snapshots/{idOrName}/deactivate", post(snapshots::deactivate))
         .route(toolbox::ROUTE, any(preview::or_toolbox))
         .fallback(reference::unrouted)
         .method_not_allowed_fallback(reference::method_not_allowed)

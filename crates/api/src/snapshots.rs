@@ -1,6 +1,9 @@
 //! `/snapshots`: what sandboxes start from.
 
+mod wish;
+
 use axum::extract::State as FromState;
+use http::StatusCode;
 use pitlane_control::{
     PageSnapshots, SnapshotFilter, SnapshotSort, SnapshotSortField, SortDirection,
 };
@@ -67,4 +70,44 @@ pub(crate) async fn read(
 ) -> Result<Json<wire::Snapshot>, Refusal> {
     let snapshot = state.control().snapshots().find(caller.principal(), &id_or_name)?;
     Ok(Json(convert::snapshot(&snapshot)))
+}
+
+/// `POST /snapshots`.
+pub(crate) async fn create(
+    FromState(state): FromState<State>,
+    caller: Caller,
+    Json(body): Json<wire::CreateSnapshot>,
+) -> Result<Json<wire::Snapshot>, Refusal> {
+    let request = wish::of(body)?;
+    let snapshot = state.control().snapshots().create(caller.principal(), request).await?;
+    Ok(Json(convert::snapshot(&snapshot)))
+}
+
+/// `DELETE /snapshots/{idOrName}`.
+pub(crate) async fn delete(
+    FromState(state): FromState<State>,
+    caller: Caller,
+    Named(id_or_name): Named<String>,
+) -> Result<(), Refusal> {
+    Ok(state.control().snapshots().delete(caller.principal(), &id_or_name).await?)
+}
+
+/// `POST /snapshots/{idOrName}/activate`.
+pub(crate) async fn activate(
+    FromState(state): FromState<State>,
+    caller: Caller,
+    Named(id_or_name): Named<String>,
+) -> Result<Json<wire::Snapshot>, Refusal> {
+    let snapshot = state.control().snapshots().activate(caller.principal(), &id_or_name).await?;
+    Ok(Json(convert::snapshot(&snapshot)))
+}
+
+/// `POST /snapshots/{idOrName}/deactivate`.
+pub(crate) async fn deactivate(
+    FromState(state): FromState<State>,
+    caller: Caller,
+    Named(id_or_name): Named<String>,
+) -> Result<StatusCode, Refusal> {
+    state.control().snapshots().deactivate(caller.principal(), &id_or_name).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -4,10 +4,10 @@
 
 use http::StatusCode;
 use pitlane_control::{
-    ActError, AuthenticateError, ChangeError, ConnectError, CreateError, CreateKeyError,
-    CreateOrganizationError, DeleteError, DeleteOrganizationError, FindError,
-    FindOrganizationError, FindSnapshotError, Forbidden, ListError, ListSnapshotsError,
-    ResizeError, RevokeKeyError, StoryError, UpdateError,
+    ActError, AuthenticateError, ChangeError, ChangeSnapshotError, ConnectError, CreateError,
+    CreateKeyError, CreateOrganizationError, CreateSnapshotError, DeleteError,
+    DeleteOrganizationError, FindError, FindOrganizationError, FindSnapshotError, Forbidden,
+    ListError, ListSnapshotsError, ResizeError, RevokeKeyError, StoryError, UpdateError,
 };
 use pitlane_model::{SandboxId, SandboxState, Transition, TransitionError};
 
@@ -116,6 +116,36 @@ impl From<FindSnapshotError> for Refusal {
             FindSnapshotError::NotFound { id_or_name } => {
                 Self::not_found(format!("Snapshot with ID or name {id_or_name} not found"))
             }
+        }
+    }
+}
+
+impl From<CreateSnapshotError> for Refusal {
+    fn from(error: CreateSnapshotError) -> Self {
+        match error {
+            CreateSnapshotError::Forbidden(error) => error.into(),
+            CreateSnapshotError::NameTaken { name } => {
+                Self::conflict(format!("Snapshot with name {name} already exists"))
+            }
+            CreateSnapshotError::Name
+            | CreateSnapshotError::Tag { .. }
+            | CreateSnapshotError::Limits(_) => Self::bad_request(error.to_string()),
+            CreateSnapshotError::TooMany { .. } => Self::forbidden(error.to_string()),
+            CreateSnapshotError::Random(_) | CreateSnapshotError::Store { .. } => {
+                failed("the snapshot could not be created", error)
+            }
+        }
+    }
+}
+
+impl From<ChangeSnapshotError> for Refusal {
+    fn from(error: ChangeSnapshotError) -> Self {
+        match error {
+            ChangeSnapshotError::Forbidden(error) => error.into(),
+            ChangeSnapshotError::Find(error) => error.into(),
+            ChangeSnapshotError::General { .. } => Self::forbidden(error.to_string()),
+            ChangeSnapshotError::State { .. } => Self::bad_request(error.to_string()),
+            ChangeSnapshotError::Store { .. } => failed("the snapshot could not be changed", error),
         }
     }
 }

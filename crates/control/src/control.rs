@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::keys::ring::Ring;
 use crate::sandboxes::{Platform, Story, Timers};
+use crate::snapshots::Surroundings;
 use crate::{
     Clock, Event, Keys, Organizations, Policy, Previews, Random, Sandboxes, ServerSecret,
     SigningKeys, Snapshots,
@@ -95,10 +96,16 @@ impl Control {
         );
         let organizations =
             Organizations::new(ring, store.clone(), clock.clone(), random.clone(), tasks.clone());
-        let snapshots = Arc::new(
-            Snapshots::load(store.clone(), Arc::clone(&driver), clock.clone(), random.clone())
-                .await?,
-        );
+        let snapshots = Snapshots::load(Surroundings {
+            store: store.clone(),
+            driver: Arc::clone(&driver),
+            clock: clock.clone(),
+            random: random.clone(),
+            maximum: policy.maximum,
+            tasks: tasks.clone(),
+            ending: ending.clone(),
+        })
+        .await?;
         let rows = store.all_sandboxes().await?;
         let existing = tokio::time::timeout(INVENTORY_DEADLINE, driver.inventory())
             .await
@@ -166,7 +173,7 @@ impl Control {
 
     /// What sandboxes start from.
     #[must_use]
-    pub fn snapshots(&self) -> &Snapshots {
+    pub fn snapshots(&self) -> &Arc<Snapshots> {
         &self.0.snapshots
     }
 

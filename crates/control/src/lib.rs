@@ -48,7 +48,8 @@ pub use signing::{
     SigningKeyError, SigningKeys,
 };
 pub use snapshots::{
-    AddSnapshot, AddSnapshotError, FindSnapshotError, ListSnapshotsError, PageSnapshots, Snapshots,
+    AddSnapshot, AddSnapshotError, ChangeSnapshotError, CreateSnapshot, CreateSnapshotError,
+    FindSnapshotError, ListSnapshotsError, PageSnapshots, Snapshots,
 };
 pub use source::{Clock, NoRandomness, Random, Sleep};
 

@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use pitlane_driver::{Connection, Driver, Existing};
 use pitlane_model::{
-    Actor, DesiredState, Limits, OrganizationId, Permission, Sandbox, SandboxId, SandboxName,
-    SandboxSpec, SandboxState, Snapshot, SnapshotState, Transition, TransitionError,
+    Actor, DesiredState, ImageName, Limits, OrganizationId, Permission, Sandbox, SandboxId,
+    SandboxName, SandboxSpec, SandboxState, Snapshot, SnapshotState, Transition, TransitionError,
 };
 use pitlane_store::{SandboxPage, SandboxSlice, Store, StoredSandbox};
 use tokio::sync::{broadcast, oneshot};
@@ -94,7 +94,7 @@ impl Sandboxes {
     ) -> Self {
         let owner = Owner { platform: Arc::new(platform), directory: Arc::new(Directory::new()) };
         restart::reconcile(&owner, rows, existing);
-        owner.platform.tasks.spawn(owner::watch_exits(owner.clone()));
+        owner.platform.tasks.spawn(owner::watch_reports(owner.clone()));
         owner.platform.tasks.spawn(flush::keep_flushing(owner.clone()));
         owner.platform.tasks.spawn(story::keep_writing(owner.clone()));
         owner.platform.tasks.spawn(timers::act_on_deadlines(owner.clone()));
@@ -115,7 +115,7 @@ impl Sandboxes {
     ) -> Result<Arc<Sandbox>, CreateError> {
         principal.require(Permission::WriteSandboxes)?;
         self.refuse_when_ending(CreateError::ShuttingDown)?;
-        let (spec, snapshot) = self.specify(principal.organization, request)?;
+        let (spec, image, snapshot) = self.specify(principal.organization, request)?;
         let now = self.platform().clock.now();
         self.platform().snapshots.used(snapshot.id, now);
         let row = StoredSandbox {
@@ -129,7 +129,8 @@ impl Sandboxes {
                 updated_at: now,
                 last_activity_at: now,
             },
-            image: snapshot.image,
+            image,
+            entrypoint: snapshot.entrypoint,
             revision: 0,
         };
         let entry = Arc::new(Entry::new(row, &self.platform().clock));
@@ -424,7 +425,7 @@ impl Sandboxes {
         &self,
         organization: OrganizationId,
         request: CreateSandbox,
-    ) -> Result<(SandboxSpec, Snapshot), CreateError> {
+    ) -> Result<(SandboxSpec, ImageName, Snapshot), CreateError> {
         let Platform { policy, snapshots, random, .. } = self.platform();
         if request.snapshot.is_some() && request.limits != RequestedLimits::default() {
             return Err(CreateError::LimitsWithSnapshot);
@@ -433,10 +434,10 @@ impl Sandboxes {
         let snapshot = snapshots
             .lookup(organization, wanted)
             .ok_or_else(|| CreateError::UnknownSnapshot { name: wanted.to_owned() })?;
-        if snapshot.state != SnapshotState::Active {
+        let (SnapshotState::Active, Some(image)) = (snapshot.state, snapshot.image.clone()) else {
             let Snapshot { name, state, .. } = snapshot;
             return Err(CreateError::SnapshotNotActive { name, state });
-        }
+        };
         let limits = Limits::new(
             request.limits.cpu_count.unwrap_or(snapshot.limits.cpu_count()),
             request.limits.memory_gib.unwrap_or(snapshot.limits.memory_gib()),
@@ -454,7 +455,10 @@ impl Sandboxes {
             organization,
             name,
             snapshot: snapshot.name.clone(),
-            user: request.user.unwrap_or_else(|| policy.default_user.clone()),
+            user: request
+                .user
+                .or_else(|| snapshot.user.clone())
+                .unwrap_or_else(|| policy.default_user.clone()),
             environment: request.environment,
             labels: request.labels,
             limits,
@@ -463,7 +467,7 @@ impl Sandboxes {
             is_public: request.is_public,
             target: request.target.unwrap_or_else(|| policy.target.clone()),
         };
-        Ok((spec, snapshot))
+        Ok((spec, image, snapshot))
     }
 }
 

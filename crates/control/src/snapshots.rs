@@ -2,6 +2,7 @@
 //!
 //! All of them are in memory as well, so that creating a sandbox reads no database.
 
+mod change;
 mod error;
 
 use std::collections::HashMap;
@@ -9,12 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use pitlane_driver::{Driver, ImageProgress};
 use pitlane_model::{
-    ImageName, Limits, OrganizationId, Snapshot, SnapshotId, SnapshotState, Timestamp,
+    ImageReference, Limits, OrganizationId, Snapshot, SnapshotId, SnapshotState, Timestamp,
 };
 use pitlane_store::{ReadError, SnapshotFilter, SnapshotSlice, SnapshotSort, Store, WriteError};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-pub use self::error::{AddSnapshotError, FindSnapshotError, ListSnapshotsError};
+pub use self::change::CreateSnapshot;
+pub use self::error::{
+    AddSnapshotError, ChangeSnapshotError, CreateSnapshotError, FindSnapshotError,
+    ListSnapshotsError,
+};
 use crate::{Clock, Principal, Random};
 
 /// A snapshot that every organization may use, as the operator adds it.
@@ -23,7 +30,7 @@ pub struct AddSnapshot {
     /// Its name.
     pub name: String,
     /// The image it stands for.
-    pub image: ImageName,
+    pub image: ImageReference,
     /// The limits of a sandbox that asks for none.
     pub limits: Limits,
 }
@@ -55,24 +62,45 @@ pub struct Snapshots {
     random: Random,
     known: RwLock<HashMap<SnapshotId, Snapshot>>,
     unsaved: Mutex<HashMap<SnapshotId, Timestamp>>,
+    /// Whoever changes which snapshots there are has the turn.
+    turn: tokio::sync::Mutex<()>,
+    maximum: Limits,
+    tasks: TaskTracker,
+    ending: CancellationToken,
+}
+
+/// What snapshots need from around them.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) store: Store,
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    /// What one sandbox may have at most.
+    pub(crate) maximum: Limits,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) ending: CancellationToken,
 }
 
 impl Snapshots {
-    pub(crate) async fn load(
-        store: Store,
-        driver: Arc<dyn Driver>,
-        clock: Clock,
-        random: Random,
-    ) -> Result<Self, ReadError> {
+    /// Reads what there is, and goes on with what an earlier server had begun.
+    pub(crate) async fn load(around: Surroundings) -> Result<Arc<Self>, ReadError> {
+        let Surroundings { store, driver, clock, random, maximum, tasks, ending } = around;
         let known = store.all_snapshots().await?.into_iter().map(|row| (row.id, row)).collect();
-        Ok(Self {
+        let snapshots = Arc::new(Self {
             store,
             driver,
             clock,
             random,
             known: RwLock::new(known),
             unsaved: Mutex::default(),
-        })
+            turn: tokio::sync::Mutex::default(),
+            maximum,
+            tasks,
+            ending,
+        });
+        snapshots.go_on();
+        Ok(snapshots)
     }
 
     /// Adds a snapshot for every organization, or brings the one of this name up to date, and prepares its image.
@@ -92,13 +120,12 @@ impl Snapshots {
         if snapshot.state != SnapshotState::Active {
             self.keep(&snapshot).await?;
         }
-        let prepared = self.driver.prepare_image(&snapshot.image, progress).await;
+        let prepared = self.driver.prepare_image(&snapshot.reference, progress).await;
         let before = snapshot.clone();
         let outcome = match prepared {
             Ok(image) => {
-                snapshot.state = SnapshotState::Active;
-                snapshot.size_bytes = Some(image.size_bytes);
-                snapshot.error_reason = None;
+                snapshot.entrypoint.clear();
+                change::activate(&mut snapshot, image);
                 Ok(())
             }
             Err(cause) => {
@@ -186,7 +213,10 @@ impl Snapshots {
                 id: SnapshotId::from_random(self.random.bytes()?),
                 organization: None,
                 name: request.name,
-                image: request.image,
+                reference: request.image,
+                image: None,
+                entrypoint: Vec::new(),
+                user: None,
                 state: SnapshotState::Building,
                 limits: request.limits,
                 size_bytes: None,
@@ -196,8 +226,8 @@ impl Snapshots {
                 last_used_at: None,
             });
         };
-        if present.image != request.image || present.limits != request.limits {
-            present.image = request.image;
+        if present.reference != request.image || present.limits != request.limits {
+            present.reference = request.image;
             present.limits = request.limits;
             present.state = SnapshotState::Building;
         }

@@ -143,7 +143,7 @@ impl Server {
         let (progress, _) = mpsc::channel(1);
         let request = AddSnapshot {
             name: name.to_owned(),
-            image: ImageName::new("image").unwrap(),
+            image: "image".parse().unwrap(),
             limits: Limits::DEFAULT,
         };
         self.control.snapshots().add(request, progress).await.unwrap()

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use pitlane_model::{ImageName, Limits, SandboxId};
+use pitlane_model::{ImageReference, Limits, SandboxId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
@@ -67,6 +67,14 @@ pub enum DriverEvent {
         /// How.
         exit: Exit,
     },
+    /// The memory of a running sandbox was used up, and the kernel killed some of its processes. Comes before the end
+    /// of a sandbox that ended of it.
+    MemoryRanOut {
+        /// Which one.
+        id: SandboxId,
+        /// How many processes were killed since it was last told.
+        killed: u64,
+    },
 }
 
 /// Makes sandboxes, connects to them and frees them.
@@ -75,6 +83,9 @@ pub enum DriverEvent {
 /// way, [`Driver::connect`] excepted. Dropping a future leaves the sandbox in a state that [`Driver::destroy`] frees.
 #[async_trait]
 pub trait Driver: Send + Sync + fmt::Debug {
+    /// The image of this name, if sandboxes can start from it at once. Reads what is on this machine and asks nobody.
+    async fn find_image(&self, reference: &ImageReference) -> Option<PreparedImage>;
+
     /// Puts an image on this machine, once; an image that is here is answered at once.
     ///
     /// `progress` receives steps while it works; a full channel drops them.
@@ -84,7 +95,7 @@ pub trait Driver: Send + Sync + fmt::Debug {
     /// [`PrepareImageError`]: nothing was left behind, the call can be repeated.
     async fn prepare_image(
         &self,
-        image: &ImageName,
+        reference: &ImageReference,
         progress: mpsc::Sender<ImageProgress>,
     ) -> Result<PreparedImage, PrepareImageError>;
 

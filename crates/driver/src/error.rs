@@ -16,13 +16,13 @@ pub enum PrepareImageError {
     #[error("image {image} is unknown")]
     Unknown {
         /// The image asked for.
-        image: ImageName,
+        image: String,
     },
     /// The machine failed to make it.
     #[error("cannot prepare image {image}")]
     Host {
         /// The image asked for.
-        image: ImageName,
+        image: String,
         /// What failed.
         #[source]
         cause: Cause,

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pitlane_model::{ImageName, Limits, SandboxId};
+use pitlane_model::{ImageName, ImageReference, Limits, SandboxId};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -191,6 +191,11 @@ impl FakeDriver {
         }
     }
 
+    /// Has the kernel kill processes of a sandbox for want of memory.
+    pub fn run_out_of_memory(&self, id: SandboxId, killed: u64) {
+        self.send(DriverEvent::MemoryRanOut { id, killed });
+    }
+
     /// Has a running sandbox end without a report; answers whether it ran.
     pub fn exit_unreported(&self, id: SandboxId) -> bool {
         let mut machine = self.machine();
@@ -203,8 +208,12 @@ impl FakeDriver {
     }
 
     fn report(&self, id: SandboxId, exit: Exit) {
-        if self.events.try_send(DriverEvent::Exited { id, exit }).is_err() {
-            self.machine().misuses.push(format!("nobody listens; the exit of {id} is lost"));
+        self.send(DriverEvent::Exited { id, exit });
+    }
+
+    fn send(&self, event: DriverEvent) {
+        if let Err(lost) = self.events.try_send(event) {
+            self.machine().misuses.push(format!("nobody listens; this is lost: {lost:?}"));
         }
     }
 
@@ -302,22 +311,41 @@ fn hello() -> Hello {
     Hello { daemon_version: "0.0.0".to_owned() }
 }
 
+/// An image that pretends to have the tag, if any, as its own program.
+fn fake_image(reference: &ImageReference) -> Option<PreparedImage> {
+    let name = reference.to_string().replace(['/', ':', '@'], ".");
+    Some(PreparedImage {
+        image: ImageName::new(name).ok()?,
+        size_bytes: 1 << 20,
+        entrypoint: reference.tag().map(str::to_owned).into_iter().collect(),
+        user: None,
+    })
+}
+
 #[async_trait]
 impl Driver for FakeDriver {
+    async fn find_image(&self, reference: &ImageReference) -> Option<PreparedImage> {
+        let prepared = fake_image(reference)?;
+        self.machine().images.contains(&prepared.image).then_some(prepared)
+    }
+
     async fn prepare_image(
         &self,
-        image: &ImageName,
+        reference: &ImageReference,
         progress: mpsc::Sender<ImageProgress>,
     ) -> Result<PreparedImage, PrepareImageError> {
         self.pass(Operation::PrepareImage, Moment::Before, None).await;
         if self.fault(Operation::PrepareImage).is_some() {
-            return Err(PrepareImageError::Host { image: image.clone(), cause: told() });
+            return Err(PrepareImageError::Host { image: reference.to_string(), cause: told() });
         }
+        let Some(prepared) = fake_image(reference) else {
+            return Err(PrepareImageError::Unknown { image: reference.to_string() });
+        };
         // A full channel drops steps, as documented.
         drop(progress.try_send(ImageProgress { step: "pretending".to_owned(), done: 1, total: 1 }));
-        self.machine().images.insert(image.clone());
+        self.machine().images.insert(prepared.image.clone());
         self.pass(Operation::PrepareImage, Moment::After, None).await;
-        Ok(PreparedImage { size_bytes: 1 << 20 })
+        Ok(prepared)
     }
 
     async fn create(&self, spec: &LaunchSpec) -> Result<Hello, CreateError> {

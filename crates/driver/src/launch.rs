@@ -17,8 +17,10 @@ pub struct LaunchSpec {
     pub network: NetworkPolicy,
     /// The user its processes run as, as the image's `/etc/passwd` names it.
     pub user: String,
-    /// Variables of every process in it.
+    /// Variables of every process in it; they come before the image's own.
     pub environment: BTreeMap<String, String>,
+    /// A program, with its arguments, that runs beside everything else; empty for none.
+    pub entrypoint: Vec<String>,
 }
 
 /// What a sandbox's daemon said when it was ready.
@@ -42,6 +44,12 @@ pub struct ImageProgress {
 /// An image that is on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreparedImage {
+    /// What it is called on this machine from now on.
+    pub image: ImageName,
     /// Bytes of its root filesystem.
     pub size_bytes: u64,
+    /// The program and its arguments that the image says are its own; empty for none.
+    pub entrypoint: Vec<String>,
+    /// The user that the image says is its own, if it says so.
+    pub user: Option<String>,
 }

@@ -2,17 +2,19 @@
 
 mod birth;
 mod driver;
+mod memory;
 mod recovery;
 mod rest;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pitlane_driver::{Cause, DriverEvent, Exit, Hello};
 use pitlane_image::{Images, Rootfs};
-use pitlane_model::{Limits, NetworkPolicy, SandboxId};
+use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId};
 use pitlane_network::{OpenRouterError, Router, RouterConfig};
 use pitlane_sys::{Hierarchies, HierarchyError, SyscallError, sealed_memory_file};
 use rustix::process::Signal;
@@ -29,6 +31,8 @@ use crate::running::Running;
 use crate::slot::{Slot, Slots};
 use crate::{EngineConfig, log_path, socket_path};
 
+use self::memory::MemoryWatch;
+
 /// The Linux driver. See the crate's description.
 #[derive(Debug)]
 pub struct Engine {
@@ -41,6 +45,8 @@ struct Inner {
     room: Ledger,
     launcher: Launcher,
     images: Images,
+    /// The image of which sandboxes wait.
+    kept: OnceLock<ImageName>,
     slots: Slots,
     preparer: Arc<Preparer>,
     pool: Pool,
@@ -54,6 +60,13 @@ struct Inner {
 struct Sandbox {
     turn: Arc<Semaphore>,
     parts: Mutex<Parts>,
+}
+
+/// One run of a sandbox: from a start to its end.
+struct Run {
+    process: Arc<FirstProcess>,
+    /// Whether this server started it.
+    is_new: bool,
 }
 
 #[derive(Debug, Default)]
@@ -213,6 +226,7 @@ impl Inner {
             room: Ledger::new(state, disk_overcommit),
             launcher,
             images,
+            kept: OnceLock::new(),
             slots,
             preparer,
             pool,
@@ -256,21 +270,32 @@ impl Inner {
 
     fn recipe(image: Rootfs, limits: Limits, network: NetworkPolicy) -> Recipe {
         Recipe {
-            image: image.path.into(),
+            layers: image.layers.into(),
             fingerprint: image.fingerprint.into(),
+            config: Arc::new(image.config),
             disk_gib: limits.disk_gib(),
             network,
         }
     }
 
-    /// Tells when a sandbox ends without having been asked to.
-    fn watch(self: &Arc<Self>, id: SandboxId, sandbox: &Arc<Sandbox>, process: Arc<FirstProcess>) {
+    /// Tells when memory runs out in a sandbox, and when it ends without having been asked to.
+    fn watch(self: &Arc<Self>, id: SandboxId, sandbox: &Arc<Sandbox>, run: Run) {
         let inner = Arc::clone(self);
         let sandbox = Arc::clone(sandbox);
         self.tasks.spawn(async move {
-            if let Err(failure) = ended(&process).await {
+            let memory = inner.watch_memory(id, &sandbox, &run).await;
+            let process = run.process;
+            let ended = tokio::select! {
+                ended = ended(&process) => ended,
+                never = inner.tell_kills(id, memory.as_ref()) => match never {},
+            };
+            if let Err(failure) = ended {
                 tracing::error!(sandbox = %id, %failure, "cannot watch a sandbox");
                 return;
+            }
+            // Why it ended comes before that it did.
+            if let Some(killed) = memory.as_ref().and_then(MemoryWatch::killed) {
+                inner.report(DriverEvent::MemoryRanOut { id, killed }).await;
             }
             let turn = sandbox.take_turn().await;
             let is_current = |running: &Running| Arc::ptr_eq(&running.process, &process);
@@ -293,10 +318,37 @@ impl Inner {
             .unwrap_or(Exit::Unknown);
             drop(turn);
             tracing::info!(sandbox = %id, ?exit, "a sandbox ended by itself");
-            if inner.events.send(DriverEvent::Exited { id, exit }).await.is_err() {
-                tracing::debug!(sandbox = %id, "nobody listens for exits");
-            }
+            inner.report(DriverEvent::Exited { id, exit }).await;
         });
+    }
+
+    /// Without it, a sandbox works as well as any other.
+    async fn watch_memory(
+        &self,
+        id: SandboxId,
+        sandbox: &Sandbox,
+        run: &Run,
+    ) -> Option<MemoryWatch> {
+        MemoryWatch::begin(sandbox, run).await.unwrap_or_else(|cause| {
+            let cause = &*cause as &dyn std::error::Error;
+            tracing::warn!(sandbox = %id, cause, "cannot tell when its memory runs out");
+            None
+        })
+    }
+
+    async fn tell_kills(&self, id: SandboxId, memory: Option<&MemoryWatch>) -> Infallible {
+        if let Some(memory) = memory {
+            let cause = memory.tell(id, &self.events).await;
+            let cause = &*cause as &dyn std::error::Error;
+            tracing::debug!(sandbox = %id, cause, "its memory is not watched any more");
+        }
+        std::future::pending().await
+    }
+
+    async fn report(&self, event: DriverEvent) {
+        if let Err(unheard) = self.events.send(event).await {
+            tracing::debug!(event = ?unheard.0, "nobody listens");
+        }
     }
 
     /// How process 1 of a sandbox ended; at the latest when its slot is given back, or its name is taken.

@@ -1,11 +1,12 @@
 //! The file systems of a sandbox, assembled as detached mounts before there is a process to use them.
 //!
-//! The image is the lower layer, shared and never written; the sandbox's disk holds the upper one. Both are seen
+//! The image's folders are the lower layers, shared and never written; the sandbox's disk holds the upper one. All are seen
 //! through a mapping of ids, so that on disk every owner is a small number and in the kernel it is one of the sandbox's
 //! own ids. Nothing here runs on a file that a sandbox could have changed.
 
+use std::ffi::CString;
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 use pitlane_sys::{
     Context as _, DetachedMount, FilesystemContext, MountOptions, SyscallError, UserNamespace,
@@ -18,8 +19,8 @@ use rustix::io::Errno;
 /// Where a sandbox's root file system comes from.
 #[derive(Debug)]
 pub(crate) struct Layers<'a> {
-    /// The image's folder.
-    pub(crate) image: &'a Path,
+    /// The image's folders, the lowest first.
+    pub(crate) image: &'a [PathBuf],
     /// The sandbox's disk, mounted.
     pub(crate) disk: DetachedMount,
     /// The sandbox's ids.
@@ -30,13 +31,19 @@ pub(crate) struct Layers<'a> {
 
 /// Unites the layers to a root file system.
 pub(crate) fn assemble(layers: Layers<'_>) -> Result<DetachedMount, SyscallError> {
-    let lower = DetachedMount::of_path(layers.image)?;
-    lower.map_ids(layers.users)?;
+    let mut lower = Vec::with_capacity(layers.image.len());
+    // An overlay names its layers from the top.
+    for folder in layers.image.iter().rev() {
+        let layer = DetachedMount::of_path(folder)?;
+        layer.map_ids(layers.users)?;
+        lower.push(layer);
+    }
     let disk = layers.disk;
     disk.map_ids(layers.users)?;
     // The overlay acts on its layers as whoever mounted it, and only the sandbox's own ids exist on them.
     match with_filesystem_ids(layers.first_id, || unite(&lower, &disk))? {
-        Err(SyscallError { errno: Errno::INVAL, .. }) => {
+        // Older kernels refuse in words of their own: 6.1 the first, 6.12 the second, 6.13 the third.
+        Err(SyscallError { errno: Errno::OPNOTSUPP | Errno::BADF | Errno::INVAL, .. }) => {
             unite_attached(&lower, &disk, layers.first_id)
         }
         united => united,
@@ -52,34 +59,51 @@ const UNION: MountOptions = MountOptions {
 };
 
 /// Since Linux 6.15, an overlay's layers may be detached.
-fn unite(lower: &DetachedMount, disk: &DetachedMount) -> Result<DetachedMount, SyscallError> {
+fn unite(lower: &[DetachedMount], disk: &DetachedMount) -> Result<DetachedMount, SyscallError> {
     let (upper, work) = (disk.open_folder(c"upper")?, disk.open_folder(c"work")?);
-    FilesystemContext::open("overlay")?
-        .descriptor("lowerdir+", lower.as_fd())?
-        .descriptor("upperdir", upper.as_fd())?
-        .descriptor("workdir", work.as_fd())?
-        .mount(UNION)
+    let mut union = FilesystemContext::open("overlay")?;
+    for layer in lower {
+        union = union.descriptor("lowerdir+", layer.as_fd())?;
+    }
+    union.descriptor("upperdir", upper.as_fd())?.descriptor("workdir", work.as_fd())?.mount(UNION)
 }
 
 /// Before that they must be attached somewhere, and before 6.13 they are named by paths.
 fn unite_attached(
-    lower: &DetachedMount,
+    lower: &[DetachedMount],
     disk: &DetachedMount,
     first_id: u32,
 ) -> Result<DetachedMount, SyscallError> {
+    let names: Vec<CString> = (0..lower.len()).filter_map(layer_name).collect();
+    if names.len() < lower.len() {
+        return Err(SyscallError { call: "name layers", errno: Errno::NAMETOOLONG });
+    }
+    let lowers = names.iter().map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(":");
     on_workbench(|bench| {
-        for (mount, name) in [(lower, c"lower"), (disk, c"disk")] {
+        let lower = lower.iter().zip(names.iter().map(CString::as_c_str));
+        for (mount, name) in lower.chain([(disk, c"disk")]) {
             mkdirat(bench, name, Mode::from_raw_mode(0o755)).context("mkdir(layer)")?;
             mount.attach(bench, name)?;
         }
         with_filesystem_ids(first_id, || {
             FilesystemContext::open("overlay")?
-                .text("lowerdir", "lower")?
+                .text("lowerdir", &lowers)?
                 .text("upperdir", "disk/upper")?
                 .text("workdir", "disk/work")?
                 .mount(UNION)
         })?
     })?
+}
+
+/// A name of one or two letters for each layer: all of them together must fit into the 255 bytes that the kernel takes.
+fn layer_name(number: usize) -> Option<CString> {
+    const LETTERS: &[u8] =
+        b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-+=@%^~!#&";
+    let name = match number.checked_sub(LETTERS.len()) {
+        None => vec![*LETTERS.get(number)?],
+        Some(rest) => vec![b'_', *LETTERS.get(rest)?],
+    };
+    CString::new(name).ok()
 }
 
 /// The device nodes of a sandbox, with their major and minor numbers.

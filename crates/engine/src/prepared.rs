@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pitlane_image::ImageConfig;
 use pitlane_model::{Limits, NetworkPolicy};
 use pitlane_network::{LinkError, Router};
 use pitlane_sys::{DetachedMount, Entrance, Group, SyscallError};
@@ -21,10 +22,12 @@ use crate::waiting::{LaunchError, Waiting};
 /// What decides whether two preparations are alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recipe {
-    /// The folder of the image's root file system.
-    pub(crate) image: Arc<Path>,
+    /// The folders of the image's root file system, the lowest first.
+    pub(crate) layers: Arc<[PathBuf]>,
     /// Tells this build of the image from others.
     pub(crate) fingerprint: Arc<str>,
+    /// What that build says of itself.
+    pub(crate) config: Arc<ImageConfig>,
     /// The size of the disk.
     pub(crate) disk_gib: u32,
     /// What it may reach.
@@ -144,7 +147,7 @@ impl Preparer {
         let mounted = disk::mount(&disk.path)?;
         pitlane_fault::point("prepare.mounted");
         let layers = Layers {
-            image: &recipe.image,
+            image: &recipe.layers,
             disk: mounted,
             users: &users,
             first_id: slot.first_id(),

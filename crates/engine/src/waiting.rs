@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pitlane_driver::LaunchSpec;
+use pitlane_image::ImageConfig;
 use pitlane_model::Limits;
 use pitlane_sys::{Context as _, DetachedMount, SyscallError};
 use pitlane_wire::handshake::{Boot, CommandGroup, Hello};
@@ -173,8 +174,13 @@ impl Waiting {
     /// # Errors
     ///
     /// The process has ended, and what it held is freed.
-    pub(crate) fn wake(mut self, spec: &LaunchSpec, sockets: &Path) -> Result<Woken, LaunchError> {
-        let hello = self.introduce(spec, sockets)?;
+    pub(crate) fn wake(
+        mut self,
+        spec: &LaunchSpec,
+        config: &ImageConfig,
+        sockets: &Path,
+    ) -> Result<Woken, LaunchError> {
+        let hello = self.introduce(spec, config, sockets)?;
         let Self { mut process, socket, groups, disk, slot, .. } = self;
         process.is_claimed = true;
         let running = Running {
@@ -187,14 +193,26 @@ impl Waiting {
         Ok(Woken { running, slot, disk })
     }
 
-    fn introduce(&mut self, spec: &LaunchSpec, sockets: &Path) -> Result<Hello, LaunchError> {
+    fn introduce(
+        &mut self,
+        spec: &LaunchSpec,
+        config: &ImageConfig,
+        sockets: &Path,
+    ) -> Result<Hello, LaunchError> {
         if spec.limits != self.limits {
             self.groups.limit(spec.limits).map_err(LaunchError::Limits)?;
         }
         self.socket.give(sockets, spec.id, spec.network).map_err(LaunchError::Descriptors)?;
         pitlane_fault::point("wake.socket-renamed");
-        let boot = serde_json::to_vec(&boot(spec, self.other_tasks, &self.usage_files))
-            .unwrap_or_default();
+        let boot = Boot {
+            command_group: Some(CommandGroup {
+                other_tasks: u32::try_from(self.other_tasks).unwrap_or(0),
+                memory_events: true,
+                usage_files: self.usage_files.iter().map(|name| String::from(*name)).collect(),
+            }),
+            ..boot(spec, config)
+        };
+        let boot = serde_json::to_vec(&boot).unwrap_or_default();
         let deadline = Instant::now() + HELLO_DEADLINE;
         if let Some(pipe) = self.boot.take() {
             // The end of what is written tells the daemon that it is complete.
@@ -222,17 +240,17 @@ impl Drop for Unclaimed {
     }
 }
 
-fn boot(spec: &LaunchSpec, other_tasks: usize, usage_files: &[&str]) -> Boot {
+/// What the daemon is told of a sandbox: what its image says, where its owner says nothing else.
+fn boot(spec: &LaunchSpec, config: &ImageConfig) -> Boot {
+    let mut env = config.environment.clone();
+    env.extend(spec.environment.clone());
     Boot {
         sandbox_id: spec.id.to_string(),
         snapshot: spec.image.to_string(),
         user: spec.user.clone(),
-        env: spec.environment.clone(),
-        command_group: Some(CommandGroup {
-            other_tasks: u32::try_from(other_tasks).unwrap_or(0),
-            memory_events: true,
-            usage_files: usage_files.iter().map(|name| String::from(*name)).collect(),
-        }),
+        work_dir: config.work_dir.clone(),
+        env,
+        entrypoint: spec.entrypoint.clone(),
         ..Boot::default()
     }
 }

@@ -28,6 +28,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (made, printed) = tokio::join!(images.prepare(&image, progress), printing);
     printed?;
     let rootfs = made?;
-    writeln!(io::stdout(), "{} {} MiB", rootfs.path.display(), rootfs.size_bytes >> 20)?;
+    for layer in &rootfs.layers {
+        writeln!(io::stdout(), "{} {} MiB", layer.display(), rootfs.size_bytes >> 20)?;
+    }
     Ok(())
 }

@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::config::ImageConfig;
 use crate::error::PrepareImageError;
 use crate::recipe::{REQUIRED_PROGRAMS, Recipe};
 use crate::{bootstrap, size};
@@ -44,12 +45,15 @@ pub struct Progress {
 /// An image that is on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rootfs {
-    /// Its folder, which nobody may change.
-    pub path: PathBuf,
+    /// The folders it is made of, the lowest first, which nobody may change. What is in a later one hides what is in an
+    /// earlier one.
+    pub layers: Vec<PathBuf>,
     /// Bytes it takes on the disk.
     pub size_bytes: u64,
     /// What tells it from images of the same name made from other recipes.
     pub fingerprint: String,
+    /// What it says of itself.
+    pub config: ImageConfig,
 }
 
 /// The images in a folder.
@@ -62,6 +66,9 @@ pub struct Images {
 #[derive(Debug, Serialize, Deserialize)]
 struct Manifest {
     size_bytes: u64,
+    /// Images that were made before it was kept said nothing.
+    #[serde(default)]
+    config: ImageConfig,
 }
 
 impl Images {
@@ -97,8 +104,8 @@ impl Images {
     fn read(&self, image: &ImageName, fingerprint: String) -> Option<Rootfs> {
         let folder = self.folder.join(format!("{image}-{fingerprint}"));
         let manifest = std::fs::read(folder.join("image.json")).ok()?;
-        let Manifest { size_bytes } = serde_json::from_slice(&manifest).ok()?;
-        Some(Rootfs { path: folder.join("rootfs"), size_bytes, fingerprint })
+        let Manifest { size_bytes, config } = serde_json::from_slice(&manifest).ok()?;
+        Some(Rootfs { layers: vec![folder.join("rootfs")], size_bytes, fingerprint, config })
     }
 
     /// Makes the image unless it is here. Of several that make the same image at once, in whatever process, one works
@@ -244,7 +251,8 @@ fn finish(making: TempDir, target: &Path) -> Result<(), PrepareImageError> {
     let folder = making.path();
     let rootfs = folder.join("rootfs");
     let size_bytes = size::of_folder(&rootfs).map_err(cache("measure", &rootfs))?;
-    let manifest = serde_json::json!(Manifest { size_bytes }).to_string();
+    let manifest =
+        serde_json::json!(Manifest { size_bytes, config: ImageConfig::of_recipes() }).to_string();
     let path = folder.join("image.json");
     std::fs::write(&path, manifest).map_err(cache("write", &path))?;
     std::fs::set_permissions(folder, Permissions::from_mode(0o700))
@@ -261,4 +269,5 @@ fn finish(making: TempDir, target: &Path) -> Result<(), PrepareImageError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests;

@@ -7,6 +7,7 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod bootstrap;
+mod config;
 mod error;
 mod images;
 mod recipe;
@@ -15,6 +16,7 @@ mod sources;
 mod transcript;
 
 pub use bootstrap::is_installed;
+pub use config::ImageConfig;
 pub use error::PrepareImageError;
 pub use images::{Images, Progress, Rootfs};
 pub use recipe::REQUIRED_PROGRAMS;

@@ -67,16 +67,18 @@ async fn two_makers_of_an_image_make_it_once_and_it_works() {
     let folder = format!("minimal-{}", rootfs.fingerprint);
     assert_eq!(names(cache.path()), BTreeSet::from([folder, "minimal.lock".to_owned()]));
 
+    let [layer] = &*rootfs.layers else { panic!("one layer: {rootfs:?}") };
+    assert_eq!(rootfs.config.user.as_deref(), Some("daytona"));
     assert_eq!(
-        inside(&rootfs.path, "id -u; python -c 'print(6 * 7)'; ls -d ~daytona"),
+        inside(layer, "id -u; python -c 'print(6 * 7)'; ls -d ~daytona"),
         "1000\n42\n/home/daytona\n"
     );
     let size_mib = rootfs.size_bytes >> 20;
     assert!((20..100).contains(&size_mib), "{size_mib} MiB");
-    let resolver = rootfs.path.join("etc/resolv.conf").symlink_metadata().expect("a file");
+    let resolver = layer.join("etc/resolv.conf").symlink_metadata().expect("a file");
     assert!(resolver.is_file() && resolver.len() == 0 && resolver.uid() == 0, "{resolver:?}");
     assert_eq!(
-        inside(&rootfs.path, "find /etc/apt /etc/dpkg/dpkg.cfg.d -type f"),
+        inside(layer, "find /etc/apt /etc/dpkg/dpkg.cfg.d -type f"),
         "",
         "something of the host's sources stayed"
     );

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod id;
+mod image;
 mod key;
 mod lifecycle;
 mod limits;
@@ -17,6 +18,7 @@ mod story;
 mod timestamp;
 
 pub use id::{KeyId, OrganizationId, ParseIdError, SandboxId, SnapshotId};
+pub use image::{ImageReference, ImageReferenceError};
 pub use key::{ApiKey, KeyHash, Organization, Permission};
 pub use lifecycle::{Lifecycle, Minutes};
 pub use limits::{LimitError, Limits};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Limits, OrganizationId, SnapshotId, Timestamp};
+use crate::{ImageReference, Limits, OrganizationId, SnapshotId, Timestamp};
 
 /// The name under which a root filesystem is kept on this machine: letters, digits, `.`, `_`, `-`; it is a folder name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,21 +45,31 @@ impl fmt::Display for ImageName {
 /// Where a snapshot stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SnapshotState {
-    /// Its image is being prepared.
+    /// Its image is being made.
     Building,
+    /// Its image is on its way here.
+    Pulling,
     /// Sandboxes can start from it.
     Active,
+    /// Nothing starts from it until it is activated; its image may be gone from here.
+    Inactive,
     /// Its image could not be prepared.
     Error,
 }
 
 impl SnapshotState {
+    /// All states.
+    pub const ALL: [Self; 5] =
+        [Self::Building, Self::Pulling, Self::Active, Self::Inactive, Self::Error];
+
     /// The word of the Daytona API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Building => "building",
+            Self::Pulling => "pulling",
             Self::Active => "active",
+            Self::Inactive => "inactive",
             Self::Error => "error",
         }
     }
@@ -74,8 +84,15 @@ pub struct Snapshot {
     pub organization: Option<OrganizationId>,
     /// Its name, unique in its organization.
     pub name: String,
-    /// The root filesystem.
-    pub image: ImageName,
+    /// The image it stands for, as whoever added it named it.
+    pub reference: ImageReference,
+    /// The root filesystem, once it has been here.
+    pub image: Option<ImageName>,
+    /// The program, with its arguments, that runs in its sandboxes beside everything else; empty for none. Until the
+    /// image has been here, the one that was asked for.
+    pub entrypoint: Vec<String>,
+    /// The user that its image names, if it names one.
+    pub user: Option<String>,
     /// Where it stands.
     pub state: SnapshotState,
     /// The limits of a sandbox that asks for none.

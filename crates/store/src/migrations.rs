@@ -5,12 +5,13 @@
 use rusqlite::Connection;
 
 /// Step `n` leads from version `n` to `n + 1`.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
 ];
 
 /// Why a schema was not brought up to date.
@@ -37,6 +38,7 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrateError> {
         let transaction = connection.transaction()?;
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "user_version", version)?;
+        pitlane_fault::point("store.migrating");
         transaction.commit()?;
     }
     Ok(())

@@ -73,6 +73,15 @@ pub(crate) fn json(texts: &BTreeMap<String, String>) -> String {
     serde_json::Value::Object(object).to_string()
 }
 
+pub(crate) fn text_list(row: &Fields<'_>, column: &'static str) -> Result<Vec<String>, ReadError> {
+    serde_json::from_str(&text(row, column)?).map_err(ReadError::value(column))
+}
+
+/// A JSON list. Texts cannot fail to become one.
+pub(crate) fn json_list(texts: &[String]) -> String {
+    serde_json::Value::Array(texts.iter().map(|text| text.as_str().into()).collect()).to_string()
+}
+
 /// The value of `all` whose word is in `column`.
 pub(crate) fn word<T: Copy>(
     row: &Fields<'_>,
@@ -99,8 +108,7 @@ pub(crate) const NETWORKS: [NetworkPolicy; 2] = [NetworkPolicy::Open, NetworkPol
 pub(crate) const DESIRED: [DesiredState; 4] =
     [DesiredState::Started, DesiredState::Stopped, DesiredState::Archived, DesiredState::Destroyed];
 
-pub(crate) const SNAPSHOT_STATES: [SnapshotState; 3] =
-    [SnapshotState::Building, SnapshotState::Active, SnapshotState::Error];
+pub(crate) const SNAPSHOT_STATES: [SnapshotState; 5] = SnapshotState::ALL;
 
 pub(crate) const SANDBOX_STATES: [SandboxState; 12] = SandboxState::ALL;
 

@@ -9,8 +9,8 @@ use pitlane_model::{
 use rusqlite::{Transaction, named_params};
 
 use crate::row::{
-    DESIRED, Fields, NETWORKS, SANDBOX_STATES, id, image, json, limits, network_word, rows, text,
-    texts, time, word,
+    DESIRED, Fields, NETWORKS, SANDBOX_STATES, id, image, json, json_list, limits, network_word,
+    rows, text, text_list, texts, time, word,
 };
 use crate::store::Survives;
 use crate::{ReadError, Store, WriteError};
@@ -22,6 +22,8 @@ pub struct StoredSandbox {
     pub sandbox: Sandbox,
     /// The image its disk lies over: another one would break it, whatever its snapshot becomes.
     pub image: ImageName,
+    /// The program, with its arguments, that runs in it beside everything else; empty for none.
+    pub entrypoint: Vec<String>,
     /// Grows with every change, so that a write that comes too late changes nothing.
     pub revision: u64,
 }
@@ -41,6 +43,7 @@ impl Store {
                 Ok(StoredSandbox {
                     sandbox: sandbox(row)?,
                     image: image(row)?,
+                    entrypoint: text_list(row, "entrypoint")?,
                     revision: revision.unsigned_abs(),
                 })
             })
@@ -77,6 +80,7 @@ impl Store {
         self.write(Survives::ProcessEnd, move |transaction| {
             let mut delete = transaction.prepare_cached("DELETE FROM sandboxes WHERE id = ?")?;
             delete.execute([id.to_bytes()])?;
+            pitlane_fault::point("store.sandbox-deleted");
             Ok(())
         })
         .await
@@ -98,6 +102,7 @@ impl Store {
             for (id, at) in activity {
                 update.execute((id.to_bytes(), at.as_micros()))?;
             }
+            pitlane_fault::point("store.activity-saved");
             Ok(())
         })
         .await
@@ -109,19 +114,19 @@ fn number(revision: u64) -> i64 {
 }
 
 fn insert(transaction: &Transaction<'_>, row: &StoredSandbox) -> Result<(), WriteError> {
-    let StoredSandbox { sandbox, image, revision } = row;
+    let StoredSandbox { sandbox, image, entrypoint, revision } = row;
     let spec = &sandbox.spec;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO sandboxes
             (id, organization, name, snapshot, image, user, environment, labels, cpu_count,
              memory_gib, disk_gib, process_count, auto_stop, auto_archive, auto_delete, ttl,
              network, is_public, target, state, desired, error_reason, daemon_version, created_at,
-             updated_at, last_activity_at, revision)
+             updated_at, last_activity_at, entrypoint, revision)
          VALUES
             (:id, :organization, :name, :snapshot, :image, :user, :environment, :labels, :cpu_count,
              :memory_gib, :disk_gib, :process_count, :auto_stop, :auto_archive, :auto_delete, :ttl,
              :network, :is_public, :target, :state, :desired, :error_reason, :daemon_version,
-             :created_at, :updated_at, :last_activity_at, :revision)",
+             :created_at, :updated_at, :last_activity_at, :entrypoint, :revision)",
     )?;
     insert.execute(named_params! {
         ":id": spec.id.to_bytes(),
@@ -150,14 +155,16 @@ fn insert(transaction: &Transaction<'_>, row: &StoredSandbox) -> Result<(), Writ
         ":created_at": sandbox.created_at.as_micros(),
         ":updated_at": sandbox.updated_at.as_micros(),
         ":last_activity_at": sandbox.last_activity_at.as_micros(),
+        ":entrypoint": json_list(entrypoint),
         ":revision": number(*revision),
     })?;
+    pitlane_fault::point("store.sandbox-inserted");
     Ok(())
 }
 
 /// Id, organization, image and the like never change.
 fn update(transaction: &Transaction<'_>, row: &StoredSandbox) -> Result<(), WriteError> {
-    let StoredSandbox { sandbox, image: _, revision } = row;
+    let StoredSandbox { sandbox, image: _, entrypoint: _, revision } = row;
     let spec = &sandbox.spec;
     let mut update = transaction.prepare_cached(
         "UPDATE sandboxes SET
@@ -191,6 +198,7 @@ fn update(transaction: &Transaction<'_>, row: &StoredSandbox) -> Result<(), Writ
         ":last_activity_at": sandbox.last_activity_at.as_micros(),
         ":revision": number(*revision),
     })?;
+    pitlane_fault::point("store.sandbox-updated");
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 //! Snapshots.
 
-use pitlane_model::{OrganizationId, Snapshot, SnapshotId, SnapshotState, Timestamp};
+use pitlane_model::{ImageName, OrganizationId, Snapshot, SnapshotId, SnapshotState, Timestamp};
 use rusqlite::named_params;
 
 use crate::row::{
-    Fields, SNAPSHOT_STATES, id, image, limits, optional_time, rows, text, time, word,
+    Fields, SNAPSHOT_STATES, id, json_list, limits, optional_time, rows, text, text_list, time,
+    word,
 };
 use crate::store::Survives;
 use crate::{
@@ -85,14 +86,16 @@ impl Store {
         self.write(Survives::PowerCut, move |transaction| {
             let mut save = transaction.prepare_cached(
                 "INSERT INTO snapshots
-                    (id, organization, name, image, state, cpu_count, memory_gib, disk_gib,
+                    (id, organization, name, reference, image, entrypoint, user, state, cpu_count, memory_gib, disk_gib,
                      process_count, size_bytes, error_reason, created_at, updated_at, last_used_at)
                  VALUES
-                    (:id, :organization, :name, :image, :state, :cpu_count, :memory_gib, :disk_gib,
+                    (:id, :organization, :name, :reference, :image, :entrypoint, :user, :state, :cpu_count, :memory_gib, :disk_gib,
                      :process_count, :size_bytes, :error_reason, :created_at, :updated_at,
                      :last_used_at)
                  ON CONFLICT (id) DO UPDATE SET
-                    name = excluded.name, image = excluded.image, state = excluded.state,
+                    name = excluded.name, reference = excluded.reference,
+                    image = excluded.image, entrypoint = excluded.entrypoint,
+                    user = excluded.user, state = excluded.state,
                     cpu_count = excluded.cpu_count, memory_gib = excluded.memory_gib,
                     disk_gib = excluded.disk_gib, process_count = excluded.process_count,
                     size_bytes = excluded.size_bytes, error_reason = excluded.error_reason,
@@ -102,7 +105,11 @@ impl Store {
                 ":id": snapshot.id.to_bytes(),
                 ":organization": snapshot.organization.map(OrganizationId::to_bytes),
                 ":name": snapshot.name,
-                ":image": snapshot.image.as_str(),
+                ":reference": snapshot.reference.to_string(),
+                // Empty for one that has not been here.
+                ":image": snapshot.image.as_ref().map_or("", ImageName::as_str),
+                ":entrypoint": json_list(&snapshot.entrypoint),
+                ":user": snapshot.user,
                 ":state": snapshot.state.as_str(),
                 ":cpu_count": snapshot.limits.cpu_count(),
                 ":memory_gib": snapshot.limits.memory_gib(),
@@ -114,6 +121,20 @@ impl Store {
                 ":updated_at": snapshot.updated_at.as_micros(),
                 ":last_used_at": snapshot.last_used_at.map(Timestamp::as_micros),
             })?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes a snapshot; synced. Removing one that does not exist succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]: it is still there.
+    pub async fn delete_snapshot(&self, id: SnapshotId) -> Result<(), WriteError> {
+        self.write(Survives::PowerCut, move |transaction| {
+            let mut delete = transaction.prepare_cached("DELETE FROM snapshots WHERE id = ?")?;
+            delete.execute([id.to_bytes()])?;
             Ok(())
         })
         .await
@@ -145,7 +166,13 @@ fn snapshot(row: &Fields<'_>) -> Result<Snapshot, ReadError> {
         id: SnapshotId::from_bytes(id(row, "id")?),
         organization: row.get::<Option<[u8; 16]>>("organization")?.map(OrganizationId::from_bytes),
         name: text(row, "name")?,
-        image: image(row)?,
+        reference: text(row, "reference")?.parse().map_err(ReadError::value("reference"))?,
+        image: match text(row, "image")? {
+            name if name.is_empty() => None,
+            name => Some(ImageName::new(name).map_err(ReadError::value("image"))?),
+        },
+        entrypoint: text_list(row, "entrypoint")?,
+        user: row.get("user")?,
         state: word(row, "state", &SNAPSHOT_STATES, SnapshotState::as_str)?,
         limits: limits(row)?,
         size_bytes: row.get::<Option<i64>>("size_bytes")?.map(i64::unsigned_abs),

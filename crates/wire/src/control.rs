@@ -23,10 +23,11 @@ pub use list::{PaginatedSandboxes, PaginatedSnapshots, SandboxPage};
 pub use organization::{CreateOrganization, Organization};
 pub use preview::{PortPreviewUrl, SignedPortPreviewUrl};
 pub use sandbox::{
-    BuildInfo, CreateBuildInfo, CreateSandbox, ResizeSandbox, Sandbox, SandboxCore, SandboxLabels,
-    SandboxListItem, SandboxVolume, StateUpdated, ToolboxProxyUrl, UpdateLastActivity,
+    BuildInfo, CreateBuildInfo, CreateSandbox, MemoryExhausted, ResizeSandbox, Sandbox,
+    SandboxCore, SandboxLabels, SandboxListItem, SandboxVolume, StateUpdated, ToolboxProxyUrl,
+    UpdateLastActivity,
 };
-pub use snapshot::Snapshot;
+pub use snapshot::{CreateSnapshot, Snapshot};
 pub use story::{SandboxLog, SandboxLogLine};
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ const READ_SNAPSHOTS: AnyOf = &[
     Permission::WriteSnapshots,
     Permission::DeleteSnapshots,
 ];
+const WRITE_SNAPSHOTS: AnyOf = &[Permission::WriteSnapshots];
+const DELETE_SNAPSHOTS: AnyOf = &[Permission::DeleteSnapshots];
 const MANAGE_KEYS: AnyOf = &[Permission::ManageKeys];
 const MANAGE_ORGANIZATIONS: AnyOf = &[Permission::ManageOrganizations];
 
@@ -46,7 +48,11 @@ const TABLE: &[(&str, &str, AnyOf)] = &[
     ("GET", "/organizations/{}", ANY_PERMISSION),
     ("DELETE", "/organizations/{}", MANAGE_ORGANIZATIONS),
     ("GET", "/snapshots", READ_SNAPSHOTS),
+    ("POST", "/snapshots", WRITE_SNAPSHOTS),
     ("GET", "/snapshots/{}", READ_SNAPSHOTS),
+    ("DELETE", "/snapshots/{}", DELETE_SNAPSHOTS),
+    ("POST", "/snapshots/{}/activate", WRITE_SNAPSHOTS),
+    ("POST", "/snapshots/{}/deactivate", WRITE_SNAPSHOTS),
     ("GET", "/sandbox", READ_SANDBOXES),
     ("POST", "/sandbox", WRITE_SANDBOXES),
     ("GET", "/sandbox/paginated", READ_SANDBOXES),

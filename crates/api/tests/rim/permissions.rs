@@ -41,6 +41,8 @@ fn wanted(method: &Method, path: &str) -> Option<Vec<Permission>> {
         ("GET", ["api", "snapshots", ..]) => {
             vec![P::WriteSandboxes, P::DeleteSandboxes, P::WriteSnapshots, P::DeleteSnapshots]
         }
+        ("DELETE", ["api", "snapshots", _]) => vec![P::DeleteSnapshots],
+        (_, ["api", "snapshots", ..]) => vec![P::WriteSnapshots],
         // What opens a sandbox is more than looking at it.
         ("GET", ["api", "sandbox", _, "signing-key"] | ["api", "sandbox", _, "ports", ..]) => {
             vec![P::WriteSandboxes]

@@ -103,7 +103,7 @@ impl Server {
         let control = Control::start(parts).await.unwrap();
         let snapshot = AddSnapshot {
             name: "default".to_owned(),
-            image: ImageName::new("debian").unwrap(),
+            image: "debian".parse().unwrap(),
             limits: Limits::DEFAULT,
         };
         control.snapshots().add(snapshot, mpsc::channel(1).0).await.unwrap();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pitlane_driver::Exit;
 use pitlane_model::{
     Actor, Limits, OrganizationId, Sandbox, SandboxId, SandboxName, SandboxState, StoryLine,
-    Transition, TransitionError,
+    Timestamp, Transition, TransitionError,
 };
 use pitlane_store::StoredSandbox;
 use tokio::sync::oneshot;
@@ -91,12 +91,13 @@ pub(super) struct Desk {
 #[derive(Debug)]
 struct StoredSandboxRest {
     image: pitlane_model::ImageName,
+    entrypoint: Vec<String>,
     revision: u64,
 }
 
 impl Entry {
     pub(super) fn new(row: StoredSandbox, clock: &Clock) -> Self {
-        let StoredSandbox { sandbox, image, revision } = row;
+        let StoredSandbox { sandbox, image, entrypoint, revision } = row;
         let used = Arc::new(Usage::new(sandbox.last_activity_at, clock.clone()));
         Self {
             id: sandbox.spec.id,
@@ -106,7 +107,7 @@ impl Entry {
             desk: Mutex::new(Desk {
                 sandbox: Arc::new(sandbox),
                 used,
-                row: StoredSandboxRest { image, revision },
+                row: StoredSandboxRest { image, entrypoint, revision },
                 is_unsaved: false,
                 change: None,
                 is_to_go: false,
@@ -151,6 +152,7 @@ impl Desk {
         StoredSandbox {
             sandbox: Sandbox::clone(&self.sandbox),
             image: self.row.image.clone(),
+            entrypoint: self.row.entrypoint.clone(),
             revision: self.row.revision,
         }
     }
@@ -189,7 +191,7 @@ impl Desk {
         });
         if new != old {
             let told = self.because.told(old, new, self.sandbox.error_reason.as_deref());
-            self.tell(platform, told);
+            self.tell(platform, self.sandbox.updated_at, told);
             let sandbox = Arc::clone(&self.sandbox);
             // Nobody listening is no failure.
             drop(platform.events.send(Event::SandboxStateUpdated { sandbox, old, new }));
@@ -198,14 +200,28 @@ impl Desk {
     }
 
     /// Adds a line about the state it has now to what is told of the sandbox.
-    pub(super) fn tell(&self, platform: &Platform, because: Because) {
+    pub(super) fn tell(&self, platform: &Platform, at: Timestamp, because: Because) {
         platform.story.add(StoryLine {
             sandbox: self.sandbox.spec.id,
-            at: self.sandbox.updated_at,
+            at,
             state: self.sandbox.state,
             actor: because.actor,
             reason: because.reason,
         });
+    }
+
+    /// Tells that processes of it were killed for want of memory.
+    pub(super) fn tell_kills(&mut self, platform: &Platform, killed: u64) {
+        let sandbox = Arc::clone(self.current());
+        let processes = if killed == 1 { "process was" } else { "processes were" };
+        let reason = format!(
+            "its memory of {} GiB was used up: {killed} {processes} killed",
+            sandbox.spec.limits.memory_gib()
+        );
+        let because = Because::of(Actor::Sandbox).reason(reason);
+        self.tell(platform, platform.clock.now(), because);
+        // Nobody listening is no failure.
+        drop(platform.events.send(Event::MemoryRanOut { sandbox, killed }));
     }
 
     /// Changes something other than the state, and answers the row to write.

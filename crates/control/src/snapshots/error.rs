@@ -1,9 +1,11 @@
 //! What can go wrong with snapshots, by operation.
 
 use pitlane_driver::PrepareImageError;
+use pitlane_model::{ImageReference, LimitError, SnapshotState};
 use pitlane_store::{ReadError, WriteError};
 
-use crate::NoRandomness;
+use super::CreateSnapshot;
+use crate::{Forbidden, NoRandomness};
 
 /// Why a snapshot cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,5 +53,84 @@ pub enum ListSnapshotsError {
         /// What failed.
         #[source]
         cause: ReadError,
+    },
+}
+
+/// Why a snapshot was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateSnapshotError {
+    /// Use another key.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// Choose another name.
+    #[error(
+        "the name of a snapshot has 1 to {} letters, digits, dots, underscores, colons, dashes and slashes, and is no id",
+        CreateSnapshot::MAX_NAME_BYTES
+    )]
+    Name,
+    /// Choose another name, or delete the snapshot that has it.
+    #[error("a snapshot named {name} exists already")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// Say which version of the image is meant.
+    #[error(
+        "image {image} needs a tag other than latest, or a digest: a snapshot stays what it is"
+    )]
+    Tag {
+        /// The image asked for.
+        image: ImageReference,
+    },
+    /// Ask for other limits.
+    #[error(transparent)]
+    Limits(#[from] LimitError),
+    /// Delete some, then try again.
+    #[error("an organization has at most {count} snapshots")]
+    TooMany {
+        /// How many.
+        count: usize,
+    },
+    /// No id could be made.
+    #[error("cannot make an id")]
+    Random(#[from] NoRandomness),
+    /// The store failed.
+    #[error("cannot keep the snapshot")]
+    Store {
+        /// What failed.
+        #[source]
+        cause: WriteError,
+    },
+}
+
+/// Why a snapshot was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeSnapshotError {
+    /// Use another key.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// There is none.
+    #[error(transparent)]
+    Find(#[from] FindSnapshotError),
+    /// It belongs to everybody: only the operator changes it.
+    #[error("snapshot {name} is there for everybody and stays as it is")]
+    General {
+        /// Its name.
+        name: String,
+    },
+    /// Its state does not allow that.
+    #[error("snapshot {name} is {}", state.as_str())]
+    State {
+        /// Its name.
+        name: String,
+        /// Where it stands.
+        state: SnapshotState,
+    },
+    /// The store failed.
+    #[error("cannot keep the change")]
+    Store {
+        /// What failed.
+        #[source]
+        cause: WriteError,
     },
 }

@@ -137,6 +137,7 @@ async fn every_change_is_told_in_order() {
                 assert_eq!(sandbox.state, new);
                 (Some(old), new)
             }
+            Event::MemoryRanOut { .. } => panic!("nothing used up its memory"),
         });
     }
     use SandboxState as S;
@@ -509,7 +510,7 @@ async fn a_sandbox_starts_from_an_active_snapshot_found_by_name_or_id() {
     server.driver.fail_next(Operation::PrepareImage, Fault::Host);
     let request = AddSnapshot {
         name: "default".to_owned(),
-        image: ImageName::new("image").unwrap(),
+        image: "image".parse().unwrap(),
         limits: Limits::DEFAULT,
     };
     let (progress, _) = mpsc::channel(1);

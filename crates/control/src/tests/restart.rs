@@ -82,6 +82,7 @@ async fn what_nobody_owns_is_destroyed() {
         network: NetworkPolicy::Open,
         user: "daytona".to_owned(),
         environment: Default::default(),
+        entrypoint: Vec::new(),
     };
     let made: Result<_, CreateError> = machine.driver.create(&spec).await;
     made.unwrap();

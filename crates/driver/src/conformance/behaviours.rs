@@ -291,6 +291,7 @@ impl Run<'_> {
             network: NetworkPolicy::Open,
             user: self.subject.user.clone(),
             environment: BTreeMap::new(),
+            entrypoint: Vec::new(),
         }
     }
 
@@ -300,7 +301,11 @@ impl Run<'_> {
         image: &ImageName,
     ) -> Result<crate::PreparedImage, Violation> {
         let (progress, _steps) = mpsc::channel(1);
-        match self.subject.driver.prepare_image(image, progress).await {
+        let reference = match image.as_str().parse() {
+            Ok(reference) => reference,
+            Err(error) => return violated(rule, error),
+        };
+        match self.subject.driver.prepare_image(&reference, progress).await {
             Ok(prepared) => Ok(prepared),
             Err(error) => violated(rule, error),
         }

@@ -57,12 +57,13 @@ fn spec(id: SandboxId) -> LaunchSpec {
         network: NetworkPolicy::Open,
         user: "daytona".to_owned(),
         environment: BTreeMap::new(),
+        entrypoint: Vec::new(),
     }
 }
 
 async fn prepared(driver: &FakeDriver) {
     let (progress, _) = mpsc::channel(1);
-    driver.prepare_image(&ImageName::new("image").unwrap(), progress).await.unwrap();
+    driver.prepare_image(&"image".parse().unwrap(), progress).await.unwrap();
 }
 
 #[tokio::test]

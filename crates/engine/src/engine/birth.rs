@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pitlane_driver::{Cause, CreateError, Hello, LaunchSpec, StartError};
 use pitlane_model::SandboxId;
 
-use super::{Inner, Parts, Sandbox, hello_of, lock};
+use super::{Inner, Parts, Run, Sandbox, hello_of, lock};
 use crate::disk::{self, DiskError};
 use crate::launcher::LauncherError;
 use crate::prepared::{PrepareError, Recipe};
@@ -83,7 +83,7 @@ impl Inner {
         let owned = disks.own(waiting.disk().path(), spec.id, slot, &recipe.fingerprint)?;
         // Not yet the sandbox's own: a failed launch removes it.
         waiting.disk().set_path(owned);
-        Ok(waiting.wake(spec, &self.preparer.sockets)?)
+        Ok(waiting.wake(spec, &recipe.config, &self.preparer.sockets)?)
     }
 
     fn settle(self: &Arc<Self>, id: SandboxId, sandbox: &Arc<Sandbox>, woken: Woken) -> Hello {
@@ -93,7 +93,7 @@ impl Inner {
         let process = Arc::clone(&running.process);
         *lock(&sandbox.parts) =
             Parts { slot: Some(slot), disk: Some(disk), running: Some(running), archive: None };
-        self.watch(id, sandbox, process);
+        self.watch(id, sandbox, Run { process, is_new: true });
         hello
     }
 
@@ -125,7 +125,7 @@ impl Inner {
             .preparer
             .again(slot, &recipe, spec.limits, &path)
             .map_err(|cause| host(Box::new(cause)))?;
-        let woken = waiting.wake(spec, &self.preparer.sockets);
+        let woken = waiting.wake(spec, &recipe.config, &self.preparer.sockets);
         Ok(self.settle(id, sandbox, woken.map_err(|cause| host(Box::new(cause)))?))
     }
 

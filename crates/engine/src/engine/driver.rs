@@ -8,26 +8,36 @@ use pitlane_driver::{
     Existing, Hello, ImageProgress, InventoryError, LaunchSpec, Liveness, PrepareImageError,
     PreparedImage, ResizeError, RestoreError, StartError, StopError,
 };
-use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId};
+use pitlane_model::{ImageReference, Limits, NetworkPolicy, SandboxId};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Engine, Inner, end, lock};
+use crate::image;
 
 #[async_trait]
 impl Driver for Engine {
+    async fn find_image(&self, reference: &ImageReference) -> Option<PreparedImage> {
+        let (inner, reference) = (Arc::clone(&self.inner), reference.clone());
+        let found = self.inner.tasks.spawn_blocking(move || image::find(&inner.images, &reference));
+        found.await.ok().flatten().as_ref().map(image::describe)
+    }
+
     async fn prepare_image(
         &self,
-        image: &ImageName,
+        reference: &ImageReference,
         progress: mpsc::Sender<ImageProgress>,
     ) -> Result<PreparedImage, PrepareImageError> {
-        let rootfs = crate::image::prepare(&self.inner.images, image, progress).await?;
-        let size_bytes = rootfs.size_bytes;
-        let recipe = Inner::recipe(rootfs, Limits::DEFAULT, NetworkPolicy::Open);
-        let inner = Arc::clone(&self.inner);
-        self.inner.tasks.spawn_blocking(move || inner.pool.keep_ready(recipe));
-        Ok(PreparedImage { size_bytes })
+        let found = image::prepare(&self.inner.images, reference, progress).await?;
+        let prepared = image::describe(&found);
+        // Sandboxes of one image wait for whoever asks: of the server's own, which it prepares before any other.
+        if self.inner.kept.get_or_init(|| prepared.image.clone()) == &prepared.image {
+            let recipe = Inner::recipe(found.1, Limits::DEFAULT, NetworkPolicy::Open);
+            let inner = Arc::clone(&self.inner);
+            self.inner.tasks.spawn_blocking(move || inner.pool.keep_ready(recipe));
+        }
+        Ok(prepared)
     }
 
     async fn create(&self, spec: &LaunchSpec) -> Result<Hello, CreateError> {

@@ -58,3 +58,36 @@ fn a_full_pipe_that_nobody_reads_is_not_waited_for() {
     drop(read);
     write(&written, &whole, soon()).unwrap();
 }
+
+#[test]
+fn an_image_speaks_where_the_owner_says_nothing_else() {
+    let texts = |pairs: &[(&str, &str)]| {
+        pairs.iter().map(|(name, value)| (String::from(*name), String::from(*value))).collect()
+    };
+    let spec = LaunchSpec {
+        id: pitlane_model::SandboxId::from_random([7; 16]),
+        image: pitlane_model::ImageName::new("image").unwrap(),
+        limits: Limits::DEFAULT,
+        network: pitlane_model::NetworkPolicy::Open,
+        user: String::from("daytona"),
+        environment: texts(&[("MODE", "mine"), ("OWN", "1")]),
+        entrypoint: vec![String::from("/serve")],
+    };
+    let config = ImageConfig {
+        environment: texts(&[("MODE", "image"), ("PATH", "/opt/bin:/bin")]),
+        work_dir: Some(String::from("/srv")),
+        user: Some(String::from("nobody")),
+        command: vec![String::from("/other")],
+        ..ImageConfig::default()
+    };
+    let wanted = Boot {
+        sandbox_id: spec.id.to_string(),
+        snapshot: String::from("image"),
+        user: String::from("daytona"),
+        work_dir: Some(String::from("/srv")),
+        env: texts(&[("MODE", "mine"), ("OWN", "1"), ("PATH", "/opt/bin:/bin")]),
+        entrypoint: vec![String::from("/serve")],
+        command_group: None,
+    };
+    assert_eq!(boot(&spec, &config), wanted);
+}

@@ -141,7 +141,11 @@ impl Bench {
     pub(crate) async fn start_with(folder: Folder, uplink: Uplink, upstreams: Upstreams) -> Self {
         let bench = Self::start_on(folder, uplink, upstreams, images()).await;
         let (progress, _unwatched) = tokio::sync::mpsc::channel(1);
-        bench.engine.prepare_image(&image(), progress).await.expect("the default image");
+        bench
+            .engine
+            .prepare_image(&image().as_str().parse().expect("a name"), progress)
+            .await
+            .expect("the default image");
         bench
     }
 
@@ -280,6 +284,7 @@ pub(crate) fn spec() -> LaunchSpec {
         network: NetworkPolicy::Open,
         user: String::from("daytona"),
         environment: BTreeMap::new(),
+        entrypoint: Vec::new(),
     }
 }
 

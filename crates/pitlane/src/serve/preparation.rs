@@ -29,7 +29,7 @@ pub(super) async fn prepare(
         let processes = Limits::DEFAULT.process_count();
         let snapshot = AddSnapshot {
             name: name.to_owned(),
-            image: settings.image.clone(),
+            image: settings.image.as_str().parse()?,
             limits: Limits::new(cpu, memory, disk, processes)?,
         };
         if snapshot.limits.check_within(settings.maximum).is_err() {

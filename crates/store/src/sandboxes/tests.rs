@@ -89,7 +89,12 @@ fn row(number: u8) -> StoredSandbox {
         updated_at: at(-1),
         last_activity_at: at(i64::from(number)),
     };
-    StoredSandbox { sandbox, image: ImageName::new("image-1").unwrap(), revision: 0 }
+    StoredSandbox {
+        sandbox,
+        image: ImageName::new("image-1").unwrap(),
+        entrypoint: vec!["serve".to_owned(), "a \"b\"".to_owned()],
+        revision: 0,
+    }
 }
 
 #[tokio::test]
@@ -216,7 +221,10 @@ async fn snapshots_are_listed_page_by_page_without_those_of_others() {
         id: SnapshotId::from_random([number; 16]),
         organization: owner.map(organization),
         name: name.to_owned(),
-        image: ImageName::new("image").unwrap(),
+        reference: "registry.example/app:1".parse().unwrap(),
+        image: owner.map(|_| ImageName::new("image").unwrap()),
+        entrypoint: vec![name.to_owned(), "--now".to_owned()],
+        user: owner.map(|number| number.to_string()),
         state: SnapshotState::Active,
         limits: Limits::DEFAULT,
         size_bytes: Some(u64::MAX / 2),

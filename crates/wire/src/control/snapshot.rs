@@ -2,6 +2,45 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What a snapshot is to be: the body of `POST /snapshots`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CreateSnapshot {
+    /// Its name.
+    pub name: String,
+    /// The image it stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_name: Option<String>,
+    /// What its sandboxes run beside everything else; the image's own program if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<Vec<String>>,
+    /// CPUs of a sandbox that asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<u32>,
+    /// Graphics cards of such a sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<u32>,
+    /// Kinds of graphics cards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_type: Option<Vec<String>>,
+    /// Memory of such a sandbox, in GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u32>,
+    /// Disk of such a sandbox, in GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u32>,
+    /// How its image is built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_info: Option<super::CreateBuildInfo>,
+    /// The region that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region_id: Option<String>,
+    /// The kind of sandbox it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox_class: Option<String>,
+}
+
 /// Something a sandbox starts from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

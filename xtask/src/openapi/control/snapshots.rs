@@ -1,6 +1,6 @@
 //! `/snapshots`.
 
-use pitlane_wire::control::{PaginatedSnapshots, Snapshot};
+use pitlane_wire::control::{CreateSnapshot, PaginatedSnapshots, Snapshot};
 
 use crate::openapi::operation::{Operation, integer, one_of, text};
 
@@ -24,6 +24,19 @@ pub(super) fn operations() -> Vec<Operation> {
             .answers::<PaginatedSnapshots>(200, "A page."),
         Operation::new("GET /snapshots/{id}", "Reads a snapshot, by its id or name")
             .answers::<Snapshot>(200, "The snapshot.")
+            .refuses(&[404]),
+        Operation::new("POST /snapshots", "Makes a snapshot of an image")
+            .reads::<CreateSnapshot>()
+            .answers::<Snapshot>(200, "The snapshot; its image may be on its way.")
+            .refuses(&[409]),
+        Operation::new("DELETE /snapshots/{id}", "Removes a snapshot")
+            .succeeds(200, "It is gone; its sandboxes stay.")
+            .refuses(&[404]),
+        Operation::new("POST /snapshots/{id}/activate", "Lets sandboxes start from it again")
+            .answers::<Snapshot>(200, "The snapshot; its image may be on its way.")
+            .refuses(&[404]),
+        Operation::new("POST /snapshots/{id}/deactivate", "Keeps sandboxes from starting from it")
+            .succeeds(204, "None starts from it.")
             .refuses(&[404]),
     ]
 }

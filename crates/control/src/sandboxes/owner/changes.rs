@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pitlane_driver::{Cause, Hello, LaunchSpec};
-use pitlane_model::{DesiredState, ImageName, Sandbox, SandboxId, SandboxState, Transition};
-use pitlane_store::WriteError;
+use pitlane_model::{DesiredState, Sandbox, SandboxId, SandboxState, Transition};
+use pitlane_store::{StoredSandbox, WriteError};
 use tokio::time::timeout;
 
 use super::super::entry::Entry;
@@ -26,7 +26,7 @@ impl Owner {
         if row.sandbox.state != SandboxState::Creating {
             return Err(CreateError::Deleted { id });
         }
-        let launch = launch_spec(&row.sandbox, &row.image);
+        let launch = launch_spec(&row);
         pitlane_fault::point("create.decided");
         if let Err(cause) = self.platform.store.insert_sandbox(row).await {
             self.withdraw(entry);
@@ -102,7 +102,7 @@ impl Owner {
     pub(super) async fn launch(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, ChangeError> {
         let id = entry.id;
         let row = entry.desk().row();
-        let launch = launch_spec(&row.sandbox, &row.image);
+        let launch = launch_spec(&row);
         let patience = self.platform.policy.patience.start;
         let outcome = within(patience, self.platform.driver.start(&launch)).await;
         pitlane_fault::point("start.made");
@@ -254,8 +254,8 @@ pub(super) async fn within<T>(
 }
 
 /// A sandbox as the driver needs to know it.
-pub(super) fn launch_spec(sandbox: &Sandbox, image: &ImageName) -> LaunchSpec {
-    let spec = &sandbox.spec;
+pub(super) fn launch_spec(row: &StoredSandbox) -> LaunchSpec {
+    let spec = &row.sandbox.spec;
     let own = [
         ("DAYTONA_SANDBOX_ID", spec.id.to_string()),
         ("DAYTONA_SANDBOX_SNAPSHOT", spec.snapshot.clone()),
@@ -271,10 +271,11 @@ pub(super) fn launch_spec(sandbox: &Sandbox, image: &ImageName) -> LaunchSpec {
         .collect();
     LaunchSpec {
         id: spec.id,
-        image: image.clone(),
+        image: row.image.clone(),
         limits: spec.limits,
         network: spec.network,
         user: spec.user.clone(),
         environment,
+        entrypoint: row.entrypoint.clone(),
     }
 }

@@ -173,7 +173,7 @@ impl Owner {
 
     async fn create_again(&self, entry: &Entry) -> Result<Hello, Cause> {
         let row = entry.desk().row();
-        let launch = launch_spec(&row.sandbox, &row.image);
+        let launch = launch_spec(&row);
         let patience = self.platform.policy.patience.start;
         let created: Result<Hello, CreateError> =
             within(patience, self.platform.driver.create(&launch)).await?;

@@ -49,7 +49,12 @@ fn row(number: u16) -> StoredSandbox {
         updated_at: time,
         last_activity_at: time,
     };
-    StoredSandbox { sandbox, image: ImageName::new("image").unwrap(), revision: 0 }
+    StoredSandbox {
+        sandbox,
+        image: ImageName::new("image").unwrap(),
+        entrypoint: Vec::new(),
+        revision: 0,
+    }
 }
 
 fn orders() -> impl Iterator<Item = SandboxOrder> {
