@@ -76,6 +76,7 @@ fn every_figure_that_a_server_shows_is_documented_and_the_other_way_round() {
         "pitlane_streams_open",
         "pitlane_toolbox_cancelled_total",
         "pitlane_sandbox_failures_total",
+        "pitlane_sandbox_memory_kills_total",
         "process_virtual_memory_max_bytes",
     ]);
     let missing: BTreeSet<&str> = documented.difference(&shown).copied().collect();

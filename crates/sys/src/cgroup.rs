@@ -5,6 +5,8 @@
 //! joined in two ways that do not: on version 1 the process writes "0" to an inherited `tasks` descriptor, on version 2
 //! it is born in the group (`CLONE_INTO_CGROUP`). See `cgroups(7)` and the kernel's `cgroup-v1` and `cgroup-v2` texts.
 
+mod memory_alarm;
+
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
@@ -15,6 +17,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 
+pub use self::memory_alarm::MemoryAlarm;
+pub(crate) use self::memory_alarm::read_count;
 use crate::error::{Context as _, SyscallError};
 
 /// The hierarchies of this machine that can hold limits.
@@ -325,9 +329,8 @@ impl Group {
     ///
     /// The group does not exist.
     pub fn memory_events(&self) -> Result<OwnedFd, SyscallError> {
-        let name = if self.is_v2() { "memory.events" } else { "memory.oom_control" };
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        open(self.memory().join(name), flags, Mode::empty()).context("open(memory events)")
+        open(self.memory_events_path(), flags, Mode::empty()).context("open(memory events)")
     }
 
     /// Opens the files in which the kernel tells what the group may use and uses, each with its name. What is read from

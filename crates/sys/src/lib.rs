@@ -20,7 +20,7 @@ mod seccomp;
 mod user_namespace;
 mod workbench;
 
-pub use cgroup::{Entrance, Group, Hierarchies, HierarchyError};
+pub use cgroup::{Entrance, Group, Hierarchies, HierarchyError, MemoryAlarm};
 pub use cgroup_namespace::CgroupNamespace;
 pub use credentials::{Capabilities, become_namespace_root, with_filesystem_ids};
 pub use error::{Context, SyscallError};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pitlane_driver::Cause;
 use pitlane_model::SandboxId;
 
-use super::{Inner, KILL_DEADLINE, Parts, Sandbox, lock};
+use super::{Inner, KILL_DEADLINE, Parts, Run, Sandbox, lock};
 use crate::disk::{self, DiskError, OwnedDisk};
 use crate::launcher::FirstProcess;
 use crate::prepared::{DiskFile, Groups, remove_unused_groups};
@@ -161,7 +161,7 @@ impl Inner {
             let process =
                 lock(&sandbox.parts).running.as_ref().map(|running| Arc::clone(&running.process));
             if let Some(process) = process {
-                self.watch(id, &sandbox, process);
+                self.watch(id, &sandbox, Run { process, is_new: false });
             }
         }
         self

@@ -1,13 +1,19 @@
 //! Limits that hold, and a daemon that answers when they are reached.
 
-use pitlane_driver::Driver as _;
+use std::time::Duration;
+
+use pitlane_driver::{Driver as _, DriverEvent};
 use pitlane_model::Limits;
 use serde_json::json;
 
 use crate::support::{Bench, post, spec};
 
+/// How soon something that is told at once has been told, on a machine that does much else.
+const DEADLINE: Duration = Duration::from_secs(30);
+
 crate::trials![
     using_up_memory_ends_the_workload_and_not_the_daemon,
+    what_is_killed_for_want_of_memory_is_told_at_once,
     a_fork_bomb_is_stopped_and_the_daemon_answers,
     a_full_disk_is_an_error_inside_and_the_daemon_answers,
     a_busy_sandbox_gets_its_share_of_processor_time,
@@ -29,6 +35,41 @@ async fn using_up_memory_ends_the_workload_and_not_the_daemon() {
     let killed = bench.exec(id, "kill -9 $$").await;
     assert_eq!((killed.exit_code, killed.output.as_str()), (137, ""));
     assert_eq!(bench.exec(id, "echo well").await.output, "well\n");
+    bench.close().await;
+}
+
+async fn what_is_killed_for_want_of_memory_is_told_at_once() {
+    let bench = Bench::start().await;
+    let id = bench.create().await;
+    let hog = "python3 -c \"bytearray(3 << 30)\"";
+    assert_eq!(bench.exec(id, hog).await.exit_code, 137);
+    let told = async |wanted: u64| {
+        let mut sum = 0;
+        while sum < wanted {
+            let event = tokio::time::timeout(DEADLINE, bench.engine.next_event()).await;
+            match event.expect("it is told").expect("the engine runs") {
+                DriverEvent::MemoryRanOut { id: whose, killed } if whose == id => sum += killed,
+                other => panic!("{other:?}"),
+            }
+        }
+        sum
+    };
+    assert_eq!(told(1).await, 1);
+    // Several at a time, soon after, and from a service that nobody waits for.
+    let done = bench.exec(id, &format!("for n in 1 2 3; do {hog}; done; true")).await;
+    assert_eq!(done.exit_code, 0, "{done:?}");
+    assert_eq!(told(3).await, 3);
+    bench.exec(id, &format!("({hog} >/dev/null 2>&1 &)")).await;
+    assert_eq!(told(1).await, 1);
+
+    // A sandbox that was stopped and started is watched as before; one that was killed otherwise is not taken for it.
+    let mut spec = spec();
+    spec.id = id;
+    bench.engine.stop(id, false).await.expect("it stops");
+    bench.engine.start(&spec).await.expect("it starts");
+    assert_eq!(bench.exec(id, "kill -9 $$").await.exit_code, 137);
+    assert_eq!(bench.exec(id, hog).await.exit_code, 137);
+    assert_eq!(told(1).await, 1);
     bench.close().await;
 }
 

@@ -15,6 +15,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, Uid, pidfd_open, pidfd_send_signa
 use rustix::thread::set_thread_res_uid;
 
 use super::identity::Identity;
+use crate::cgroup::read_count;
 use crate::error::{Context as _, SyscallError};
 
 /// The group in which commands' groups are made.
@@ -63,13 +64,8 @@ impl CommandGroups {
     /// nobody counts.
     #[must_use]
     pub fn out_of_memory_kills(&self) -> u64 {
-        let Some(file) = &self.memory_events else { return 0 };
-        let mut text = [0u8; 1024];
-        let length = rustix::io::pread(file, &mut text, 0).unwrap_or(0);
-        let text =
-            text.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default();
-        let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+        let file = self.memory_events.as_ref();
+        file.and_then(|file| read_count(file).ok()).unwrap_or(0)
     }
 
     /// A group for a command: the one made ahead, or a new one.
