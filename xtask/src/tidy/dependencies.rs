@@ -22,7 +22,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("network", &["model", "sys"]),
     ("pitlane", PITLANE),
-    ("store", &["model"]),
+    ("store", &["fault", "model"]),
     ("sys", &[]),
     ("tools", &["client", "wire"]),
     ("wire", &[]),

@@ -113,6 +113,7 @@ fn isolate(
     filter: &Filter,
 ) -> Result<Daemon, SyscallError> {
     parts.entrance.enter()?;
+    pitlane_fault::point("child.grouped");
     match parts.group_view {
         Some(namespace) => CgroupNamespace::from(namespace).enter()?,
         // After entering: the group the process is in becomes the root that it sees.
@@ -122,16 +123,19 @@ fn isolate(
     new_session_keyring()?;
     rustix::process::setsid().context("setsid")?;
     set_host_name(host_name)?;
+    pitlane_fault::point("child.named");
 
     let root = DetachedMount::from(parts.root);
     root.attach(CWD, ATTACH_POINT)?;
     change_root(root.as_fd())?;
+    pitlane_fault::point("child.root-changed");
     attach_kernel_views(
         &DetachedMount::from(parts.devices),
         &DetachedMount::from(parts.terminals),
         &DetachedMount::from(parts.shared_memory),
     )?;
 
+    pitlane_fault::point("child.views-attached");
     limit_resources()?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let mut inherited = Vec::with_capacity(16);
@@ -144,9 +148,11 @@ fn isolate(
 
     UserNamespace::from(parts.users).enter()?;
     become_namespace_root()?;
+    pitlane_fault::point("child.users-entered");
     // The filter needs the namespace's CAP_SYS_ADMIN, which the next line gives up for good.
     filter.install()?;
     Capabilities::SANDBOX.keep_only()?;
+    pitlane_fault::point("child.confined");
     Ok(Daemon { program: parts.daemon, inherited })
 }
 

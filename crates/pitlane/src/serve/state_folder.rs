@@ -110,12 +110,16 @@ impl StateFolder {
 
     /// Keeps the first key, for its owner's eyes alone.
     pub(crate) fn keep_key(&self, key: &str) -> io::Result<()> {
-        self.write(KEY_FILE, key)
+        self.write(KEY_FILE, key, || pitlane_fault::point("state-file.key-drafted"))?;
+        pitlane_fault::point("state-file.key-kept");
+        Ok(())
     }
 
     /// Keeps the address that the server is reached under on this machine.
     pub(crate) fn keep_address(&self, url: &str) -> io::Result<()> {
-        self.write(ADDRESS_FILE, url)
+        self.write(ADDRESS_FILE, url, || pitlane_fault::point("state-file.address-drafted"))?;
+        pitlane_fault::point("state-file.address-kept");
+        Ok(())
     }
 
     /// The server's own secret, which is made when there is none.
@@ -132,7 +136,9 @@ impl StateFolder {
                 let mut secret = [0; 32];
                 getrandom::fill(&mut secret).doing(at("make"))?;
                 let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-                self.write(SECRET_FILE, &text).doing(at("keep"))?;
+                let drafted = || pitlane_fault::point("state-file.secret-drafted");
+                self.write(SECRET_FILE, &text, drafted).doing(at("keep"))?;
+                pitlane_fault::point("state-file.secret-kept");
                 Ok(secret)
             }
             Err(cause) => Err(cause).doing(at("read")),
@@ -140,13 +146,14 @@ impl StateFolder {
     }
 
     /// Writes a file so that whoever reads it sees the old text or the new one, whole.
-    fn write(&self, name: &str, text: &str) -> io::Result<()> {
+    fn write(&self, name: &str, text: &str, drafted: impl FnOnce()) -> io::Result<()> {
         let new = self.path.join(format!("{name}.new"));
         let mut file =
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        pitlane_fault::point("state-file.empty");
         writeln!(file, "{text}")?;
         file.sync_all()?;
-        pitlane_fault::point("state-file.written");
+        drafted();
         std::fs::rename(new, self.path.join(name))?;
         pitlane_fault::point("state-file.renamed");
         File::open(&self.path)?.sync_all()

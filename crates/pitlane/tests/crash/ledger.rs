@@ -19,6 +19,8 @@ pub(crate) struct Known {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// What signs addresses of its files since the key before was made void.
     pub(crate) signing_key: Option<Value>,
+    /// The token with which its previews can be seen.
+    pub(crate) preview_token: Option<Value>,
 }
 
 /// What a client was told.
@@ -138,6 +140,22 @@ impl Ledger {
         Ok(())
     }
 
+    /// Has a preview's token made, and an address that is made void at once.
+    pub(crate) fn preview(
+        &mut self,
+        client: &Client,
+        (name, id): (&str, &str),
+    ) -> Result<(), Lost> {
+        self.known(name).preview_token = None;
+        let path = format!("/api/sandbox/{id}/ports/3000");
+        let told = tell(client.get(&format!("{path}/preview-url")))?;
+        self.known(name).preview_token = Some(told.json()["token"].clone());
+        let signed = tell(client.get(&format!("{path}/signed-preview-url")))?.json();
+        let token = signed["token"].as_str().unwrap();
+        let path = format!("{path}/signed-preview-url/{token}/expire");
+        tell(client.post(&path, &json!({}))).map(drop)
+    }
+
     /// Adds what another client was told.
     pub(crate) fn merge(&mut self, other: Self) {
         self.sandboxes.extend(other.sandboxes);
@@ -167,6 +185,11 @@ impl Ledger {
             if let Some(wanted) = &known.signing_key {
                 let told = client.get(&format!("/api/sandbox/{id}/signing-key")).unwrap();
                 assert_eq!(told.json(), *wanted, "{name}");
+            }
+            if let Some(wanted) = &known.preview_token {
+                let told =
+                    client.get(&format!("/api/sandbox/{id}/ports/3000/preview-url")).unwrap();
+                assert_eq!(told.json()["token"], *wanted, "{name}");
             }
             if state == "started" {
                 let answer = client.execute(id, "echo works").unwrap();

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::ledger::{FILE, Ledger, Lost};
-use crate::server::Server;
+use crate::server::{self, Server};
 use crate::{traces, trial};
 
 /// One test for every point in the source.
@@ -48,6 +48,7 @@ fn operate(client: &Client, ledger: &mut Ledger) -> Result<(), Lost> {
     let id = ledger.create(client, "kept")?;
     ledger.upload(client, ("kept", &id), FILE, contents(200_000))?;
     ledger.rotate(client, ("kept", &id))?;
+    ledger.preview(client, ("kept", &id))?;
     ledger.create(client, "other")?;
     ledger.change(client, "other", "stop", "stopped")?;
     ledger.change(client, "other", "start", "started")?;
@@ -72,12 +73,21 @@ fn dies_at(point: &str) {
     let server = Server::new(0);
     let mut ledger = Ledger::default();
     let is_launcher = point.starts_with("launcher.");
+    let is_child = point.starts_with("child.");
     let variables = [("PITLANE_DIE_AT", point)];
     let has_started = server.try_start(&variables);
     if has_started {
         let launcher = server.launcher();
         let worked = operate(&server.client(), &mut ledger);
-        if is_launcher {
+        if is_child {
+            // Every sandbox that is tried dies, and each is told to have failed; the server and the launcher go on.
+            assert!(matches!(worked, Err(Lost::Failed(_))), "{worked:?}");
+            assert!(!server.has_died() && launcher == server.launcher());
+            assert!(server.log().contains("process 1 failed"), "{}", server.last_words());
+            traces::settle(&server, &[], &[], &[]);
+            // It would have every sandbox die that it makes.
+            server::signal("KILL", launcher.expect("it runs"));
+        } else if is_launcher {
             assert!(
                 launcher != server.launcher() || server.log().contains("died and was replaced"),
                 "no operation reaches {point}: let one ({worked:?})"
