@@ -92,10 +92,12 @@ table ip pitlane {{
     chain untracked_in {{
         type filter hook prerouting priority raw; policy accept;
         iifname "pl*" ip daddr {gateway} udp dport 53 notrack
+        iifname "pl*" ip daddr {gateway} meta l4proto icmp notrack
     }}
     chain untracked_out {{
         type filter hook output priority raw; policy accept;
         ip saddr {gateway} udp sport 53 notrack
+        ip saddr {gateway} icmp type echo-reply notrack
     }}
     chain input {{
         type filter hook input priority filter; policy drop;

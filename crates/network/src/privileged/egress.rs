@@ -3,6 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketType, bind, ipproto, recv, sendto, socket,
+};
+
 use super::server::TcpServer;
 use super::world::{
     HOST, HOST_LAN, PORT, PRIVATE, PUBLIC, World, config_without_uplink, inside, reach,
@@ -116,14 +121,45 @@ async fn a_sandbox_with_too_many_flows_leaves_room_for_others() {
             let _refused = socket.send_to(b"hello", (PUBLIC, port));
         }
     });
-    let namespace = router.namespace().try_clone_to_owned().unwrap();
-    let flows: u32 = inside(&namespace, || {
-        let text = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").unwrap();
-        text.trim().parse().unwrap()
-    });
+    let flows = flows(&router);
     assert!((4000..4200).contains(&flows), "{flows}");
     assert_eq!(reach(&modest, PUBLIC, PORT), Some(HOST.to_string()));
     router.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn pings_of_the_gateway_and_what_it_refuses_take_no_room_for_connections() {
+    let router = Router::create(config_without_uplink()).await.unwrap();
+    let link = router.link(1).await.unwrap();
+    let gateway = SocketAddr::from((router.subnet().gateway(), 0));
+    let answered = inside(&link.namespace, || {
+        let mut answered = 0;
+        for number in 1..3000_u16 {
+            let socket =
+                socket(AddressFamily::INET, SocketType::DGRAM, Some(ipproto::ICMP)).unwrap();
+            // The kernel counts a conversation by this number.
+            bind(&socket, &SocketAddr::from((Ipv4Addr::UNSPECIFIED, number))).unwrap();
+            sendto(&socket, &[8, 0, 0, 0, 0, 0, 0, 1], SendFlags::empty(), &gateway).unwrap();
+            set_socket_timeout(&socket, Timeout::Recv, Some(Duration::from_secs(5))).unwrap();
+            answered += u32::from(recv(&socket, &mut [0_u8; 64], RecvFlags::empty()).is_ok());
+        }
+        let datagrams = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        for port in 1000..4000 {
+            let _refused = datagrams.send_to(b"hello", (gateway.ip(), port));
+        }
+        answered
+    });
+    assert_eq!((answered, flows(&router)), (2999, 0));
+    router.close().await.unwrap();
+}
+
+/// The conversations that a router remembers.
+fn flows(router: &Router) -> u32 {
+    let namespace = router.namespace().try_clone_to_owned().unwrap();
+    inside(&namespace, || {
+        let text = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count").unwrap();
+        text.trim().parse().unwrap()
+    })
 }
 
 #[tokio::test]
