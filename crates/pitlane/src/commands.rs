@@ -1,6 +1,7 @@
 //! The commands that talk to a server, one file each.
 
 pub(crate) mod completion;
+pub(crate) mod daytona;
 mod execution;
 pub(crate) mod key;
 pub(crate) mod login;

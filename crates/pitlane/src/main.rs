@@ -12,14 +12,18 @@ mod output;
 mod serve;
 mod settings;
 mod table;
+mod tool_server;
 
 use std::process::ExitCode;
 
+use commands::daytona;
+
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next();
     // The launcher must have one thread: it is dispatched before anything could start another.
-    let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|first| first == serve::LAUNCH) {
         return serve::launch(arguments);
     }
-    cli::main()
+    if name.is_some_and(|name| daytona::is_meant_by(&name)) { daytona::main() } else { cli::main() }
 }

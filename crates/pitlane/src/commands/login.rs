@@ -47,19 +47,25 @@ pub(crate) fn login(
     arguments: &Arguments,
     format: Format,
 ) -> Result<ExitCode, Failure> {
-    let usage = |error| Failure::from(anyhow::Error::new(error)).exit(Exit::Usage);
     let url = arguments.url.as_deref().or(api_url).unwrap_or(settings::DEFAULT_API_URL);
-    let folder = environment::settings_folder().ok_or_else(|| {
-        Failure::new("there is no folder for settings: neither HOME nor XDG_CONFIG_HOME is set")
-    })?;
+    login_to(url, None, format)
+}
+
+/// The same with a key that is already known, if there is one.
+pub(super) fn login_to(
+    url: &str,
+    known: Option<String>,
+    format: Format,
+) -> Result<ExitCode, Failure> {
+    let usage = |error| Failure::from(anyhow::Error::new(error)).exit(Exit::Usage);
+    let file = file()?;
     // A wrong address is told before a key is asked for.
     Endpoint::new(url, Key::new("k").map_err(usage)?).map_err(usage)?;
-    let text = read_key(url)?;
+    let text = known.map_or_else(|| read_key(url), Ok)?;
     let key = text.trim();
     let endpoint = Endpoint::new(url, Key::new(key).map_err(usage)?).map_err(usage)?;
     let client = Client::new(endpoint);
     let known = wait(async { Ok(client.current_key().await?) })?;
-    let file = folder.join("pitlane/config.toml");
     let url = client.endpoint().url().to_owned();
     keep(&file, &File { url: &url, key }).doing(format!("cannot write {}", file.display()))?;
     let done = LoggedIn { url, key_name: known.name, file };
@@ -69,6 +75,25 @@ pub(crate) fn login(
         say(&format!("{url} takes the key {key_name}; kept in {}", file.display()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Forgets the server and the key that `login` kept.
+pub(super) fn logout() -> Result<(), Failure> {
+    let file = file()?;
+    match std::fs::remove_file(&file) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+            Err(cause).doing(format!("cannot remove {}", file.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Where the server and the key are kept.
+fn file() -> Result<PathBuf, Failure> {
+    let folder = environment::settings_folder().ok_or_else(|| {
+        Failure::new("there is no folder for settings: neither HOME nor XDG_CONFIG_HOME is set")
+    })?;
+    Ok(folder.join("pitlane/config.toml"))
 }
 
 fn read_key(url: &str) -> Result<String, Failure> {

@@ -24,7 +24,9 @@ use pitlane_client::Client;
 use crate::failure::Failure;
 use crate::output::Format;
 
+pub(super) use create::create_or_undo;
 pub(crate) use find::find;
+pub(super) use find::on;
 pub(super) use when::{ago, roughly};
 
 #[derive(Debug, Subcommand)]

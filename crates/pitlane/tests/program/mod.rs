@@ -146,6 +146,15 @@ impl Server {
         )
     }
 
+    /// Runs the program under the name `daytona` against the server.
+    pub(crate) fn run_as_daytona(&self, arguments: &[&str]) -> Outcome {
+        let name = self.folder.path().join("daytona");
+        let binary = named("PITLANE_BIN", Path::new(env!("CARGO_BIN_EXE_pitlane")));
+        drop(std::os::unix::fs::symlink(binary, &name));
+        let mut command = clean(&name, &[("PITLANE_STATE", self.state().as_str())]);
+        ended(command.args(arguments), "")
+    }
+
     /// Starts a command against the server, whose input is empty and whose output can be read while it runs.
     pub(crate) fn begin(&self, arguments: &[&str]) -> Child {
         program(&[("PITLANE_STATE", self.state().as_str())])
@@ -176,8 +185,11 @@ pub(crate) fn send(signal: &str, process: &Child) {
 
 /// Runs a command to its end, without the variables and settings of whoever runs the tests.
 pub(crate) fn pitlane(variables: &[(&str, &str)], arguments: &[&str], input: &str) -> Outcome {
-    let mut process = program(variables)
-        .args(arguments)
+    ended(program(variables).args(arguments), input)
+}
+
+fn ended(command: &mut Command, input: &str) -> Outcome {
+    let mut process = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -191,7 +203,12 @@ pub(crate) fn pitlane(variables: &[(&str, &str)], arguments: &[&str], input: &st
 }
 
 fn program(variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(named("PITLANE_BIN", Path::new(env!("CARGO_BIN_EXE_pitlane"))));
+    let binary = named("PITLANE_BIN", Path::new(env!("CARGO_BIN_EXE_pitlane")));
+    clean(Path::new(&binary), variables)
+}
+
+fn clean(binary: &Path, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary);
     let path = std::env::var("PATH").unwrap_or_default();
     command
         .env_clear()

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pitlane_client::Client;
-use pitlane_wire::control::CreateSandbox;
+use pitlane_wire::control::{CreateSandbox, Sandbox};
 
 use super::when::{after_stop, minutes};
 use crate::cli::pair;
@@ -88,32 +88,38 @@ pub(super) fn create(
         ttl_minutes: arguments.ttl,
         ..CreateSandbox::default()
     };
-    let sandbox = wait(async {
-        let mut interruption = Interruption::watch()?;
-        let mut creating = std::pin::pin!(client.create_sandbox(&wish));
-        let failure = tokio::select! {
-            created = &mut creating => return Ok(created?),
-            failure = interruption.wait() => failure,
-        };
-        // Not given up half-way: the server would finish it, and nobody would know its id.
-        say("interrupted: waiting for the sandbox in order to delete it; once more to leave it");
-        let undone = async {
-            let created = creating.await?;
-            client.delete_sandbox(&created.core.id).await
-        };
-        let hint = tokio::select! {
-            undone = tokio::time::timeout(PATIENCE, undone) => match undone {
-                Ok(Ok(_)) => return Err(failure),
-                Ok(Err(_)) | Err(_) => "it may be there: `pitlane sandbox ls --sort created` shows it",
-            },
-            _ = interruption.wait() => "it is there, or soon: `pitlane sandbox ls --sort created` shows it",
-        };
-        Err(failure.hint(hint))
-    })?;
+    let sandbox = wait(create_or_undo(client, &wish))?;
     format.write(&sandbox, |sandbox| format!("{}\n", sandbox.core.id))?;
     if format == Format::Human && sandbox.core.state.as_deref() != Some("started") {
         let state = sandbox.core.state.unwrap_or_default();
         say(&format!("it is {state}: `pitlane sandbox info {}` tells more", sandbox.core.id));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Creates a sandbox. When interrupted it leaves none, or says so.
+pub(in crate::commands) async fn create_or_undo(
+    client: &Client,
+    wish: &CreateSandbox,
+) -> Result<Sandbox, Failure> {
+    let mut interruption = Interruption::watch()?;
+    let mut creating = std::pin::pin!(client.create_sandbox(wish));
+    let failure = tokio::select! {
+        created = &mut creating => return Ok(created?),
+        failure = interruption.wait() => failure,
+    };
+    // Not given up half-way: the server would finish it, and nobody would know its id.
+    say("interrupted: waiting for the sandbox in order to delete it; once more to leave it");
+    let undone = async {
+        let created = creating.await?;
+        client.delete_sandbox(&created.core.id).await
+    };
+    let hint = tokio::select! {
+        undone = tokio::time::timeout(PATIENCE, undone) => match undone {
+            Ok(Ok(_)) => return Err(failure),
+            Ok(Err(_)) | Err(_) => "it may be there: `pitlane sandbox ls --sort created` shows it",
+        },
+        _ = interruption.wait() => "it is there, or soon: `pitlane sandbox ls --sort created` shows it",
+    };
+    Err(failure.hint(hint))
 }

@@ -20,7 +20,7 @@ pub(crate) async fn find(client: &Client, sandbox: &str) -> Result<Sandbox, Fail
 }
 
 /// Does something to a sandbox, whichever way it is called.
-pub(super) async fn on<T>(
+pub(in crate::commands) async fn on<T>(
     client: &Client,
     sandbox: &str,
     work: impl AsyncFn(String) -> Result<T, RequestError>,
