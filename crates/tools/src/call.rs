@@ -5,11 +5,12 @@ use std::sync::LazyLock;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::daytona::Tool;
 use crate::input::{
-    CreateSandbox, DeleteSandbox, ExecSession, ExecuteCode, ExecuteShell, FileOperation,
-    GetPreviewUrl, GetSandboxInfo, GitOperation, ListSandboxes,
+    CreateSandbox, DeleteSandbox, ExecSession, ExecuteCode, ExecuteShell, FileAction,
+    FileOperation, GetPreviewUrl, GetSandboxInfo, GitAction, GitOperation, ListSandboxes,
 };
-use crate::{Missing, Operation, Toolset};
+use crate::{DaytonaCall, Missing, Operation, Permission, Toolset};
 
 /// An operation with its arguments.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +35,8 @@ pub enum Call {
     GetPreviewUrl(GetPreviewUrl),
     /// `exec_session`
     ExecSession(ExecSession),
+    /// One of Daytona's own twelve.
+    Daytona(DaytonaCall),
 }
 
 /// Why something is no call.
@@ -57,7 +60,7 @@ pub enum CallError {
         known: Vec<&'static str>,
     },
     /// An argument is missing or makes no sense.
-    #[error("Invalid parameter '{}': {}", .0.parameter, .0.why)]
+    #[error("{}", .0.sentence())]
     InvalidParameter(Box<InvalidParameter>),
 }
 
@@ -78,6 +81,25 @@ pub struct InvalidParameter {
     pub optional: Vec<String>,
     /// Arguments that would do.
     pub example: Value,
+}
+
+impl InvalidParameter {
+    /// What is wrong, in the words of the set of tools that the operation is of.
+    fn sentence(&self) -> String {
+        let is_daytona = Toolset::Daytona
+            .operations()
+            .iter()
+            .any(|operation| operation.name == self.method && operation.name != "create_sandbox");
+        match self.parameter.as_str() {
+            "id" if is_daytona && !self.missing.is_empty() => {
+                String::from("sandbox ID is required")
+            }
+            parameter if is_daytona && !self.missing.is_empty() => {
+                format!("{parameter} parameter is required")
+            }
+            parameter => format!("Invalid parameter '{parameter}': {}", self.why),
+        }
+    }
 }
 
 impl Call {
@@ -131,6 +153,40 @@ impl Call {
             Self::GetSandboxInfo(_) => "get_sandbox_info",
             Self::GetPreviewUrl(_) => "get_preview_url",
             Self::ExecSession(_) => "exec_session",
+            Self::Daytona(call) => call.name(),
+        }
+    }
+
+    /// What a caller must be allowed.
+    pub(crate) fn permission(&self) -> Permission {
+        let needed = |reads: bool, leaves: bool| match (reads, leaves) {
+            (true, _) => Permission::Anonymous,
+            (false, false) => Permission::Authenticated,
+            (false, true) => Permission::Developer,
+        };
+        match self {
+            Self::ListSandboxes(_) | Self::GetSandboxInfo(_) => Permission::Anonymous,
+            Self::CreateSandbox(_)
+            | Self::ExecuteCode(_)
+            | Self::ExecuteShell(_)
+            | Self::DeleteSandbox(_)
+            | Self::GetPreviewUrl(_)
+            | Self::ExecSession(_) => Permission::Authenticated,
+            Self::FileOperation(asked) => needed(
+                matches!(
+                    asked.operation,
+                    FileAction::Read | FileAction::List | FileAction::Other(_)
+                ),
+                matches!(asked.operation, FileAction::Upload | FileAction::Download),
+            ),
+            Self::GitOperation(asked) => needed(
+                matches!(asked.operation, GitAction::Status | GitAction::Other(_)),
+                asked.operation == GitAction::Push,
+            ),
+            Self::Daytona(DaytonaCall(
+                Tool::DownloadFile(_) | Tool::GetFileInfo(_) | Tool::ListFiles(_),
+            )) => Permission::Anonymous,
+            Self::Daytona(_) => Permission::Authenticated,
         }
     }
 }
@@ -210,6 +266,9 @@ impl Toolset {
             return Err(CallError::UnknownMethod { method: method.to_owned(), known });
         };
         let arguments = Arguments::read(operation, params)?;
+        if self == Self::Daytona {
+            return arguments.into_daytona().map(Call::Daytona);
+        }
         match operation.name {
             "create_sandbox" => arguments.into_type().map(Call::CreateSandbox),
             "execute_code" => arguments.into_type().map(Call::ExecuteCode),
@@ -233,7 +292,7 @@ struct Arguments<'a> {
 }
 
 /// Texts that say nothing when they are empty.
-const NEVER_EMPTY: [&str; 3] = ["sandbox_id", "file_path", "command"];
+const NEVER_EMPTY: [&str; 5] = ["sandbox_id", "file_path", "command", "id", "filePath"];
 
 impl<'a> Arguments<'a> {
     fn read(operation: &'a Operation, params: Value) -> Result<Self, CallError> {
@@ -305,6 +364,25 @@ impl<'a> Arguments<'a> {
         Err(invalid(self.operation, first.parameter, "is required", missing))
     }
 
+    fn into_daytona(self) -> Result<DaytonaCall, CallError> {
+        let tool = match self.operation.name {
+            "create_sandbox" => self.into_type().map(Tool::CreateSandbox),
+            "destroy_sandbox" => self.into_type().map(Tool::DestroySandbox),
+            "execute_command" => self.into_type().map(Tool::ExecuteCommand),
+            "upload_file" => self.into_type().map(Tool::UploadFile),
+            "download_file" => self.into_type().map(Tool::DownloadFile),
+            "create_folder" => self.into_type().map(Tool::CreateFolder),
+            "get_file_info" => self.into_type().map(Tool::GetFileInfo),
+            "list_files" => self.into_type().map(Tool::ListFiles),
+            "move_file" => self.into_type().map(Tool::MoveFile),
+            "delete_file" => self.into_type().map(Tool::DeleteFile),
+            "git_clone" => self.into_type().map(Tool::GitClone),
+            "preview_link" => self.into_type().map(Tool::PreviewLink),
+            other => Err(CallError::UnknownMethod { method: other.to_owned(), known: Vec::new() }),
+        };
+        tool.map(DaytonaCall)
+    }
+
     fn into_type<T: DeserializeOwned>(self) -> Result<T, CallError> {
         serde_json::from_value(Value::Object(self.given))
             .map_err(|cause| invalid(self.operation, "params", &cause.to_string(), Vec::new()))
@@ -340,8 +418,26 @@ impl Operation {
 }
 
 /// Every argument that some operation needs.
-const NAMES: &[&str] =
-    &["sandbox_id", "code", "command", "operation", "file_path", "port", "action"];
+const NAMES: &[&str] = &[
+    "sandbox_id",
+    "code",
+    "command",
+    "operation",
+    "file_path",
+    "port",
+    "action",
+    "id",
+    "filePath",
+    "content",
+    "encoding",
+    "overwrite",
+    "folderPath",
+    "sourcePath",
+    "destPath",
+    "url",
+    "description",
+    "checkServer",
+];
 
 fn properties(operation: &Operation) -> &Map<String, Value> {
     static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
@@ -452,6 +548,21 @@ fn example(method: &str) -> Value {
             json!({ "sandbox_id": "analysis", "action": "start", "command": "npm start" })
         }
         "delete_sandbox" | "get_sandbox_info" => json!({ "sandbox_id": "analysis" }),
+        "destroy_sandbox" => json!({ "id": "ID" }),
+        "execute_command" => json!({ "id": "ID", "command": "ls -la" }),
+        "upload_file" => json!({
+            "id": "ID", "filePath": "a.txt", "content": "text", "encoding": "text", "overwrite": true
+        }),
+        "download_file" | "get_file_info" | "delete_file" => {
+            json!({ "id": "ID", "filePath": "a.txt" })
+        }
+        "create_folder" => json!({ "id": "ID", "folderPath": "src" }),
+        "list_files" => json!({ "id": "ID", "path": "." }),
+        "move_file" => json!({ "id": "ID", "sourcePath": "a.txt", "destPath": "b.txt" }),
+        "git_clone" => json!({ "id": "ID", "url": "https://github.com/user/repo.git" }),
+        "preview_link" => json!({
+            "id": "ID", "port": 3000, "description": "web page", "checkServer": false
+        }),
         _ => json!({}),
     }
 }

@@ -74,6 +74,7 @@ impl Toolset {
     #[must_use]
     pub fn operations(self) -> &'static [Operation] {
         static DEFAULT: LazyLock<Vec<Operation>> = LazyLock::new(default_operations);
+        static DAYTONA: LazyLock<Vec<Operation>> = LazyLock::new(crate::daytona::operations);
         static MINIMAL: LazyLock<Vec<Operation>> = LazyLock::new(|| {
             let wanted = [
                 "create_sandbox",
@@ -85,18 +86,24 @@ impl Toolset {
             DEFAULT.iter().filter(|one| wanted.contains(&one.name)).cloned().collect()
         });
         match self {
-            Self::Default | Self::Daytona => &DEFAULT,
+            Self::Default => &DEFAULT,
+            Self::Daytona => &DAYTONA,
             Self::Minimal => &MINIMAL,
         }
     }
 }
 
-const READS: Annotations =
+pub(crate) const READS: Annotations =
     Annotations { read_only: true, destructive: false, idempotent: true, open_world: false };
-const RUNS: Annotations =
+pub(crate) const RUNS: Annotations =
     Annotations { read_only: false, destructive: true, idempotent: false, open_world: true };
 
 fn default_operations() -> Vec<Operation> {
+    [working_operations(), sandbox_operations()].concat()
+}
+
+/// What is done with and in sandboxes.
+fn working_operations() -> Vec<Operation> {
     vec![
         Operation {
             name: "create_sandbox",
@@ -106,7 +113,7 @@ fn default_operations() -> Vec<Operation> {
             input_schema: schema::input::<input::CreateSandbox>(),
             output_schema: Some(schema::output::<output::Created>()),
             annotations: Annotations { destructive: false, ..RUNS },
-            permission: Permission::Developer,
+            permission: Permission::Authenticated,
         },
         Operation {
             name: "execute_code",
@@ -115,7 +122,7 @@ fn default_operations() -> Vec<Operation> {
             input_schema: schema::input::<input::ExecuteCode>(),
             output_schema: Some(schema::output::<output::Executed>()),
             annotations: RUNS,
-            permission: Permission::Developer,
+            permission: Permission::Authenticated,
         },
         Operation {
             name: "execute_shell",
@@ -124,7 +131,7 @@ fn default_operations() -> Vec<Operation> {
             input_schema: schema::input::<input::ExecuteShell>(),
             output_schema: Some(schema::output::<output::Executed>()),
             annotations: RUNS,
-            permission: Permission::Developer,
+            permission: Permission::Authenticated,
         },
         Operation {
             name: "file_operation",
@@ -133,7 +140,7 @@ fn default_operations() -> Vec<Operation> {
             input_schema: schema::input::<input::FileOperation>(),
             output_schema: Some(schema::output::<output::FileDone>()),
             annotations: Annotations { open_world: false, ..RUNS },
-            permission: Permission::Authenticated,
+            permission: Permission::Anonymous,
         },
         Operation {
             name: "git_operation",
@@ -142,8 +149,14 @@ fn default_operations() -> Vec<Operation> {
             input_schema: schema::input::<input::GitOperation>(),
             output_schema: Some(schema::output::<output::GitDone>()),
             annotations: RUNS,
-            permission: Permission::Authenticated,
+            permission: Permission::Anonymous,
         },
+    ]
+}
+
+/// Sandboxes themselves, and what outlasts a call.
+fn sandbox_operations() -> Vec<Operation> {
+    vec![
         Operation {
             name: "list_sandboxes",
             title: "List sandboxes",
@@ -151,7 +164,7 @@ fn default_operations() -> Vec<Operation> {
             input_schema: schema::input::<input::ListSandboxes>(),
             output_schema: Some(schema::output::<output::Listed>()),
             annotations: READS,
-            permission: Permission::Authenticated,
+            permission: Permission::Anonymous,
         },
         Operation {
             name: "delete_sandbox",
@@ -160,7 +173,7 @@ fn default_operations() -> Vec<Operation> {
             input_schema: schema::input::<input::DeleteSandbox>(),
             output_schema: Some(schema::output::<output::Deleted>()),
             annotations: Annotations { idempotent: true, open_world: false, ..RUNS },
-            permission: Permission::Admin,
+            permission: Permission::Authenticated,
         },
         Operation {
             name: "get_sandbox_info",
@@ -169,7 +182,7 @@ fn default_operations() -> Vec<Operation> {
             input_schema: schema::input::<input::GetSandboxInfo>(),
             output_schema: Some(schema::output::<output::Info>()),
             annotations: READS,
-            permission: Permission::Authenticated,
+            permission: Permission::Anonymous,
         },
         Operation {
             name: "get_preview_url",
@@ -187,7 +200,7 @@ fn default_operations() -> Vec<Operation> {
             input_schema: schema::input::<input::ExecSession>(),
             output_schema: Some(schema::output::<output::SessionDone>()),
             annotations: RUNS,
-            permission: Permission::Developer,
+            permission: Permission::Authenticated,
         },
     ]
 }

@@ -1,5 +1,6 @@
 //! How the tools behave for one caller.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,13 +37,13 @@ pub struct OutputLimits {
 /// Which operations a caller may use; each includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
-    /// None that touches a sandbox: only what there is to be called.
+    /// Those that look: lists, details, reading files, the state of repositories.
     Anonymous,
-    /// Those that look: lists, details, previews, reading files and the state of repositories.
+    /// Those that work in sandboxes, too, make and delete them, and open previews.
     Authenticated,
-    /// Those that work in sandboxes, too, and make new ones.
+    /// Those that reach beyond sandboxes under the caller's name, too: pushing, and folders of this machine.
     Developer,
-    /// All, deleting sandboxes included.
+    /// All there are. Today the same as the one before it.
     Admin,
 }
 
@@ -63,6 +64,17 @@ impl Default for Settings {
             retry_count: 2,
             permission: Permission::Admin,
         }
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Anonymous => "anonymous",
+            Self::Authenticated => "authenticated",
+            Self::Developer => "developer",
+            Self::Admin => "admin",
+        })
     }
 }
 
