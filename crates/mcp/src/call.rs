@@ -144,7 +144,8 @@ async fn run(
     metrics::became_a_task();
     let started = server
         .tasks()
-        .start(Some(access.caller), move |task| Box::pin(tasks::until_cancelled(task, work)))?;
+        .of(Some(access.caller))
+        .start(move |task| Box::pin(tasks::until_cancelled(task, work)))?;
     Ok(started.into())
 }
 
@@ -215,7 +216,7 @@ pub(crate) fn invalid(error: &CallError) -> CallToolResult {
 }
 
 fn unknown(server: &Server, name: &str) -> ErrorData {
-    let known: Vec<&str> = server.operations().iter().map(|operation| operation.name).collect();
+    let known: Vec<&str> = server.operations().map(|operation| operation.name).collect();
     ErrorData::invalid_params(format!("unknown tool: {name}; there are {}", known.join(", ")), None)
 }
 

@@ -5,6 +5,7 @@
 //! they answer is data (`fixtures.json`); only what takes more than one message is code.
 
 mod asking;
+mod changes;
 mod jobs;
 mod rounds;
 
@@ -13,14 +14,16 @@ use std::collections::BTreeMap;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData,
     GetPromptRequestParams, GetPromptResponse, GetPromptResult, InputRequests, JsonObject, Prompt,
-    PromptMessage, ReadResourceResult, Resource, ResourceContents, ResourceTemplate, Tool,
+    PromptMessage, ReadResourceResult, Resource, ResourceContents, ResourceTemplate, ResultType,
+    Tool,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::changes::Changes;
 use crate::seal::Seal;
-use crate::tasks::Tasks;
+use crate::tasks::Owned;
 
 /// The suite's tools, resources and prompts.
 #[derive(Debug, Deserialize)]
@@ -33,6 +36,8 @@ pub(crate) struct Fixtures {
     pub(crate) prompts: Vec<Prompt>,
     messages: BTreeMap<String, Vec<PromptMessage>>,
     questions: BTreeMap<String, InputRequests>,
+    #[serde(skip)]
+    pub(crate) changes: Changes,
 }
 
 impl Fixtures {
@@ -56,13 +61,18 @@ impl Fixtures {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
         seal: &Seal,
-        tasks: &Tasks,
+        tasks: Owned<'_>,
     ) -> Result<CallToolResponse, ErrorData> {
         if let Some(result) = self.results.get(request.name.as_ref()) {
-            return Ok(result.clone().into());
+            let mut result = result.clone();
+            result.result_type = Some(ResultType::COMPLETE);
+            return Ok(result.into());
         }
         if request.name.starts_with("test_input_required_result_") {
             return rounds::call(self, &request, &context, seal);
+        }
+        if let Some(result) = self.changes.call(&request.name) {
+            return Ok(result.into());
         }
         match jobs::call(self, &request, &context, seal, tasks) {
             Some(response) => response,

@@ -12,10 +12,10 @@ use rmcp::model::{
     GetTaskResult, Implementation, InitializeRequestParams, InitializeResult, JsonObject,
     ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
     PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
-    ServerConfig, SubscribeRequestParams, Tool, ToolAnnotations, UnsubscribeRequestParams,
-    UpdateTaskParams,
+    ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool, ToolAnnotations,
+    UnsubscribeRequestParams, UpdateTaskParams,
 };
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,7 +24,7 @@ use crate::access::Access;
 use crate::conformance::Fixtures;
 use crate::seal::Seal;
 use crate::settings::Settings;
-use crate::tasks::Tasks;
+use crate::tasks::{Owned, Tasks};
 use crate::{call, prompts, resources};
 
 /// How long lists may be kept by clients: they change with the program's version only.
@@ -76,7 +76,7 @@ impl Server {
     pub fn new(settings: Settings, own: Option<Access>) -> Result<Self, StartError> {
         let fixtures = settings.conformance.then(Fixtures::read).transpose()?;
         let mut tools = Vec::new();
-        for operation in settings.toolset.operations() {
+        for operation in operations(&settings) {
             tools.push(described(operation)?);
         }
         Ok(Self(Arc::new(Parts {
@@ -119,12 +119,13 @@ impl Server {
         &self.0.ending
     }
 
-    pub(crate) fn operations(&self) -> &'static [Operation] {
-        self.0.settings.toolset.operations()
+    /// The operations that may be called, always in the same order.
+    pub(crate) fn operations(&self) -> impl Iterator<Item = &'static Operation> + '_ {
+        operations(&self.0.settings)
     }
 
     pub(crate) fn operation(&self, name: &str) -> Option<&'static Operation> {
-        self.operations().iter().find(|operation| operation.name == name)
+        self.operations().find(|operation| operation.name == name)
     }
 
     /// What whoever makes this request may use.
@@ -136,6 +137,14 @@ impl Server {
         };
         access.ok_or_else(|| ErrorData::invalid_request("no API key came with this request", None))
     }
+}
+
+fn operations(settings: &Settings) -> impl Iterator<Item = &'static Operation> + '_ {
+    let may = |operation: &&Operation| {
+        let methods = &settings.methods;
+        methods.is_empty() || methods.iter().any(|method| method == operation.name)
+    };
+    settings.toolset.operations().iter().filter(may)
 }
 
 /// An operation as the protocol lists it.
@@ -177,6 +186,12 @@ impl ServerHandler for Server {
             capabilities.logging = Some(JsonObject::new());
             if let Some(resources) = &mut capabilities.resources {
                 resources.subscribe = Some(true);
+            }
+            if let Some(tools) = &mut capabilities.tools {
+                tools.list_changed = Some(true);
+            }
+            if let Some(prompts) = &mut capabilities.prompts {
+                prompts.list_changed = Some(true);
             }
         }
         let implementation = Implementation::new("pitlane", self.0.settings.version.clone())
@@ -221,7 +236,8 @@ impl ServerHandler for Server {
         let _underway = self.0.calls.token();
         match &self.0.fixtures {
             Some(fixtures) if fixtures.has_tool(&request.name) => {
-                fixtures.call(request, context, self.seal(), self.tasks()).await
+                let tasks = self.tasks_of(&context);
+                fixtures.call(request, context, self.seal(), tasks).await
             }
             Some(_) | None => Box::pin(call::call(self, request, context)).await,
         }
@@ -260,6 +276,21 @@ impl ServerHandler for Server {
         match of_suite {
             Some(result) => Ok(result.into()),
             None => resources::read(self, &request.uri, &context).await.map(Into::into),
+        }
+    }
+
+    /// Nothing that is listed changes while this program runs, so that nobody can subscribe, except to the suite's.
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        self.0.fixtures.as_ref().map(|_| requested.clone())
+    }
+
+    async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
+        match &self.0.fixtures {
+            Some(fixtures) => fixtures.changes.follow(subscription).await,
+            None => Ok(()),
         }
     }
 
@@ -327,7 +358,7 @@ impl ServerHandler for Server {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        let task = self.tasks().read(self.owner(&context), &request.task_id)?;
+        let task = self.tasks_of(&context).read(&request.task_id)?;
         Ok(GetTaskResult::new(task))
     }
 
@@ -336,8 +367,7 @@ impl ServerHandler for Server {
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let owner = self.owner(&context);
-        self.tasks().answer(owner, &request.task_id, request.input_responses)
+        self.tasks_of(&context).answer(&request.task_id, request.input_responses)
     }
 
     async fn cancel_task(
@@ -345,14 +375,14 @@ impl ServerHandler for Server {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.tasks().cancel(self.owner(&context), &request.task_id)
+        self.tasks_of(&context).cancel(&request.task_id)
     }
 }
 
 impl Server {
-    /// Whose tasks a request is about. The suite's belong to nobody.
-    fn owner(&self, context: &RequestContext<RoleServer>) -> Option<crate::caller::Caller> {
-        self.access(context).ok().map(|access| access.caller)
+    /// The tasks that a request may be about.
+    fn tasks_of(&self, context: &RequestContext<RoleServer>) -> Owned<'_> {
+        self.tasks().of(self.access(context).ok().map(|access| access.caller))
     }
 
     fn only_of_the_suite(&self, uri: &str) -> Result<(), ErrorData> {

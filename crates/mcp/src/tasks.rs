@@ -21,6 +21,13 @@ const LIFETIME: Duration = Duration::from_secs(60 * 60);
 /// How often a client should ask.
 const POLL: Duration = Duration::from_secs(1);
 
+/// The tasks of one caller, or of nobody in particular.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Owned<'a> {
+    tasks: &'a Tasks,
+    owner: Option<Caller>,
+}
+
 /// The tasks of all callers.
 #[derive(Default)]
 pub(crate) struct Tasks {
@@ -41,26 +48,37 @@ impl std::fmt::Debug for Tasks {
 }
 
 impl Tasks {
-    /// Starts work as a task of `caller`.
+    /// Those of `owner`.
+    pub(crate) fn of(&self, owner: Option<Caller>) -> Owned<'_> {
+        Owned { tasks: self, owner }
+    }
+
+    /// Ends all tasks.
+    pub(crate) fn end(&self) {
+        let of_callers = self.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
+        for of_caller in of_callers.values() {
+            of_caller.manager.shutdown();
+        }
+    }
+}
+
+impl Owned<'_> {
+    /// Starts work as a task.
     ///
     /// # Errors
     ///
     /// The caller has too many: cancel one, or wait.
-    pub(crate) fn start<F>(
-        &self,
-        caller: Option<Caller>,
-        work: F,
-    ) -> Result<CreateTaskResult, ErrorData>
+    pub(crate) fn start<F>(&self, work: F) -> Result<CreateTaskResult, ErrorData>
     where
         F: FnOnce(TaskContext) -> TaskFuture,
     {
-        let mut of_callers = self.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut of_callers = self.tasks.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
         // A result is kept for as long again as its task may run.
         of_callers.retain(|_, of_caller| {
             of_caller.started.retain(|started| started.elapsed() < LIFETIME * 2);
             !of_caller.started.is_empty()
         });
-        let of_caller = of_callers.entry(caller).or_default();
+        let of_caller = of_callers.entry(self.owner).or_default();
         let is_full = of_caller.started.len() >= MAX_KNOWN
             || of_caller.manager.running_task_count() >= MAX_RUNNING;
         if is_full {
@@ -76,37 +94,24 @@ impl Tasks {
         Ok(CreateTaskResult::new(of_caller.manager.spawn(options, work)))
     }
 
-    /// How a task of `caller` stands.
-    pub(crate) fn read(&self, caller: Option<Caller>, id: &str) -> Result<DetailedTask, ErrorData> {
-        self.manager(caller, id)?.get_task(id)
+    /// How a task stands.
+    pub(crate) fn read(&self, id: &str) -> Result<DetailedTask, ErrorData> {
+        self.manager(id)?.get_task(id)
     }
 
-    /// Gives a task of `caller` what it has asked for.
-    pub(crate) fn answer(
-        &self,
-        caller: Option<Caller>,
-        id: &str,
-        answers: InputResponses,
-    ) -> Result<(), ErrorData> {
-        self.manager(caller, id)?.update_task(id, answers)
+    /// Gives a task what it has asked for.
+    pub(crate) fn answer(&self, id: &str, answers: InputResponses) -> Result<(), ErrorData> {
+        self.manager(id)?.update_task(id, answers)
     }
 
-    /// Ends a task of `caller`.
-    pub(crate) fn cancel(&self, caller: Option<Caller>, id: &str) -> Result<(), ErrorData> {
-        self.manager(caller, id)?.cancel_task(id)
+    /// Ends a task.
+    pub(crate) fn cancel(&self, id: &str) -> Result<(), ErrorData> {
+        self.manager(id)?.cancel_task(id)
     }
 
-    /// Ends all tasks.
-    pub(crate) fn end(&self) {
-        let of_callers = self.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
-        for of_caller in of_callers.values() {
-            of_caller.manager.shutdown();
-        }
-    }
-
-    fn manager(&self, caller: Option<Caller>, id: &str) -> Result<TaskManager, ErrorData> {
-        let of_callers = self.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_caller = of_callers.get(&caller);
+    fn manager(&self, id: &str) -> Result<TaskManager, ErrorData> {
+        let of_callers = self.tasks.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_caller = of_callers.get(&self.owner);
         of_caller
             .map(|of_caller| of_caller.manager.clone())
             .ok_or_else(|| ErrorData::invalid_params(format!("unknown task: {id}"), None))

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, InputRequest,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ContentBlock,
+    ErrorData, InputRequest,
 };
 use rmcp::service::{RequestContext, RoleServer};
 use rmcp::task_manager::{TaskContext, TaskExit};
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use super::{Fixtures, missing, rounds, text};
 use crate::seal::Seal;
-use crate::tasks::Tasks;
+use crate::tasks::Owned;
 
 /// How long a job that fails pretends to work.
 const MOMENT: Duration = Duration::from_millis(200);
@@ -22,10 +23,10 @@ pub(super) fn call(
     request: &CallToolRequestParams,
     context: &RequestContext<RoleServer>,
     seal: &Seal,
-    tasks: &Tasks,
+    tasks: Owned<'_>,
 ) -> Option<Result<CallToolResponse, ErrorData>> {
     let wants_task = context.client_capabilities().is_some_and(|client| client.supports_tasks());
-    let started = |job: Job| tasks.start(None, move |task| Box::pin(run(job, task)));
+    let started = |job: Job| tasks.start(move |task| Box::pin(run(job, task)));
     let job = match request.name.as_ref() {
         "slow_compute" => {
             let seconds = request.arguments.as_ref().and_then(|given| given.get("seconds"));
@@ -56,8 +57,8 @@ pub(super) fn call(
         _ => return None,
     };
     if !wants_task {
-        let refusal = "this tool works as a task, which the client does not know";
-        return Some(Ok(CallToolResult::error(vec![ContentBlock::text(refusal)]).into()));
+        let required = ClientCapabilities::builder().enable_tasks().build();
+        return Some(Err(ErrorData::missing_required_client_capability(required)));
     }
     Some(started(job).map(CallToolResponse::from))
 }
