@@ -16,7 +16,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use pitlane_wire::toolbox::{ContextDeleted, ListContextsResponse};
 
-use crate::http::{Answer, json, read_json, unknown, websocket};
+use crate::http::{Answer, INTAKE, json, read_json, unknown, websocket};
 use crate::toolbox::Toolbox;
 
 pub(crate) use self::contexts::Contexts;
@@ -61,7 +61,7 @@ fn execute(toolbox: &Arc<Toolbox>, mut request: Request<Incoming>) -> Answer {
     let (answer, handover) = websocket::accept(&mut request, protocol.as_deref())?;
     let shared = Arc::clone(toolbox);
     toolbox.tasks().spawn(async move {
-        if let Some(socket) = handover.socket(LONGEST_MESSAGE).await {
+        if let Some(socket) = handover.socket(LONGEST_MESSAGE, &INTAKE).await {
             conversation::converse(&shared, socket).await;
         }
     });

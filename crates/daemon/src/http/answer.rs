@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::body::Body;
+use super::intake::{Held, INTAKE};
 use super::refusal::Refusal;
 
 /// What every route gives back.
@@ -26,23 +27,44 @@ pub(crate) async fn read_json_within<T: DeserializeOwned>(
     body: Incoming,
     limit: usize,
 ) -> Result<T, Refusal> {
-    let collected = Limited::new(body, limit).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            Refusal::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "BAD_REQUEST",
-                format!("the body is larger than {limit} bytes"),
-            )
-        } else {
-            Refusal::bad_body(format!("the body was cut off: {error}"))
-        }
-    })?;
-    let bytes = collected.to_bytes();
+    read(body, limit).await.map(|(value, _held)| value)
+}
+
+/// The same of any length, for what waits in memory after that: it counts until what is given with it is dropped.
+pub(crate) async fn read_json_held<T: DeserializeOwned>(
+    body: Incoming,
+) -> Result<(T, Held), Refusal> {
+    read(body, MAX_JSON).await
+}
+
+async fn read<T: DeserializeOwned>(body: Incoming, limit: usize) -> Result<(T, Held), Refusal> {
+    let (mut bytes, mut held) = (Vec::new(), INTAKE.hold());
+    let mut body = Limited::new(body, limit);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Refusal::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "BAD_REQUEST",
+                    format!("the body is larger than {limit} bytes"),
+                )
+            } else {
+                Refusal::bad_body(format!("the body was cut off: {error}"))
+            }
+        })?;
+        // Trailers mean nothing here.
+        let Ok(piece) = frame.into_data() else { continue };
+        held.grow(piece.len()).map_err(|error| {
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MUCH_INPUT", error.to_string())
+        })?;
+        bytes.extend_from_slice(&piece);
+    }
     // A list would be taken for an object's fields in their order of declaration.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(Refusal::bad_body("invalid request body: it must be a JSON object"));
     }
     serde_json::from_slice(&bytes)
+        .map(|value| (value, held))
         .map_err(|error| Refusal::bad_body(format!("invalid request body: {error}")))
 }
 

@@ -1,5 +1,9 @@
 //! WebSockets: taken over from a request, and closed so that the other side hears why (RFC 6455).
 
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -11,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -20,6 +25,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 
 use super::answer::empty;
 use super::body::Body;
+use super::intake::{Held, Intake};
 use super::refusal::Refusal;
 
 /// How long a client may take to answer a close before the connection is cut.
@@ -27,8 +33,33 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 /// The longest reason of a close: a control frame holds 125 bytes, of which two are the code.
 const MAX_REASON: usize = 123;
 
+/// How much is read at once, and how much is written together, in bytes: there may be thousands of them.
+const BUFFER: usize = 16 << 10;
+
 /// The daemon's side of a WebSocket: a stream and a sink of messages.
-pub(crate) type WebSocket = WebSocketStream<TokioIo<Upgraded>>;
+pub(crate) type WebSocket = WebSocketStream<Metered>;
+
+/// A connection that counts what is read of a message, as long as it is not complete.
+#[derive(Debug)]
+pub(crate) struct Metered {
+    stream: TokioIo<Upgraded>,
+    meter: Meter,
+}
+
+/// What the messages of a WebSocket take. The longest one so far counts until the socket is closed: its buffer stays.
+#[derive(Debug, Clone)]
+pub(crate) struct Meter(Arc<Mutex<Metering>>);
+
+#[derive(Debug)]
+struct Metering {
+    held: Held,
+    /// How much was counted.
+    most: usize,
+    /// How much was read of the message that is not complete.
+    current: usize,
+    /// Whether there was no room for a message: nothing more is read then.
+    is_over: bool,
+}
 
 /// A WebSocket that is there once the answer has gone out.
 #[derive(Debug)]
@@ -83,14 +114,94 @@ fn header(text: &str) -> Result<HeaderValue, Refusal> {
 
 impl Handover {
     /// Waits for the WebSocket, on which a client may send messages of at most `longest` bytes; `None` when the client has
-    /// gone before.
-    pub(crate) async fn socket(self, longest: usize) -> Option<WebSocket> {
+    /// gone before. What it says counts in `intake`.
+    pub(crate) async fn socket(self, longest: usize, intake: &'static Intake) -> Option<WebSocket> {
         let upgraded = self.0.await.ok()?;
         let limits = WebSocketConfig::default()
             .max_message_size(Some(longest))
-            .max_frame_size(Some(longest));
-        let stream = TokioIo::new(upgraded);
+            .max_frame_size(Some(longest))
+            .read_buffer_size(BUFFER)
+            .write_buffer_size(BUFFER);
+        let metering = Metering { held: intake.hold(), most: 0, current: 0, is_over: false };
+        let meter = Meter(Arc::new(Mutex::new(metering)));
+        let stream = Metered { stream: TokioIo::new(upgraded), meter };
         Some(WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits)).await)
+    }
+}
+
+impl Metered {
+    /// What counts its messages.
+    pub(crate) fn meter(&self) -> Meter {
+        self.meter.clone()
+    }
+}
+
+impl Meter {
+    fn lock(&self) -> MutexGuard<'_, Metering> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Call it with every message that was read: another one begins.
+    pub(crate) fn next_message(&self) {
+        self.lock().current = 0;
+    }
+
+    /// Whether reading failed because there was no room.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().is_over
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { stream, meter } = self.get_mut();
+        let mut metering = meter.lock();
+        if metering.is_over {
+            // The client has to get rid of the rest before it listens.
+            let mut piece = [0; 4096];
+            let mut piece = ReadBuf::new(&mut piece);
+            ready!(Pin::new(stream).poll_read(context, &mut piece))?;
+            if piece.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(stream).poll_read(context, buffer))?;
+        let count = buffer.filled().len().saturating_sub(before);
+        metering.current = metering.current.saturating_add(count);
+        let more = metering.current.saturating_sub(metering.most);
+        metering.most = metering.most.saturating_add(more);
+        metering.held.grow(more).map_err(|too_much| {
+            buffer.set_filled(before);
+            // What was read before is still there.
+            metering.is_over = true;
+            io::Error::other(too_much)
+        })?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }
 
@@ -101,7 +212,14 @@ pub(crate) async fn close(mut socket: WebSocket, code: CloseCode, reason: &str) 
     let farewell = async {
         if socket.send(Message::Close(Some(frame))).await.is_ok() {
             // Cutting a connection on which something is still unread could take the farewell back.
-            while socket.next().await.is_some_and(|message| message.is_ok()) {}
+            let meter = socket.get_ref().meter();
+            while socket.next().await.is_some_and(|message| message.is_ok()) {
+                meter.next_message();
+            }
+            if meter.is_over() {
+                // Nothing of it is kept.
+                tokio::io::copy(socket.get_mut(), &mut tokio::io::sink()).await.ok();
+            }
         }
     };
     // A client that does not answer has gone.

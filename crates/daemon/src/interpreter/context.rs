@@ -194,7 +194,8 @@ impl Keeper {
     }
 
     /// Runs code; false when the context was deleted.
-    async fn serve(&mut self, run: Run) -> bool {
+    async fn serve(&mut self, mut run: Run) -> bool {
+        let code = std::mem::take(&mut run.code);
         let deleted = self.deleted.clone();
         if self.worker.is_none() {
             let started = tokio::select! {
@@ -223,7 +224,7 @@ impl Keeper {
         let halt = tokio::select! {
             biased;
             halt = halted => Some(halt),
-            () = self.conduct(&run) => None,
+            () = self.conduct(&run, code) => None,
         };
         match halt {
             None => run.end(CloseCode::Normal, ""),
@@ -240,14 +241,14 @@ impl Keeper {
     }
 
     /// From the first message of a run to its last.
-    async fn conduct(&mut self, run: &Run) {
+    async fn conduct(&mut self, run: &Run, code: String) {
         if let Some(loss) = self.loss.take() {
             let text =
                 format!("[pitlane: this context was started anew, its state is lost: {loss}]\n");
             run.say(&InterpreterMessage::Stderr { text }).await;
         }
         let Some(worker) = &mut self.worker else { return };
-        let outcome = worker.run(&run.code, &run.variables, Sink::Client(&run.messages)).await;
+        let outcome = worker.run(code, &run.variables, Sink::Client(&run.messages)).await;
         let (error, end) = match outcome {
             Outcome::Over(RunOutcome::Completed) => (None, "completed"),
             Outcome::Over(RunOutcome::Failed(error)) => (Some(error), "completed"),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use pitlane_wire::toolbox::InterpreterRequest;
 use tokio::sync::mpsc::error::TrySendError;
@@ -14,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use super::context::{End, MOST_WAITING, Run};
 use super::contexts::unknown;
 use crate::environment::Environment;
+use crate::http::TooMuch;
 use crate::http::websocket::{WebSocket, close};
 use crate::toolbox::Toolbox;
 
@@ -30,7 +32,7 @@ type Objection = (CloseCode, String);
 /// Does what the client wants.
 pub(super) async fn converse(toolbox: &Arc<Toolbox>, mut socket: WebSocket) {
     let Some(request) = hear(&mut socket).await else { return };
-    let begun = request.and_then(|text| begin(toolbox, &text));
+    let begun = request.and_then(|message| begin(toolbox, &message));
     let (code, reason) = match begun {
         Ok((messages, end)) => match pass_on(&mut socket, messages, end).await {
             Some(End { code, reason, .. }) => (code, reason),
@@ -42,19 +44,25 @@ pub(super) async fn converse(toolbox: &Arc<Toolbox>, mut socket: WebSocket) {
 }
 
 /// The first message; `None` when the client has gone.
-async fn hear(socket: &mut WebSocket) -> Option<Result<Vec<u8>, Objection>> {
+async fn hear(socket: &mut WebSocket) -> Option<Result<Bytes, Objection>> {
+    let meter = socket.get_ref().meter();
     let first = async {
         loop {
-            match socket.next().await?.ok()? {
-                Message::Text(text) => return Some(text.as_bytes().to_vec()),
-                Message::Binary(bytes) => return Some(bytes.to_vec()),
+            let message = socket.next().await?;
+            if message.is_err() && meter.is_over() {
+                return Some(Err((CloseCode::Again, TooMuch.to_string())));
+            }
+            meter.next_message();
+            match message.ok()? {
+                Message::Text(text) => return Some(Ok(Bytes::from(text))),
+                Message::Binary(bytes) => return Some(Ok(bytes)),
                 Message::Close(_) => return None,
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
         }
     };
     match timeout(FIRST_WORD, first).await {
-        Ok(first) => first.map(Ok),
+        Ok(first) => first,
         Err(_elapsed) => Some(Err(violation("no code was sent"))),
     }
 }
@@ -114,13 +122,17 @@ async fn pass_on(
     mut end: oneshot::Receiver<End>,
 ) -> Option<End> {
     let mut ended = None;
+    let meter = socket.get_ref().meter();
     loop {
         let message = tokio::select! {
             message = messages.recv() => message,
             heard = socket.next() => {
                 match heard? {
                     // Whatever it still says is not for anybody.
-                    Ok(message) if !message.is_close() => continue,
+                    Ok(message) if !message.is_close() => {
+                        meter.next_message();
+                        continue;
+                    }
                     _ => return None,
                 }
             }

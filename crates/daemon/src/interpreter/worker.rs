@@ -113,7 +113,7 @@ impl Worker {
     /// Has it run code, and passes on what that prints. Dropping the future leaves the run as it is.
     pub(super) async fn run(
         &mut self,
-        code: &str,
+        code: String,
         variables: &BTreeMap<String, String>,
         sink: Sink<'_>,
     ) -> Outcome {
@@ -129,13 +129,13 @@ impl Worker {
         let variables = variables.join("\0");
         let length = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
         let mut request = self.run.to_le_bytes().to_vec();
-        request.extend(length(code));
+        request.extend(length(&code));
         request.extend(length(&variables));
-        request.extend(code.as_bytes());
-        request.extend(variables.as_bytes());
         // When it does not read any more, it is heard below.
-        self.socket.write_all(&request).await.ok();
-        drop(request);
+        for part in [&request, code.as_bytes(), variables.as_bytes()] {
+            self.socket.write_all(part).await.ok();
+        }
+        drop((request, code, variables));
         self.settle(sink).await
     }
 
@@ -186,14 +186,17 @@ impl Worker {
                 Err(_garbled) => return Err(Death::Garbled),
             }
             if let Some(status) = self.exited {
+                // It may have said something before. What it has left behind may go on without end: a piece, and a look.
+                if matches!(read(&self.socket, &mut self.messages), Ok(true)) {
+                    yield_now().await;
+                    continue;
+                }
                 return Err(death(&self.started, status));
             }
             let ready = tokio::select! {
                 status = &mut self.started.exit => {
                     let Ok(status) = status else { return Err(Death::Lost) };
                     self.exited = Some(status);
-                    // It may have said something before.
-                    while matches!(read(&self.socket, &mut self.messages), Ok(true)) {}
                     continue;
                 }
                 readable = self.socket.readable() => {

@@ -11,29 +11,28 @@ use pitlane_wire::toolbox::{
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
+use super::cancellation::Registration;
 use super::capture::{Capture, Captured};
 use super::job::{Job, Prepared, exit_code, memory_note, not_run, not_started, refuse};
 use super::kept::{Recorded, Recorder};
 use super::supervise::{Control, Kind, Source, supervise};
 use crate::charts::{Figures, Unmarked};
-use crate::http::{Answer, Body, Refusal, json, pipe, read_json, with_body};
+use crate::http::{Answer, Body, Held, Refusal, json, pipe, read_json, read_json_held, with_body};
 use crate::toolbox::Toolbox;
 use crate::zygote;
 
 /// Runs a command in a shell.
 pub(crate) async fn execute(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -> Answer {
     let registration = toolbox.cancellations().register(request.headers());
-    let job = Job::Command(read_json(request.into_body()).await?);
-    let control = job.control(registration);
-    run(toolbox, job, control).await
+    let (request, held) = read_json_held(request.into_body()).await?;
+    run(toolbox, Job::Command(request), held, registration).await
 }
 
 /// Runs code in a new interpreter.
 pub(crate) async fn run_code(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -> Answer {
     let registration = toolbox.cancellations().register(request.headers());
-    let job = Job::Code(read_json(request.into_body()).await?);
-    let control = job.control(registration);
-    run(toolbox, job, control).await
+    let (request, held) = read_json_held(request.into_body()).await?;
+    run(toolbox, Job::Code(request), held, registration).await
 }
 
 /// `POST /env`: changes the variables of processes that start from now on; answers all of them.
@@ -49,12 +48,13 @@ pub(crate) async fn update_environment(
 }
 
 /// Gives the job to a task of its own: the connection may break, and the future of its request with it.
-async fn run(toolbox: &Arc<Toolbox>, job: Job, control: Control) -> Answer {
+async fn run(toolbox: &Arc<Toolbox>, job: Job, held: Held, registration: Registration) -> Answer {
+    let control = job.control(registration);
     let (answer, answered) = oneshot::channel();
     let shared = Arc::clone(toolbox);
     toolbox.tasks().spawn(async move {
         let recorder = shared.recordings().begin(control.registration.name(), job.text());
-        let result = perform(&shared, &job, &control, recorder).await;
+        let result = perform(&shared, (job, held), &control, recorder).await;
         // Its name ends before anybody can know that it is over.
         drop(control);
         // With the connection gone, the answer is dropped.
@@ -68,7 +68,7 @@ async fn run(toolbox: &Arc<Toolbox>, job: Job, control: Control) -> Answer {
 
 async fn perform(
     toolbox: &Arc<Toolbox>,
-    job: &Job,
+    (job, held): (Job, Held),
     control: &Control,
     mut recorder: Recorder,
 ) -> Answer {
@@ -76,7 +76,7 @@ async fn perform(
         Prepared::Ready(launch) => launch,
         Prepared::Over(response) => return json(StatusCode::OK, &response),
     };
-    let figures = match job {
+    let figures = match &job {
         Job::Code(request) => Figures::expected(request, &mut launch),
         Job::Command(_) => None,
     };
@@ -87,7 +87,8 @@ async fn perform(
         Ok(started) => started,
         Err(error) => return json(StatusCode::OK, &not_run(not_started(&launch, &error)?)),
     };
-    drop(writer);
+    // The program has the text by now, and may run for long.
+    drop((writer, job, held));
     // The program may still have to read it.
     let _kept = launch.keeps;
     let mut sources = [source, Source::none()];

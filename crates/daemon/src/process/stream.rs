@@ -15,7 +15,7 @@ use super::launch::Launch;
 use super::processes::Started;
 use super::supervise::{Control, Kind, Sink, Source, supervise};
 use crate::files::TemporaryFile;
-use crate::http::{Answer, Pipe, Refusal, pipe, read_json, with_body};
+use crate::http::{Answer, Pipe, Refusal, pipe, read_json_held, with_body};
 use crate::toolbox::Toolbox;
 use crate::zygote;
 
@@ -64,7 +64,8 @@ enum Begun {
 /// Runs a command or code.
 pub(crate) async fn stream(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -> Answer {
     let registration = toolbox.cancellations().register(request.headers());
-    let job = match read_json(request.into_body()).await? {
+    let (request, held) = read_json_held(request.into_body()).await?;
+    let job = match request {
         StreamRequest::Command(request) => Job::Command(request),
         StreamRequest::Code(request) => Job::Code(request),
     };
@@ -76,6 +77,8 @@ pub(crate) async fn stream(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -
         let (pipe, body) = pipe();
         let recorder = shared.recordings().begin(control.registration.name(), job.text());
         let frames = Frames { pipe, recorder };
+        // The program has the text by now, and may run for long.
+        drop((job, held));
         match begun {
             Ok(begun) => {
                 let response = with_body(StatusCode::OK, MEDIA_TYPE, body);

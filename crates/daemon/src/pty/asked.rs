@@ -25,6 +25,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// How long its variables are together.
+    pub(super) fn weight(&self) -> usize {
+        self.variables.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum()
+    }
+
     /// As the body of a request says it.
     pub(super) fn of_body(body: PtyCreateRequest) -> Result<Self, Refusal> {
         let PtyCreateRequest { id, cols, rows, cwd, envs, lazy_start } = body;

@@ -1,10 +1,9 @@
 //! A client of a terminal: output to it, input from it, and at the end the reason why.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use pitlane_daemon::input::Offer;
@@ -15,13 +14,25 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::output::Follower;
-use super::terminal::{Ending, Terminal};
-use crate::http::websocket::{Handover, WebSocket, close};
+use super::terminal::{Ending, Terminal, Typed};
+use crate::http::Intake;
+use crate::http::websocket::{Handover, Meter, WebSocket, close};
 
 /// The longest message, a text that is pasted.
 const LONGEST_MESSAGE: usize = 1 << 20;
 /// How much a client may type ahead of a program that does not read, beside what the terminal takes.
 const MOST_AHEAD: usize = 1 << 20;
+/// The same of all clients of all terminals together.
+const MOST_TYPED: usize = 32 << 20;
+/// What the longest messages of all clients together may be, beside what is free.
+const MOST_MESSAGES: usize = 64 << 20;
+/// What is typed by hand always gets through.
+const FREE: usize = 4 << 10;
+
+/// For messages while they arrive.
+static MESSAGES: Intake = Intake::new(MOST_MESSAGES, FREE);
+/// For what no program has read yet.
+static TYPED: Intake = Intake::new(MOST_TYPED, FREE);
 
 /// How long a client may take for the last output after the end.
 const LAST_DEADLINE: Duration = Duration::from_secs(30);
@@ -37,6 +48,8 @@ enum Over {
     TooSlow,
     /// It types what no program reads.
     Unread,
+    /// All clients together type what no programs read.
+    Crowded,
     /// The terminal ended, and it was sent everything.
     Ended(Ending),
 }
@@ -48,11 +61,12 @@ pub(super) async fn serve(
     offer: Offer,
     handover: Handover,
 ) {
-    let Some(socket) = handover.socket(LONGEST_MESSAGE).await else { return };
+    let Some(socket) = handover.socket(LONGEST_MESSAGE, &MESSAGES).await else { return };
+    let meter = socket.get_ref().meter();
     let (mut sink, mut stream) = socket.split();
     let over = tokio::select! {
         over = speak(&mut sink, &terminal, &mut follower, offer.wants_exit) => over,
-        over = listen(&mut stream, &terminal) => over,
+        over = listen(&mut stream, &meter, &terminal) => over,
     };
     drop(follower);
     // They are halves of one.
@@ -110,39 +124,42 @@ async fn finish(sink: &mut Sink, follower: &Follower, ending: &Ending, wants_exi
 }
 
 /// Takes input until the client goes. Nobody else's input waits for what one types ahead.
-async fn listen(stream: &mut SplitStream<WebSocket>, terminal: &Terminal) -> Over {
-    let mut ahead = VecDeque::new();
-    let mut size = 0_usize;
+async fn listen(stream: &mut SplitStream<WebSocket>, meter: &Meter, terminal: &Terminal) -> Over {
+    let (mut ahead, mut held) = (BytesMut::new(), TYPED.hold());
     loop {
         let message = tokio::select! {
             room = terminal.input().reserve(), if !ahead.is_empty() => {
-                match (room, ahead.pop_front()) {
-                    (Ok(room), Some(bytes)) => {
-                        size = size.saturating_sub(Bytes::len(&bytes));
-                        room.send(bytes);
-                    }
-                    // After the end nobody takes it, which its client is being told.
-                    _ => (ahead, size) = (VecDeque::new(), 0),
+                // A buffer of its own each time: the next one is not to be kept by what is left of this one.
+                let bytes = std::mem::take(&mut ahead).freeze();
+                let held = std::mem::replace(&mut held, TYPED.hold());
+                // After the end nobody takes it, which its client is being told.
+                if let Ok(room) = room {
+                    room.send(Typed { bytes, _held: held });
                 }
                 continue;
             }
             message = stream.next() => message,
         };
-        let bytes = match message {
+        meter.next_message();
+        let text;
+        let bytes: &[u8] = match &message {
             Some(Ok(Message::Binary(bytes))) => bytes,
-            Some(Ok(Message::Text(text))) => Bytes::from(text),
+            Some(Ok(Message::Text(typed))) => {
+                text = typed.as_str();
+                text.as_bytes()
+            }
             // Answered already.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+            Some(Err(_)) if meter.is_over() => return Over::Crowded,
             Some(Ok(Message::Close(_)) | Err(_)) | None => return Over::Left,
         };
-        if bytes.is_empty() {
-            continue;
-        }
-        size = size.saturating_add(bytes.len());
-        if size > MOST_AHEAD.max(bytes.len()) {
+        if !ahead.is_empty() && ahead.len().saturating_add(bytes.len()) > MOST_AHEAD {
             return Over::Unread;
         }
-        ahead.push_back(bytes);
+        if held.grow(bytes.len()).is_err() {
+            return Over::Crowded;
+        }
+        ahead.extend_from_slice(bytes);
     }
 }
 
@@ -150,6 +167,8 @@ fn control(status: PtyStatus) -> Message {
     Message::text(PtyControl::text(status))
 }
 
+const CROWDED: &str =
+    "the programs of the sandbox's terminals do not read their input, and there is too much of it";
 const HUNG_UP: &str = "the sandbox is stopping";
 
 impl Over {
@@ -160,6 +179,7 @@ impl Over {
             Self::Left => (CloseCode::Normal, String::new()),
             Self::TooSlow => (CloseCode::Policy, failure("the client reads too slowly")),
             Self::Unread => (CloseCode::Policy, failure("the program does not read its input")),
+            Self::Crowded => (CloseCode::Again, failure(CROWDED)),
             Self::Ended(Ending::Exited(code)) => {
                 let reason = serde_json::to_string(&PtyExit::of(code)).unwrap_or_default();
                 (if code == 0 { CloseCode::Normal } else { CloseCode::Error }, reason)

@@ -1,10 +1,12 @@
 //! A terminal's recent output, for everybody who follows it at a pace of their own.
 //!
 //! Whoever writes never waits. What nobody needs any more is forgotten, except for the last [`RECENT`] bytes, with which
-//! a new follower begins; a follower that lies more than [`MOST`] bytes behind is lost.
+//! a new follower begins; a follower that lies more than [`MOST`] bytes behind is lost, or fewer where that is too much
+//! for all terminals together.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -16,11 +18,16 @@ pub(super) const RECENT: usize = 256 << 10;
 pub(super) const CHUNK: usize = 16 << 10;
 /// How far a follower may lie behind: 256 chunks.
 pub(super) const MOST: usize = 256 * CHUNK;
+/// The same while all terminals together keep more than [`PLENTY`] for those who lie behind.
+const LITTLE: usize = 2 * RECENT;
+const PLENTY: usize = 16 << 20;
 
 /// The output; shared.
 #[derive(Debug)]
 pub(super) struct Output {
     kept: Mutex<Kept>,
+    /// What all terminals keep beyond what is recent.
+    ahead: Arc<AtomicUsize>,
     /// How many bytes there have been.
     written: watch::Sender<u64>,
     /// Changes when a patient follower has read on.
@@ -55,23 +62,27 @@ struct Place {
     is_patient: bool,
 }
 
-impl Default for Output {
-    fn default() -> Self {
+impl Output {
+    /// One of several that share what they may keep.
+    pub(super) fn new(ahead: Arc<AtomicUsize>) -> Self {
         Self {
             kept: Mutex::default(),
+            ahead,
             written: watch::Sender::new(0),
             read: watch::Sender::new(()),
         }
     }
-}
 
-impl Output {
     /// Adds output and wakes whoever follows.
     pub(super) fn push(&self, bytes: &[u8]) {
         let end = {
             let mut kept = self.lock();
+            let before = kept.ahead();
             kept.bytes.extend(bytes);
-            kept.forget();
+            kept.forget(self.most());
+            let after = kept.ahead();
+            self.ahead.fetch_add(after.saturating_sub(before), Ordering::Relaxed);
+            self.ahead.fetch_sub(before.saturating_sub(after), Ordering::Relaxed);
             kept.end()
         };
         self.written.send_replace(end);
@@ -93,7 +104,7 @@ impl Output {
     /// Waits until no patient follower would be lost by another chunk.
     pub(super) async fn room(&self) {
         let mut read = self.read.subscribe();
-        while self.lock().has_late_patient() {
+        while self.has_late_patient() {
             if read.changed().await.is_err() {
                 return;
             }
@@ -102,11 +113,24 @@ impl Output {
 
     /// Has patient followers count as the others do, since they do not read at all.
     pub(super) fn lose_patience(&self) {
+        let most = self.most();
         let mut kept = self.lock();
         let end = kept.end();
-        for place in kept.followers.values_mut().filter(|place| place.is_late(end)) {
+        for place in kept.followers.values_mut().filter(|place| place.is_late(end, most)) {
             place.is_patient = false;
         }
+    }
+
+    fn has_late_patient(&self) -> bool {
+        let most = self.most();
+        let kept = self.lock();
+        let end = kept.end();
+        kept.followers.values().any(|place| place.is_patient && place.is_late(end, most))
+    }
+
+    /// How far a follower may lie behind now.
+    fn most(&self) -> usize {
+        if self.ahead.load(Ordering::Relaxed) > PLENTY { LITTLE } else { MOST }
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -132,16 +156,19 @@ impl Kept {
         at.saturating_add(length(partial))
     }
 
-    /// Forgets what nobody needs.
-    fn forget(&mut self) {
+    /// Forgets what nobody needs, or only those who lie more than `most` behind. Patient ones are waited for.
+    fn forget(&mut self, most: usize) {
         let end = self.end();
-        let needed = self.followers.values().map(|place| place.at).min().unwrap_or(end);
+        let needed = self.followers.values().map(|place| {
+            let most = if place.is_patient { MOST } else { most };
+            place.at.max(end.saturating_sub(length(most)))
+        });
+        let needed = needed.min().unwrap_or(end);
         let needed = needed.min(end.saturating_sub(length(RECENT)));
-        let needed = needed.max(end.saturating_sub(length(MOST)));
         let count = usize::try_from(needed.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
         let count = count.min(self.bytes.len());
         // Not for every byte: moving on costs more than keeping a little.
-        if count >= CHUNK || self.bytes.len() > MOST {
+        if count >= CHUNK || self.bytes.len() > most {
             self.bytes.drain(..count);
             self.forgotten = self.forgotten.saturating_add(length(count));
         }
@@ -150,15 +177,22 @@ impl Kept {
         }
     }
 
-    fn has_late_patient(&self) -> bool {
-        let end = self.end();
-        self.followers.values().any(|place| place.is_patient && place.is_late(end))
+    /// How much is kept for those who lie behind.
+    fn ahead(&self) -> usize {
+        self.bytes.len().saturating_sub(RECENT.saturating_add(CHUNK))
     }
 }
 
 impl Place {
-    const fn is_late(&self, end: u64) -> bool {
-        end.saturating_sub(self.at) > (MOST - CHUNK) as u64
+    fn is_late(&self, end: u64, most: usize) -> bool {
+        end.saturating_sub(self.at) > length(most.saturating_sub(CHUNK))
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        let ahead = self.lock().ahead();
+        self.ahead.fetch_sub(ahead, Ordering::Relaxed);
     }
 }
 
@@ -257,7 +291,7 @@ mod tests {
 
     #[test]
     fn who_follows_gets_every_byte_and_who_comes_later_the_last_lines() {
-        let output = Arc::new(Output::default());
+        let output = Arc::new(Output::new(Arc::default()));
         let first = output.follow(9, false).unwrap();
         let mut wanted = Vec::new();
         for round in 0..60 {
@@ -276,7 +310,7 @@ mod tests {
 
     #[test]
     fn who_lies_too_far_behind_is_lost_and_holds_nothing_back() {
-        let output = Arc::new(Output::default());
+        let output = Arc::new(Output::new(Arc::default()));
         let (slow, quick) = (output.follow(9, false).unwrap(), output.follow(9, false).unwrap());
         let more = lines(0, CHUNK);
         for round in 0..MOST / CHUNK {
@@ -295,9 +329,9 @@ mod tests {
 
     #[test]
     fn a_patient_follower_is_waited_for_until_patience_is_lost() {
-        let output = Arc::new(Output::default());
+        let output = Arc::new(Output::new(Arc::default()));
         let patient = output.follow(9, true).unwrap();
-        let is_late = || output.lock().has_late_patient();
+        let is_late = || output.has_late_patient();
         while !is_late() {
             output.push(&lines(0, CHUNK));
         }
@@ -310,8 +344,31 @@ mod tests {
     }
 
     #[test]
+    fn where_terminals_are_many_none_keeps_much() {
+        let ahead = Arc::new(AtomicUsize::new(0));
+        let outputs: Vec<_> = (0..64).map(|_| Arc::new(Output::new(Arc::clone(&ahead)))).collect();
+        let slow: Vec<_> = outputs.iter().map(|output| output.follow(9, false).unwrap()).collect();
+        let more = lines(0, CHUNK);
+        for _ in 0..MOST / CHUNK {
+            outputs.iter().for_each(|output| output.push(&more));
+        }
+        let kept: usize = outputs.iter().map(|output| output.lock().bytes.len()).sum();
+        assert!(kept <= PLENTY + 64 * (LITTLE + 2 * CHUNK), "{kept}");
+        assert!(slow.iter().all(Follower::is_lost));
+        drop(slow);
+        outputs.iter().for_each(|output| output.push(&more));
+        assert_eq!(ahead.load(Ordering::Relaxed), 0);
+        let patient = outputs[0].follow(9, true).unwrap();
+        ahead.fetch_add(PLENTY + 1, Ordering::Relaxed);
+        while !outputs[0].has_late_patient() {
+            outputs[0].push(&more);
+        }
+        assert!(!patient.is_lost() && outputs[0].lock().bytes.len() <= 2 * LITTLE);
+    }
+
+    #[test]
     fn there_are_so_many_followers_and_no_more() {
-        let output = Arc::new(Output::default());
+        let output = Arc::new(Output::new(Arc::default()));
         let two = [output.follow(2, false), output.follow(2, false)];
         assert!(two.iter().all(Option::is_some) && output.follow(2, false).is_none());
         drop(two);

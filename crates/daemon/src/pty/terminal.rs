@@ -8,6 +8,7 @@
 
 use std::ffi::CString;
 use std::io;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use super::asked::Asked;
 use super::device::{Device, DeviceError, Size};
 use super::output::{CHUNK, Follower, Output};
 use crate::clock::Moment;
-use crate::http::Refusal;
+use crate::http::{Held, Refusal};
 use crate::process::{Launch, SHELLS, StartError, Started, Surroundings, exit_code};
 use crate::toolbox::Toolbox;
 
@@ -54,16 +55,24 @@ pub(crate) struct Terminal {
     /// There while the shell runs.
     device: Mutex<Option<Arc<Device>>>,
     output: Arc<Output>,
-    input: mpsc::Sender<Bytes>,
+    input: mpsc::Sender<Typed>,
     state: watch::Sender<State>,
     /// Cancelled when it is to be killed.
     death: CancellationToken,
 }
 
+/// What a client has typed.
+#[derive(Debug)]
+pub(super) struct Typed {
+    pub(super) bytes: Bytes,
+    /// Counts until it is written.
+    pub(super) _held: Held,
+}
+
 #[derive(Debug)]
 struct Prepared {
     surroundings: Surroundings,
-    input: mpsc::Receiver<Bytes>,
+    input: mpsc::Receiver<Typed>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +95,11 @@ pub(super) enum Ending {
 
 impl Terminal {
     /// Makes a terminal whose shell does not run yet.
-    pub(super) fn new(toolbox: &Toolbox, asked: Asked) -> Result<Self, Refusal> {
+    pub(super) fn new(
+        toolbox: &Toolbox,
+        asked: Asked,
+        ahead: &Arc<AtomicUsize>,
+    ) -> Result<Self, Refusal> {
         let mut variables = asked.variables.clone();
         variables.entry(TERM.0.to_owned()).or_insert_with(|| TERM.1.to_owned());
         let surroundings = Surroundings::new(toolbox, asked.cwd.as_deref(), Some(&variables))?;
@@ -102,7 +115,7 @@ impl Terminal {
             size: Mutex::new(asked.size),
             prepared: Mutex::new(Some(prepared)),
             device: Mutex::default(),
-            output: Arc::default(),
+            output: Arc::new(Output::new(Arc::clone(ahead))),
             input: sender,
             state: watch::Sender::new(State::Waiting),
             death: CancellationToken::new(),
@@ -112,6 +125,11 @@ impl Terminal {
 
     pub(super) fn id(&self) -> &str {
         &self.asked.id
+    }
+
+    /// How long its variables are together.
+    pub(super) fn weight(&self) -> usize {
+        self.asked.weight()
     }
 
     pub(super) const fn is_lazy(&self) -> bool {
@@ -215,7 +233,7 @@ impl Terminal {
     }
 
     /// What its input is given to.
-    pub(super) const fn input(&self) -> &mpsc::Sender<Bytes> {
+    pub(super) const fn input(&self) -> &mpsc::Sender<Typed> {
         &self.input
     }
 }
@@ -226,7 +244,7 @@ async fn run(
     terminal: Arc<Terminal>,
     device: Arc<Device>,
     mut started: Started,
-    input: mpsc::Receiver<Bytes>,
+    input: mpsc::Receiver<Typed>,
 ) {
     let ending = tokio::select! {
         biased;
@@ -252,7 +270,7 @@ async fn live(
     terminal: &Terminal,
     device: &Device,
     started: &mut Started,
-    input: mpsc::Receiver<Bytes>,
+    input: mpsc::Receiver<Typed>,
 ) -> Ending {
     let broken = tokio::select! {
         biased;
@@ -293,9 +311,9 @@ async fn read(device: &Device, output: &Output) -> io::Error {
     }
 }
 
-async fn write(device: &Device, mut input: mpsc::Receiver<Bytes>) -> io::Error {
-    while let Some(bytes) = input.recv().await {
-        if let Err(error) = device.write(&bytes).await {
+async fn write(device: &Device, mut input: mpsc::Receiver<Typed>) -> io::Error {
+    while let Some(typed) = input.recv().await {
+        if let Err(error) = device.write(&typed.bytes).await {
             return error;
         }
     }

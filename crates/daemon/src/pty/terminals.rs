@@ -1,6 +1,7 @@
 //! The terminals of the sandbox, by name.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ use crate::toolbox::Toolbox;
 /// How many there are at most. The sandbox's kernel has 256, and other programs make some, too.
 const MAX_TERMINALS: usize = 128;
 
+/// What the variables of all of them may take, in bytes; then only short ones are taken.
+const MOST_VARIABLES: usize = 8 << 20;
+const SHORT: usize = 64 << 10;
+
 /// How long clients have to hear that the sandbox stops: stopping does not wait for those that do not listen.
 const FAREWELL: Duration = Duration::from_millis(250);
 
@@ -27,6 +32,8 @@ pub(crate) struct Terminals {
     all: Mutex<BTreeMap<String, Arc<Terminal>>>,
     hang_up: CancellationToken,
     clients: TaskTracker,
+    /// How much of all outputs is kept for clients that lie behind.
+    ahead: Arc<AtomicUsize>,
 }
 
 impl Terminals {
@@ -45,7 +52,12 @@ impl Terminals {
             let message = format!("{MAX_TERMINALS} terminals are open already: end one first");
             return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_TERMINALS", message));
         }
-        let terminal = Arc::new(Terminal::new(toolbox, asked)?);
+        let variables = all.values().map(|terminal| terminal.weight()).sum::<usize>();
+        if asked.weight() > SHORT && variables.saturating_add(asked.weight()) > MOST_VARIABLES {
+            let message = "the variables of the sandbox's terminals are too long together";
+            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_TERMINALS", message));
+        }
+        let terminal = Arc::new(Terminal::new(toolbox, asked, &self.ahead)?);
         if !terminal.is_lazy() {
             terminal.start(toolbox)?;
         }

@@ -16,8 +16,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::command::Command;
 use super::log::{Log, Next, Piece};
+use super::spool::Reader;
 use super::view::Marks;
-use crate::http::{Answer, Pipe, pipe, websocket, with_body};
+use crate::http::{Answer, INTAKE, Pipe, pipe, websocket, with_body};
 use crate::toolbox::Toolbox;
 
 /// Followers have nothing to say.
@@ -38,6 +39,7 @@ struct Follower {
     changes: watch::Receiver<()>,
     offset: u64,
     marks: Marks,
+    _reader: Reader,
 }
 
 /// Answers with the log as it grows: as a WebSocket when asked for one, otherwise as a body without a known length.
@@ -48,7 +50,8 @@ pub(super) fn follow(
     permit: OwnedSemaphorePermit,
 ) -> Answer {
     let (log, changes) = (Arc::clone(&command.log), command.log.changes());
-    let follower = Follower { log, changes, offset: 0, marks: Marks::default() };
+    let _reader = log.reader();
+    let follower = Follower { log, changes, offset: 0, marks: Marks::default(), _reader };
     if !websocket::is_wished(request.headers()) {
         let (pipe, body) = pipe();
         toolbox.tasks().spawn(async move {
@@ -62,7 +65,7 @@ pub(super) fn follow(
     let protocol = protocol.map(str::to_owned);
     let (answer, handover) = websocket::accept(&mut request, protocol.as_deref())?;
     toolbox.tasks().spawn(async move {
-        if let Some(socket) = handover.socket(LONGEST_MESSAGE).await {
+        if let Some(socket) = handover.socket(LONGEST_MESSAGE, &INTAKE).await {
             follower.send(socket).await;
         }
         drop(permit);
@@ -133,6 +136,7 @@ impl Follower {
     }
 
     async fn send(mut self, mut socket: websocket::WebSocket) {
+        let meter = socket.get_ref().meter();
         loop {
             let next = tokio::select! {
                 biased;
@@ -140,7 +144,10 @@ impl Follower {
                 message = socket.next() => match message {
                     // Pings are answered on the way; nothing else means anything here.
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                    Some(Ok(_)) => continue,
+                    Some(Ok(_)) => {
+                        meter.next_message();
+                        continue;
+                    }
                 },
             };
             match next {

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::spool::{Block, Spool};
+use super::spool::{Block, MOST_IN_HAND, Reader, Spool};
 
 /// What is in memory of a log before it is stored, in bytes.
 const MUCH: usize = 512 << 10;
@@ -26,8 +26,6 @@ const MOST_KEPT: usize = 256;
 const SHORT: usize = 32 << 10;
 /// What a piece takes beside its bytes.
 const OVERHEAD: usize = 128;
-/// The most that a reader gets at once.
-const MOST_READ: usize = 512 << 10;
 
 /// One of a command's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,11 +103,11 @@ struct Stored {
 }
 
 /// Which bytes of a block are whose.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Runs {
     One(Stream),
     /// Streams and lengths are at the end of the block, five bytes each.
-    Many(usize),
+    Many,
 }
 
 impl Log {
@@ -231,23 +229,36 @@ impl Log {
         self.changed.subscribe()
     }
 
-    /// What follows the first `offset` bytes.
+    /// Says that somebody reads: the more do, the less each gets at once.
+    pub(super) fn reader(&self) -> Reader {
+        self.spool.reader()
+    }
+
+    /// What follows the first `offset` bytes, or a part of it.
     ///
     /// # Errors
     ///
     /// The disk cannot be read.
     pub(super) async fn read(&self, offset: u64) -> Result<Next, String> {
+        let most = self.spool.share();
         let stored = {
             let state = self.lock();
             if offset >= state.memory_start {
-                return Ok(state.read_memory(offset));
+                return Ok(state.read_memory(offset, most));
             }
             let index = state.stored.partition_point(|stored| stored.end <= offset);
             state.stored.get(index).cloned()
         };
         let Some(stored) = stored else { return Err(String::from("a part of the log is missing")) };
-        let bytes = self.spool.read(stored.block).await?;
-        Ok(Next::Pieces(stored.runs.cut(&bytes, offset.saturating_sub(stored.start))))
+        let skip = offset.saturating_sub(stored.start);
+        let length = stored.end.saturating_sub(stored.start);
+        let table = match stored.runs {
+            Runs::One(_) => Bytes::new(),
+            Runs::Many => self.spool.read(stored.block, length, usize::MAX).await?,
+        };
+        let left = usize::try_from(length.saturating_sub(skip)).unwrap_or(usize::MAX);
+        let text = self.spool.read(stored.block, skip, most.min(left)).await?;
+        Ok(Next::Pieces(stored.runs.cut(&table, &text, skip)))
     }
 
     /// What is in memory of the first `end` bytes, if that is all of them.
@@ -317,15 +328,24 @@ impl State {
         }
     }
 
-    fn read_memory(&self, offset: u64) -> Next {
+    fn read_memory(&self, offset: u64, most: usize) -> Next {
         let mut skip =
             usize::try_from(offset.saturating_sub(self.memory_start)).unwrap_or(usize::MAX);
-        let (mut pieces, mut count) = (Vec::new(), 0usize);
+        let (mut pieces, mut left) = (Vec::new(), most);
         for piece in &self.sealed {
-            if let Some(bytes) = piece.bytes.get(skip..).filter(|bytes| !bytes.is_empty()) {
-                count = count.saturating_add(bytes.len());
-                pieces.push(Piece { stream: piece.stream, bytes: piece.bytes.slice_ref(bytes) });
-                if count >= MOST_READ {
+            let bytes = piece.bytes.get(skip..).unwrap_or_default();
+            let bytes = bytes.get(..left).unwrap_or(bytes);
+            if !bytes.is_empty() {
+                left = left.saturating_sub(bytes.len());
+                // Where readers are many, a part is not to keep all of a piece in memory.
+                let is_shared = most >= MOST_IN_HAND;
+                let bytes = if is_shared {
+                    piece.bytes.slice_ref(bytes)
+                } else {
+                    Bytes::copy_from_slice(bytes)
+                };
+                pieces.push(Piece { stream: piece.stream, bytes });
+                if left == 0 {
                     return Next::Pieces(pieces);
                 }
             }
@@ -334,6 +354,7 @@ impl State {
         if let Some((stream, text)) = &self.growing
             && let Some(bytes) = text.get(skip..).filter(|bytes| !bytes.is_empty())
         {
+            let bytes = bytes.get(..left).unwrap_or(bytes);
             pieces.push(Piece { stream: *stream, bytes: Bytes::copy_from_slice(bytes) });
         }
         match (pieces.is_empty(), self.is_ended) {
@@ -371,32 +392,25 @@ impl Runs {
                     table.extend_from_slice(&length.to_le_bytes());
                 }
                 contents.push(table.into());
-                (Self::Many(pieces.len()), contents)
+                (Self::Many, contents)
             }
         }
     }
 
-    /// The pieces of a block without its first `skip` bytes.
-    fn cut(&self, block: &Bytes, skip: u64) -> Vec<Piece> {
+    /// The pieces of a block that are in `text`, before which there are `skip` bytes of it. The table follows them all.
+    fn cut(self, table: &[u8], text: &Bytes, skip: u64) -> Vec<Piece> {
+        if let Self::One(stream) = self {
+            return vec![Piece { stream, bytes: text.clone() }];
+        }
         let mut skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let count = match self {
-            Self::One(stream) => {
-                let bytes = block.slice(skip.min(block.len())..);
-                return vec![Piece { stream: *stream, bytes }];
-            }
-            Self::Many(count) => *count,
-        };
-        let table = block.len().saturating_sub(count.saturating_mul(ENTRY));
-        let entries = block.get(table..).unwrap_or_default().as_chunks::<ENTRY>().0;
         let (mut pieces, mut at) = (Vec::new(), 0usize);
-        for [stream, length @ ..] in entries {
+        for [stream, length @ ..] in table.as_chunks::<ENTRY>().0 {
             let stream = if *stream == 0 { Stream::Stdout } else { Stream::Stderr };
             let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
-            let end = at.saturating_add(length).min(table);
-            let start = at.saturating_add(skip).min(end);
+            let end = at.saturating_add(length.saturating_sub(skip)).min(text.len());
             skip = skip.saturating_sub(length);
-            if start < end {
-                pieces.push(Piece { stream, bytes: block.slice(start..end) });
+            if at < end {
+                pieces.push(Piece { stream, bytes: text.slice(at..end) });
             }
             at = end;
         }

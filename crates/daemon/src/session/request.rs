@@ -20,7 +20,7 @@ use super::spool::Spool;
 use super::state::Session;
 use super::view::{Dialect, logs, outcome};
 use crate::files::Files;
-use crate::http::{Answer, Query, Refusal, empty, json, read_json};
+use crate::http::{Answer, Query, Refusal, empty, json, read_json, read_json_held};
 use crate::toolbox::Toolbox;
 
 /// The session of the image's own program.
@@ -29,7 +29,7 @@ pub(super) const ENTRYPOINT: &str = "entrypoint";
 pub(super) const ENTRYPOINT_COMMAND: &str = "entrypoint_command";
 /// Sessions that a sandbox may have at the same time.
 const MOST_SESSIONS: usize = 1000;
-/// Logs that may be followed at the same time.
+/// Logs that may be followed at the same time, and as many that may be read.
 const MOST_FOLLOWERS: usize = 1000;
 /// The longest name of a session, in bytes.
 const MOST_NAME: usize = 256;
@@ -41,6 +41,7 @@ pub(crate) struct Sessions {
     pub(super) spool: Spool,
     pub(super) text: Arc<AtomicUsize>,
     followers: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
     /// The image's own program and its arguments, if it has any.
     pub(super) program: Vec<String>,
     pub(super) entrypoint: Arc<Session>,
@@ -56,6 +57,7 @@ impl Sessions {
             spool: Spool::new(files),
             text,
             followers: Arc::new(Semaphore::new(MOST_FOLLOWERS)),
+            readers: Arc::new(Semaphore::new(MOST_FOLLOWERS)),
             program,
             entrypoint,
         }
@@ -187,7 +189,7 @@ async fn execute(toolbox: &Arc<Toolbox>, id: &str, request: Request<Incoming>) -
     let sessions = toolbox.sessions();
     let session = sessions.find(id)?;
     let dialect = Dialect::of(request.headers());
-    let wanted: SessionExecuteRequest = read_json(request.into_body()).await?;
+    let (wanted, held): (SessionExecuteRequest, _) = read_json_held(request.into_body()).await?;
     if wanted.command.trim().is_empty() {
         return Err(Refusal::bad_request("command is required"));
     }
@@ -201,6 +203,8 @@ async fn execute(toolbox: &Arc<Toolbox>, id: &str, request: Request<Incoming>) -
         echoes_input: !wanted.suppress_input_echo.unwrap_or(false),
     };
     let command = session.add(new_id()?, order, sessions.spool.clone())?;
+    // The session counts it from here on.
+    drop(held);
     if is_async {
         let cmd_id = command.id().to_owned();
         let begun = SessionExecuteResponse { cmd_id, ..SessionExecuteResponse::default() };
@@ -222,7 +226,8 @@ fn show(toolbox: &Toolbox, id: &str, command: &str) -> Answer {
 
 async fn send(toolbox: &Toolbox, id: &str, command: &str, request: Request<Incoming>) -> Answer {
     let command = toolbox.sessions().find(id)?.find(command)?;
-    let SessionSendInputRequest { data } = read_json(request.into_body()).await?;
+    // It may be long until the command reads it.
+    let (SessionSendInputRequest { data }, _held) = read_json_held(request.into_body()).await?;
     command.send(data).await?;
     empty(StatusCode::NO_CONTENT)
 }
@@ -235,14 +240,15 @@ fn read_log(toolbox: &Arc<Toolbox>, command: &Command, request: Request<Incoming
         Some("true" | "True" | "1") => true,
         Some(_) => return Err(Refusal::bad_request("follow must be true or false")),
     };
-    if !is_followed {
-        return logs(toolbox, command, Dialect::of(request.headers()));
-    }
-    let permit = Arc::clone(&sessions.followers).try_acquire_owned().map_err(|_none_left| {
-        let message = format!("{MOST_FOLLOWERS} logs are being followed: try again later");
+    let places = if is_followed { &sessions.followers } else { &sessions.readers };
+    let permit = Arc::clone(places).try_acquire_owned().map_err(|_none_left| {
+        let message = format!("{MOST_FOLLOWERS} logs are being read: try again later");
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_FOLLOWERS", message)
     })?;
-    follow(toolbox, command, request, permit)
+    if is_followed {
+        return follow(toolbox, command, request, permit);
+    }
+    logs(toolbox, command, Dialect::of(request.headers()), permit)
 }
 
 fn unknown(id: &str) -> Refusal {

@@ -19,6 +19,10 @@ const ALIGNMENT: u64 = 4096;
 /// What stays free of the disk: a sixteenth of it, and at least this.
 const LEAST_FREE: u64 = 32 << 20;
 const FREE_SHARE: u64 = 16;
+/// What readers of logs may have in their hands, all together and each.
+const MOST_IN_HANDS: usize = 16 << 20;
+const LEAST_IN_HAND: usize = 16 << 10;
+pub(super) const MOST_IN_HAND: usize = 512 << 10;
 
 /// The file, and how much of all logs is in memory.
 #[derive(Debug, Clone)]
@@ -30,7 +34,12 @@ struct Shared {
     file: Mutex<Option<Arc<File>>>,
     end: AtomicU64,
     in_memory: AtomicUsize,
+    readers: AtomicUsize,
 }
+
+/// Somebody who reads a log at a pace of its own, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Reader(Spool);
 
 /// A place in the file, until [`Spool::give_back`].
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +55,7 @@ impl Spool {
             file: Mutex::default(),
             end: AtomicU64::new(0),
             in_memory: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
         };
         Self(Arc::new(shared))
     }
@@ -55,6 +65,18 @@ impl Spool {
         let spool = self.clone();
         let written = self.0.files.run(move || spool.write_here(&pieces)).await;
         written.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+    }
+
+    /// Says that somebody reads.
+    pub(super) fn reader(&self) -> Reader {
+        self.0.readers.fetch_add(1, Ordering::Relaxed);
+        Reader(self.clone())
+    }
+
+    /// How much a reader may take into its hand at once. Slow ones hold it for long, and may be many.
+    pub(super) fn share(&self) -> usize {
+        let readers = self.0.readers.load(Ordering::Relaxed).max(1);
+        MOST_IN_HANDS.checked_div(readers).unwrap_or_default().clamp(LEAST_IN_HAND, MOST_IN_HAND)
     }
 
     /// Bytes of logs that are in memory.
@@ -93,16 +115,17 @@ impl Spool {
         Ok(block)
     }
 
-    /// Reads all of a block.
-    pub(super) async fn read(&self, block: Block) -> Result<Bytes, String> {
+    /// Reads a part of a block, or what there is of it.
+    pub(super) async fn read(&self, block: Block, from: u64, most: usize) -> Result<Bytes, String> {
         let spool = self.clone();
-        let read = self.0.files.run(move || spool.read_here(block)).await;
+        let read = self.0.files.run(move || spool.read_here(block, from, most)).await;
         read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 
-    fn read_here(&self, block: Block) -> io::Result<Bytes> {
-        let mut bytes = vec![0; usize::try_from(block.length).unwrap_or(usize::MAX)];
-        self.file()?.read_exact_at(&mut bytes, block.offset)?;
+    fn read_here(&self, block: Block, from: u64, most: usize) -> io::Result<Bytes> {
+        let left = usize::try_from(block.length.saturating_sub(from)).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; most.min(left)];
+        self.file()?.read_exact_at(&mut bytes, block.offset.saturating_add(from))?;
         Ok(bytes.into())
     }
 
@@ -133,6 +156,12 @@ impl Spool {
                 Ok(made)
             }
         }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.0.readers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -21,6 +21,11 @@ const MOST_WAITING: usize = 256;
 /// wait.
 const MOST_TEXT: usize = 16 << 20;
 
+/// What they may be in any case: beyond it, only short ones are taken.
+const MOST_TEXT_EVER: usize = 80 << 20;
+/// What counts as short.
+const SHORT_TEXT: usize = 64 << 10;
+
 /// A session.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -100,9 +105,12 @@ impl Session {
             self.text.fetch_sub(oldest.order().text.len(), Ordering::Relaxed);
             state.commands.pop_front();
         }
-        // One is taken however long it is; more would fill the memory.
-        if !state.waiting.is_empty() && is_too_much(order.text.len()) {
-            let message = "the commands that are waiting are too long together";
+        // One that does not have to wait is taken, but not one from each session when they are long.
+        let length = order.text.len();
+        let text = self.text.load(Ordering::Relaxed);
+        let is_beyond = length > SHORT_TEXT && text.saturating_add(length) > MOST_TEXT_EVER;
+        if is_beyond || !state.waiting.is_empty() && is_too_much(length) {
+            let message = "the commands of the sandbox's sessions are too long together";
             return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_COMMANDS", message));
         }
         self.text.fetch_add(order.text.len(), Ordering::Relaxed);

@@ -7,17 +7,19 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use pitlane_daemon::input::ClientVersion;
 use pitlane_wire::toolbox::{SessionCommandLogsResponse, SessionExecuteResponse};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::command::Command;
 use super::log::{Log, Next, Piece, Stream};
+use super::spool::Reader;
 use crate::http::{Answer, Body, Pipe, json, pipe, with_body};
 use crate::process::JsonText;
 use crate::toolbox::Toolbox;
 
 /// The header with the version of a client's library.
 const VERSION_HEADER: &str = "x-daytona-sdk-version";
-/// Longer logs are read and sent piece by piece.
-const SHORT: usize = 512 << 10;
+/// Longer logs are read and sent piece by piece, whatever is in memory of them: a slow client would keep all of it there.
+const SHORT: usize = 16 << 10;
 
 /// What a client understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,13 +107,18 @@ impl View {
 }
 
 /// The log of a command as it is now.
-pub(super) fn logs(toolbox: &Arc<Toolbox>, command: &Command, dialect: Dialect) -> Answer {
+pub(super) fn logs(
+    toolbox: &Arc<Toolbox>,
+    command: &Command,
+    dialect: Dialect,
+    permit: OwnedSemaphorePermit,
+) -> Answer {
     let log = Arc::clone(&command.log);
     if dialect != Dialect::Split {
-        return Ok(text(toolbox, log, dialect));
+        return Ok(text(toolbox, log, dialect, permit));
     }
     let Some(pieces) = short(&log) else {
-        return Ok(streamed(toolbox, log, String::from("{"), dialect));
+        return Ok(streamed(toolbox, log, String::from("{"), dialect, Some(permit)));
     };
     let text = |view: View| String::from_utf8_lossy(&view.of(&pieces)).into_owned();
     let answer = SessionCommandLogsResponse {
@@ -132,7 +139,8 @@ pub(super) fn outcome(
     let Some(pieces) = short(&command.log) else {
         // An id needs no escaping.
         let head = format!("{{\"cmdId\":\"{}\",\"exitCode\":{exit_code},", command.id());
-        return Ok(streamed(toolbox, Arc::clone(&command.log), head, dialect));
+        // Whoever has had a command run hears of it, however many read.
+        return Ok(streamed(toolbox, Arc::clone(&command.log), head, dialect, None));
     };
     let mut texts = dialect
         .fields()
@@ -153,9 +161,15 @@ fn short(log: &Log) -> Option<Vec<Piece>> {
 }
 
 /// A log as text, for clients that expect no JSON.
-fn text(toolbox: &Arc<Toolbox>, log: Arc<Log>, dialect: Dialect) -> Response<Body> {
+fn text(
+    toolbox: &Arc<Toolbox>,
+    log: Arc<Log>,
+    dialect: Dialect,
+    permit: OwnedSemaphorePermit,
+) -> Response<Body> {
     let (pipe, body) = pipe();
     toolbox.tasks().spawn(async move {
+        let _permit = permit;
         if let Err(reason) = write_text(&log, dialect, &pipe).await {
             pipe.fail(io::Error::other(reason)).await;
         }
@@ -165,7 +179,7 @@ fn text(toolbox: &Arc<Toolbox>, log: Arc<Log>, dialect: Dialect) -> Response<Bod
 
 async fn write_text(log: &Log, dialect: Dialect, pipe: &Pipe) -> Result<(), String> {
     let mut marks = Marks::default();
-    let mut reading = Reading { log, offset: 0, end: log.length() };
+    let mut reading = Reading::new(log, log.length());
     while let Some(pieces) = reading.next().await? {
         for piece in pieces {
             let mark = if dialect == Dialect::Marked { marks.before(&piece) } else { &[] };
@@ -184,9 +198,11 @@ fn streamed(
     log: Arc<Log>,
     head: String,
     dialect: Dialect,
+    permit: Option<OwnedSemaphorePermit>,
 ) -> Response<Body> {
     let (pipe, body) = pipe();
     toolbox.tasks().spawn(async move {
+        let _permit = permit;
         if let Err(reason) = write(&log, head, dialect, &pipe).await {
             pipe.fail(io::Error::other(reason)).await;
         }
@@ -202,7 +218,7 @@ async fn write(log: &Log, head: String, dialect: Dialect, pipe: &Pipe) -> Result
         let comma = if number == 0 { "" } else { "," };
         output.extend_from_slice(format!("{comma}\"{name}\":\"").as_bytes());
         let (mut text, mut marks) = (JsonText::default(), Marks::default());
-        let mut reading = Reading { log, offset: 0, end };
+        let mut reading = Reading::new(log, end);
         while let Some(pieces) = reading.next().await? {
             for piece in pieces.iter().filter(|piece| view.shows(piece.stream)) {
                 if *view == View::Marked {
@@ -228,6 +244,13 @@ struct Reading<'a> {
     log: &'a Log,
     offset: u64,
     end: u64,
+    _reader: Reader,
+}
+
+impl<'a> Reading<'a> {
+    fn new(log: &'a Log, end: u64) -> Self {
+        Self { log, offset: 0, end, _reader: log.reader() }
+    }
 }
 
 impl Reading<'_> {
