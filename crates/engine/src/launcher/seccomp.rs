@@ -199,7 +199,7 @@ const ALWAYS: &[Group] = &[
         ],
     },
     Group {
-        why: "processes and threads; clone is below, with its flags",
+        why: "processes and threads; clone and prctl are below",
         calls: &[
             libc::SYS_fork,
             libc::SYS_vfork,
@@ -224,7 +224,6 @@ const ALWAYS: &[Group] = &[
             libc::SYS_getsid,
             libc::SYS_setsid,
             libc::SYS_arch_prctl,
-            libc::SYS_prctl,
             libc::SYS_set_thread_area,
             libc::SYS_get_thread_area,
             libc::SYS_modify_ldt,
@@ -338,7 +337,7 @@ const ALWAYS: &[Group] = &[
         ],
     },
     Group {
-        why: "sockets that exist; making one is below, with its family, and so are their options",
+        why: "sockets that exist; making one is below, with family and protocol, and so are their options",
         calls: &[
             libc::SYS_socketpair,
             libc::SYS_bind,
@@ -391,9 +390,20 @@ const ALWAYS: &[Group] = &[
     },
 ];
 
-/// The socket families that programs need, besides netlink; others (packet, vsock, the kernel's cryptography, …) have a
-/// long record of escapes.
-const SOCKET_FAMILIES: [libc::c_int; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+/// The families of internet sockets. Other families (packet, vsock, the kernel's cryptography, …) have a long record of
+/// escapes; Unix and netlink sockets are below.
+const INTERNET: [libc::c_int; 2] = [libc::AF_INET, libc::AF_INET6];
+
+/// What internet sockets may speak: what goes with their kind, and what `ping` asks for. A call for another protocol
+/// (SCTP, DCCP, L2TP, SMC, multipath TCP, …) would have the host load its module, or reach code that few have looked at.
+const INTERNET_PROTOCOLS: [libc::c_int; 6] = [
+    libc::IPPROTO_IP,
+    libc::IPPROTO_ICMP,
+    libc::IPPROTO_TCP,
+    libc::IPPROTO_UDP,
+    libc::IPPROTO_ICMPV6,
+    libc::IPPROTO_RAW,
+];
 
 /// What programs ask by netlink: addresses and routes, what sockets there are, and, as `sudo` does, whether there is
 /// an audit log. Device events are not among it: the network namespace is the host's, and so would be the events.
@@ -404,11 +414,20 @@ const NETLINK_PROTOCOLS: [libc::c_int; 3] =
 /// the whole machine; without any left, no other sandbox could install its system call filter and start.
 const PACKET_FILTERS: [libc::c_int; 2] = [libc::SO_ATTACH_FILTER, libc::SO_ATTACH_REUSEPORT_CBPF];
 
+/// The option of TCP that puts the kernel's own encryption, or another protocol, upon a connection: code that programs
+/// in a sandbox do not need, and that has had holes.
+const TCP_ULP: libc::c_int = 31;
+
+/// What `prctl` must not do: keep other programs, also of other sandboxes and of the host, off the second thread of a
+/// processor (`PR_SCHED_CORE`).
+const OTHERS_PROCESSORS: libc::c_int = 62;
+
 /// Personalities that change nothing about protection: Linux, Linux reporting a 2.6 release, and the question.
 const PERSONALITIES: [u64; 3] = [0, 0x0002_0000, 0xffff_ffff];
 
-/// Pushing characters into another program's terminal: `TIOCSTI` and `TIOCLINUX`.
-const TERMINAL_INJECTION: [u32; 2] = [0x5412, 0x541C];
+/// Requests to terminals: pushing characters into another program's (`TIOCSTI`, `TIOCLINUX`), and line disciplines
+/// (`TIOCSETD`), of which the host would load the modules.
+const TERMINAL_REQUESTS: [u32; 3] = [0x5412, 0x541C, 0x5423];
 
 fn equals(position: u8, value: libc::c_int) -> Argument {
     Argument::Equals(position, u64::from(value.cast_unsigned()))
@@ -427,27 +446,11 @@ pub(super) fn filter() -> Result<Filter, CompileError> {
         call: libc::SYS_clone,
         when: vec![vec![Argument::HasNone(0, NAMESPACE_FLAGS)]],
     });
+    list.push(Allowed { call: libc::SYS_socket, when: sockets() });
+    list.push(Allowed { call: libc::SYS_setsockopt, when: socket_options() });
     list.push(Allowed {
-        call: libc::SYS_socket,
-        when: SOCKET_FAMILIES
-            .iter()
-            .map(|family| vec![equals(0, *family)])
-            .chain(
-                NETLINK_PROTOCOLS
-                    .iter()
-                    .map(|protocol| vec![equals(0, libc::AF_NETLINK), equals(2, *protocol)]),
-            )
-            .collect(),
-    });
-    list.push(Allowed {
-        call: libc::SYS_setsockopt,
-        when: vec![
-            vec![Argument::Differs(1, libc::SOL_SOCKET.cast_unsigned())],
-            PACKET_FILTERS
-                .iter()
-                .map(|option| Argument::Differs(2, option.cast_unsigned()))
-                .collect(),
-        ],
+        call: libc::SYS_prctl,
+        when: vec![vec![Argument::Differs(0, OTHERS_PROCESSORS.cast_unsigned())]],
     });
     list.push(Allowed {
         call: libc::SYS_prlimit64,
@@ -462,10 +465,31 @@ pub(super) fn filter() -> Result<Filter, CompileError> {
         call: libc::SYS_ioctl,
         // The kernel looks at the low half of the request only, so the comparison must as well.
         when: vec![
-            TERMINAL_INJECTION.iter().map(|request| Argument::Differs(1, *request)).collect(),
+            TERMINAL_REQUESTS.iter().map(|request| Argument::Differs(1, *request)).collect(),
         ],
     });
     Filter::allow(&list)
+}
+
+/// The sockets that can be made.
+fn sockets() -> Vec<Vec<Argument>> {
+    let of = |family: libc::c_int, protocols: &[libc::c_int]| -> Vec<Vec<Argument>> {
+        protocols.iter().map(|protocol| vec![equals(0, family), equals(2, *protocol)]).collect()
+    };
+    let internet = INTERNET.iter().flat_map(|family| of(*family, &INTERNET_PROTOCOLS));
+    let netlink = of(libc::AF_NETLINK, &NETLINK_PROTOCOLS);
+    std::iter::once(vec![equals(0, libc::AF_UNIX)]).chain(internet).chain(netlink).collect()
+}
+
+/// The options of sockets that can be set: all but some of two levels, each refused where its level is meant.
+fn socket_options() -> Vec<Vec<Argument>> {
+    let not_at = |level: libc::c_int| vec![Argument::Differs(1, level.cast_unsigned())];
+    let none_of = |options: &[libc::c_int]| -> Vec<Argument> {
+        options.iter().map(|option| Argument::Differs(2, option.cast_unsigned())).collect()
+    };
+    let sockets = [not_at(libc::SOL_SOCKET), none_of(&PACKET_FILTERS)];
+    let tcp = [not_at(libc::IPPROTO_TCP), none_of(&[TCP_ULP])];
+    sockets.iter().flat_map(|one| tcp.iter().map(|other| [&**one, other].concat())).collect()
 }
 
 #[cfg(test)]

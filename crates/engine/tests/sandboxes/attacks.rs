@@ -24,6 +24,8 @@ crate::trials![
     ids_on_the_host_are_the_sandboxs_own,
     callers_credentials_are_nowhere_inside,
     sockets_of_dangerous_families_cannot_be_made,
+    code_of_the_kernel_that_nobody_needs_is_out_of_reach,
+    no_system_call_that_is_newer_than_the_list_exists,
     terminals_cannot_be_typed_into,
     keys_of_the_host_are_not_held,
     the_host_name_and_control_groups_are_out_of_reach,
@@ -413,6 +415,49 @@ async fn sockets_of_dangerous_families_cannot_be_made() {
         \x20       try: socket.socket(family, kind); print(family, kind)\n        except OSError: pass";
     let done = bench.sudo_python(id, program).await;
     assert_eq!((done.exit_code, done.output.as_str()), (0, ""));
+    bench.close().await;
+}
+
+async fn code_of_the_kernel_that_nobody_needs_is_out_of_reach() {
+    let bench = Bench::start().await;
+    let id = bench.create().await;
+    // Protocols of modules, line disciplines, the kernel's own TLS and core scheduling; what is left works.
+    let program = "import ctypes, fcntl, os, socket, struct\n\
+        def refused(call, *arguments):\n\
+        \x20   try: call(*arguments)\n\
+        \x20   except OSError as error: return error.errno == 38\n\
+        for family in (2, 10):\n\
+        \x20   for protocol in (33, 115, 132, 136, 256, 262):\n\
+        \x20       for kind in (1, 2, 5): assert refused(socket.socket, family, kind, protocol), protocol\n\
+        \x20   for kind, protocol in ((1, 0), (1, 6), (2, 0), (2, 17)): socket.socket(family, kind, protocol)\n\
+        main, sub = os.openpty()\n\
+        for discipline in (0, 2, 21): assert refused(fcntl.ioctl, sub, 0x5423, struct.pack('i', discipline))\n\
+        one = socket.socket()\n\
+        assert refused(one.setsockopt, 6, 31, b'tls')\n\
+        assert refused(one.setsockopt, 1, 26, b'x' * 16)\n\
+        one.setsockopt(6, 1, 1)\n\
+        one.setsockopt(1, 2, 1)\n\
+        one.setsockopt(0, 1, 8)\n\
+        libc = ctypes.CDLL(None, use_errno=True)\n\
+        assert libc.prctl(62, 1, 0, 0, 0) == -1 and ctypes.get_errno() == 38\n\
+        assert libc.prctl(15, b'name', 0, 0, 0) == 0\n\
+        print('done')";
+    let done = bench.sudo_python(id, program).await;
+    assert_eq!((done.exit_code, done.output.as_str()), (0, "done\n"), "{done:?}");
+    bench.close().await;
+}
+
+async fn no_system_call_that_is_newer_than_the_list_exists() {
+    let bench = Bench::start().await;
+    let id = bench.create().await;
+    // Beyond `mseal`; among them those that list mounts and change attributes by descriptors.
+    let program = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+        for number in [*range(453, 462), *range(463, 1100), *range(0x40000000, 0x40000460)]:\n\
+        \x20   libc.syscall(number, -1, -1, -1, -1, -1, -1)\n\
+        \x20   assert ctypes.get_errno() == 38, number\n\
+        print('done')";
+    let done = bench.sudo_python(id, program).await;
+    assert_eq!((done.exit_code, done.output.as_str()), (0, "done\n"), "{done:?}");
     bench.close().await;
 }
 
