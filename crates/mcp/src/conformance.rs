@@ -74,7 +74,7 @@ impl Fixtures {
         if let Some(result) = self.changes.call(&request.name) {
             return Ok(result.into());
         }
-        match jobs::call(self, &request, &context, seal, tasks) {
+        match jobs::call(self, &request, &context, seal, tasks).await {
             Some(response) => response,
             None => asking::call(self, &request, &context).await.map(Into::into),
         }
