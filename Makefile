@@ -16,7 +16,7 @@ export CARGO_TERM_PROGRESS_WHEN := never
 WITH_DAEMON = PITLANE_DAEMON="$${PITLANE_DAEMON:-$$(cargo xtask daemon 2>/dev/null)}"
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart build test test-cgroup2 fmt lint bench soak clean machine packages nextest debug rust-tests python-tests typescript-tests openapi-tests
+.PHONY: help quickstart build test test-cgroup2 fmt lint bench soak clean machine packages nextest debug rust-tests python-tests typescript-tests mcp-tests openapi-tests
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1 \2/p' $(firstword $(MAKEFILE_LIST)) | awk '{ printf "  %s %-12s", $$1, $$2; $$1 = $$2 = ""; print }'
@@ -39,6 +39,7 @@ test: machine ## Install what the tests need and run them all
 	@$(MAKE) --no-print-directory rust-tests
 	@$(MAKE) --no-print-directory python-tests
 	@$(MAKE) --no-print-directory typescript-tests
+	@$(MAKE) --no-print-directory mcp-tests
 	@$(MAKE) --no-print-directory openapi-tests
 
 # The binary under test: PITLANE_BIN, else the debug build, which needs the daemon beside it.
@@ -58,6 +59,11 @@ python-tests:
 typescript-tests:
 	@$(STEP) 'packages of the TypeScript tests' sh -c 'cd e2e/typescript && { cmp -s package-lock.json node_modules/.installed || { npm ci --silent && cp package-lock.json node_modules/.installed; }; }'
 	@$(WITH_DAEMON) $(STEP) 'the TypeScript SDK' sh -c 'cd e2e/typescript && npm test --silent'
+
+mcp-tests:
+	@$(STEP) 'clients and suites of the MCP tests' e2e/mcp/setup.sh
+	@$(WITH_DAEMON) $(STEP) 'MCP: conformance, clients, cancellation' sh -c 'cd e2e/mcp && ../../.cache/e2e-mcp/bin/python -m pytest --quiet'
+	@$(WITH_DAEMON) $(STEP) 'MCP: a client of the earlier era' sh -c 'cd e2e/mcp/old && ../../../.cache/e2e-mcp-old/bin/python -m pytest --quiet'
 
 openapi-tests:
 	@$(STEP) 'environment of the OpenAPI tests' e2e/schemathesis/setup.sh

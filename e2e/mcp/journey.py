@@ -1,5 +1,6 @@
 """What a coding agent does, through whatever client: `call(name, arguments)` answers (structured, text, is_error)."""
 
+import asyncio
 import pathlib
 
 GIT_SERVER = pathlib.Path(__file__).resolve().parents[1] / "git_server.py"
@@ -74,5 +75,11 @@ async def journey(call, name):
     finally:
         deleted, text, is_error = await call("delete_sandbox", {"sandbox_id": sandbox})
     assert not is_error and deleted["success"], text
-    gone, text, is_error = await call("get_sandbox_info", {"sandbox_id": sandbox})
+    # It goes away behind the answer.
+    for _ in range(1000):
+        gone, text, is_error = await call("get_sandbox_info", {"sandbox_id": sandbox})
+        if is_error:
+            break
+        assert gone["status"] in ("destroying", "destroyed"), gone
+        await asyncio.sleep(0.02)
     assert is_error and "not found" in text, (gone, text)

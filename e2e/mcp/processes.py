@@ -40,13 +40,20 @@ def run_node(*arguments, environment=None, seconds=300):
 class McpProcess:
     """`pitlane mcp serve`, stopped by `close()`; `url` is where MCP is."""
 
-    def __init__(self, *flags, api_url="http://127.0.0.1:9/api", environment=None, user=None):
+    def __init__(self, *flags, api_url="http://127.0.0.1:9/api", environment=None, program=None, user=None):
         self.log = tempfile.NamedTemporaryFile(prefix="pitlane-mcp-e2e-", suffix=".log")  # noqa: SIM115
         surroundings = {key: value for key, value in os.environ.items() if not key.startswith(("DAYTONA_", "PITLANE_"))}
         surroundings |= {"PITLANE_API_URL": api_url, "HOME": "/nonexistent", **(environment or {})}
-        command = [binary(), "--json", "mcp", "serve", "--listen", "127.0.0.1:0", *flags]
+        command = [program or binary(), "--json", "mcp", "serve", "--listen", "127.0.0.1:0", *flags]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self.log, env=surroundings, user=user, group=user, cwd="/"
+            command,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env=surroundings,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+            cwd="/",
         )
         signal.signal(signal.SIGALRM, _too_late)
         signal.alarm(READY_SECONDS)
