@@ -9,6 +9,8 @@
 
 mod headers;
 mod operation;
+mod parting;
+mod share;
 mod signed;
 mod splice;
 mod target;
@@ -37,6 +39,7 @@ use crate::refusal::Refusal;
 use crate::request::{AskedBy, RequestId};
 use crate::state::State;
 
+use self::share::Share;
 use self::target::Target;
 use self::watch::{CancelOnDrop, Watched};
 
@@ -50,9 +53,8 @@ pub(crate) const ROUTE: &str = "/toolbox/{*rest}";
 /// How long a daemon may take to accept a connection.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How much is read from a daemon or kept for it at once, in bytes: also the largest head of an answer. Files go through
-/// here, and each piece wakes two tasks.
-const BUFFER_BYTES: usize = 256 * 1024;
+/// The least that is read from a daemon or kept for it at once, in bytes: also the largest head of an answer.
+const BUFFER_BYTES: usize = 64 * 1024;
 /// The most headers of a daemon's answer.
 const MAX_HEADERS: usize = 128;
 
@@ -174,13 +176,15 @@ async fn connect(
 /// Begins HTTP on a connection.
 async fn speak(state: &State, connection: Connection) -> Result<Daemon, hyper::Error> {
     let (patient, answered) = Patient::new(connection);
+    let share = Share::take(BUFFER_BYTES);
     let (sender, connection) = http1::Builder::new()
         .max_headers(MAX_HEADERS)
-        .max_buf_size(BUFFER_BYTES)
+        .max_buf_size(share.bytes())
         .handshake(TokioIo::new(patient))
         .await?;
     let ending = state.ending().clone();
     let moving = async move {
+        let _share = share;
         tokio::select! {
             () = ending.cancelled() => {}
             ended = connection.with_upgrades() => if let Err(error) = ended {

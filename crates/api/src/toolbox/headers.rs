@@ -19,14 +19,16 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-pitlane-request");
 /// Headers of this name's beginning are between server and daemon.
 const OWN_PREFIX: &str = "x-pitlane-";
 
-/// What proves who the caller is. None of it may reach a process inside a sandbox.
-const CREDENTIALS: [&str; 6] = [
+/// What proves who the caller is, or may: an address that a browser comes from can have a token in it. None of it may
+/// reach a process inside a sandbox.
+const CREDENTIALS: [&str; 7] = [
     "authorization",
     "proxy-authorization",
     "cookie",
     "x-api-key",
     "x-daytona-preview-token",
     "x-daytona-organization-id",
+    "referer",
 ];
 
 /// With the value `true`: the request does not count as a use of the sandbox.
@@ -189,6 +191,7 @@ mod tests {
             ("x-api-key", "s"),
             ("x-daytona-preview-token", "s"),
             ("x-daytona-organization-id", "o"),
+            ("referer", "http://h/toolbox/x/files/download?DAYTONA_SANDBOX_AUTH_KEY=s"),
             ("x-pitlane-request", "forged"),
             ("x-pitlane-anything", "forged"),
             ("accept", "text/plain"),
