@@ -36,6 +36,8 @@ const MAX_PACKET_BYTES: u64 = 16 * 1024;
 
 const CREATED: &str = "sandbox.created";
 const STATE_UPDATED: &str = "sandbox.state.updated";
+/// Not of the reference, whose clients pass over names that they do not know.
+const MEMORY_EXHAUSTED: &str = "sandbox.memory.exhausted";
 
 /// What a client shows when it connects.
 #[derive(Deserialize)]
@@ -165,6 +167,10 @@ fn send(socket: &SocketRef, event: &Event, origin: &Origin) -> Result<(), socket
                 new_state: new.as_str().to_owned(),
             };
             socket.emit(STATE_UPDATED, &updated)
+        }
+        Event::MemoryRanOut { sandbox, killed } => {
+            let sandbox = convert::sandbox(sandbox, origin);
+            socket.emit(MEMORY_EXHAUSTED, &wire::MemoryExhausted { sandbox, killed: *killed })
         }
     }
 }

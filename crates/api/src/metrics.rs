@@ -80,11 +80,12 @@ const CANCELLED: &str = "pitlane_toolbox_cancelled_total";
 const SANDBOXES: &str = "pitlane_sandboxes";
 const CHANGE_SECONDS: &str = "pitlane_sandbox_change_seconds";
 const CHANGE_FAILURES: &str = "pitlane_sandbox_failures_total";
+const MEMORY_KILLS: &str = "pitlane_sandbox_memory_kills_total";
 const PART_UP: &str = "pitlane_part_up";
 const BUILD: &str = "pitlane_build_info";
 
 /// Every figure there is.
-pub const METRICS: [Metric; 29] = [
+pub const METRICS: [Metric; 30] = [
     counter_of(
         REQUESTS,
         &["method", "route", "status"],
@@ -144,6 +145,11 @@ pub const METRICS: [Metric; 29] = [
         CHANGE_FAILURES,
         &["change"],
         "Sandboxes that ended in error; the change is what they were in, or none",
+    ),
+    counter_of(
+        MEMORY_KILLS,
+        &[],
+        "Processes in sandboxes that the kernel killed because their sandbox's memory was used up",
     ),
     gauge_of(
         PART_UP,

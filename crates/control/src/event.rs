@@ -21,16 +21,29 @@ pub enum Event {
         /// What it is.
         new: SandboxState,
     },
+    /// A sandbox's memory was used up, and the kernel killed some of its processes. It runs on, unless its end follows.
+    MemoryRanOut {
+        /// As it is now.
+        sandbox: Arc<Sandbox>,
+        /// How many processes were killed since it was last told.
+        killed: u64,
+    },
 }
 
 impl Event {
     /// Whose event it is; nobody else may see it.
     #[must_use]
     pub fn organization(&self) -> OrganizationId {
+        self.sandbox().spec.organization
+    }
+
+    /// The sandbox that it happened to, as it was then.
+    #[must_use]
+    pub fn sandbox(&self) -> &Arc<Sandbox> {
         match self {
-            Self::SandboxCreated { sandbox } | Self::SandboxStateUpdated { sandbox, .. } => {
-                sandbox.spec.organization
-            }
+            Self::SandboxCreated { sandbox }
+            | Self::SandboxStateUpdated { sandbox, .. }
+            | Self::MemoryRanOut { sandbox, .. } => sandbox,
         }
     }
 }

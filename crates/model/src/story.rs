@@ -15,16 +15,16 @@ pub enum Actor {
     Server,
 }
 
-/// A change of a sandbox's state.
+/// A change of a sandbox's state, or something that happened to it in a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoryLine {
     /// Whose.
     pub sandbox: SandboxId,
-    /// When it changed.
+    /// When it happened.
     pub at: Timestamp,
-    /// What it is since then.
+    /// Its state since then.
     pub state: SandboxState,
-    /// Who changed it.
+    /// Whose doing it was.
     pub actor: Actor,
     /// Why, for a person, if there is more to say.
     pub reason: Option<String>,

@@ -1,4 +1,4 @@
-//! How long sandboxes take to change, read off the events that every change sends.
+//! How long sandboxes take to change and what happens to them, read off the events that are sent anyway.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use pitlane_model::{Sandbox, SandboxId, SandboxState, Timestamp};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{CHANGE_FAILURES, CHANGE_SECONDS};
+use super::{CHANGE_FAILURES, CHANGE_SECONDS, MEMORY_KILLS};
 
 /// Measures changes until the platform ends.
 pub(super) async fn follow(mut happening: Receiver<Event>) {
@@ -34,6 +34,7 @@ impl Changes {
     fn note(&mut self, event: &Event) {
         match event {
             Event::SandboxCreated { sandbox } => self.begin(sandbox, sandbox.created_at),
+            Event::MemoryRanOut { killed, .. } => counter!(MEMORY_KILLS).increment(*killed),
             Event::SandboxStateUpdated { sandbox, old, new } => {
                 let begun = self.begun.remove(&sandbox.spec.id);
                 let ended = change(*old);

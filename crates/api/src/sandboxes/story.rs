@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::State as FromState;
-use pitlane_control::Event;
-use pitlane_model::{SandboxId, StoryLine};
+use pitlane_model::StoryLine;
 use pitlane_wire::control as wire;
 
 use crate::authentication::Caller;
@@ -36,7 +35,7 @@ pub(crate) async fn story(
         let id = sandboxes.find(caller.principal(), &id_or_name)?.spec.id;
         let changed = async {
             // One that was missed may have been its.
-            while happening.recv().await.is_ok_and(|event| sandbox_of(&event) != id) {}
+            while happening.recv().await.is_ok_and(|event| event.sandbox().spec.id != id) {}
         };
         tokio::select! {
             () = changed => {}
@@ -47,14 +46,6 @@ pub(crate) async fn story(
     }
     let items = lines.into_iter().map(|(number, line)| line_of(number, line));
     Ok(Json(wire::SandboxLog { items: items.collect() }))
-}
-
-fn sandbox_of(event: &Event) -> SandboxId {
-    match event {
-        Event::SandboxCreated { sandbox } | Event::SandboxStateUpdated { sandbox, .. } => {
-            sandbox.spec.id
-        }
-    }
 }
 
 fn line_of(number: u64, line: StoryLine) -> wire::SandboxLogLine {

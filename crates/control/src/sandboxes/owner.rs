@@ -298,8 +298,8 @@ fn how(exit: Option<Exit>) -> String {
     }
 }
 
-/// Writes the exits that the driver reports on the desks of the sandboxes.
-pub(super) async fn watch_exits(owner: Owner) {
+/// Writes what the driver reports on the desks of the sandboxes.
+pub(super) async fn watch_reports(owner: Owner) {
     loop {
         let event = tokio::select! {
             () = owner.platform.ending.cancelled() => return,
@@ -310,6 +310,12 @@ pub(super) async fn watch_exits(owner: Owner) {
                 tracing::info!(sandbox = %id, ?exit, "exited");
                 if let Some(entry) = owner.directory.any(id) {
                     owner.suspect_exit(&entry, Some(exit));
+                }
+            }
+            Some(DriverEvent::MemoryRanOut { id, killed }) => {
+                tracing::warn!(sandbox = %id, killed, "memory used up");
+                if let Some(entry) = owner.directory.any(id) {
+                    entry.desk().tell_kills(&owner.platform, killed);
                 }
             }
             None => return,

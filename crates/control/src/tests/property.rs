@@ -156,6 +156,7 @@ fn check_events(mut events: broadcast::Receiver<Event>) {
                     "{old:?} {new:?}"
                 );
             }
+            Ok(Event::MemoryRanOut { sandbox, .. }) => panic!("of {}", sandbox.spec.id),
             Err(broadcast::error::TryRecvError::Empty) => return,
             Err(error) => panic!("{error}"),
         }

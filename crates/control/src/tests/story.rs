@@ -5,7 +5,7 @@ use pitlane_driver::fake::{Fault, Operation};
 use pitlane_model::{Actor, OrganizationId, StoryLine};
 
 use super::*;
-use crate::StoryError;
+use crate::{Event, StoryError};
 
 impl Server {
     /// What is told of the sandbox, without times and numbers.
@@ -61,5 +61,43 @@ async fn callers_timers_ends_and_failures_are_told_apart() {
     };
     let hidden = server.control.sandboxes().story(&stranger, &id.to_string(), 0).await;
     assert!(matches!(hidden, Err(StoryError::Find(_))), "{hidden:?}");
+    server.shut_down().await;
+}
+
+#[tokio::test]
+async fn memory_that_runs_out_is_told_in_the_state_that_it_happened_in() {
+    let machine = Machine::new();
+    let server = machine.start().await;
+    let id = server.create("first").await.spec.id;
+    let mut events = server.control.events();
+    server.driver.run_out_of_memory(id, 1);
+    let told = events.recv().await.unwrap();
+    assert!(
+        matches!(&told, Event::MemoryRanOut { sandbox, killed: 1 } if sandbox.spec.id == id),
+        "{told:?}"
+    );
+    server.driver.run_out_of_memory(id, 3);
+    server.driver.exit(id, Exit::Signal(9));
+    server.until_state(id, SandboxState::Stopped).await;
+
+    let ended = "signal 9 ended its process 1";
+    let wanted = [
+        line(SandboxState::Started, Actor::Caller, ""),
+        line(
+            SandboxState::Started,
+            Actor::Sandbox,
+            "its memory of 1 GiB was used up: 1 process was killed",
+        ),
+        line(
+            SandboxState::Started,
+            Actor::Sandbox,
+            "its memory of 1 GiB was used up: 3 processes were killed",
+        ),
+        line(SandboxState::Stopping, Actor::Sandbox, ended),
+        line(SandboxState::Stopped, Actor::Sandbox, ended),
+    ];
+    assert_eq!(server.told(id).await, wanted);
+    // Of a sandbox that is not known here, nobody is told.
+    server.driver.run_out_of_memory(SandboxId::from_random([7; 16]), 1);
     server.shut_down().await;
 }

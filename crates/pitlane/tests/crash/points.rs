@@ -84,7 +84,12 @@ fn dies_at(point: &str) {
             assert!(matches!(worked, Err(Lost::Failed(_))), "{worked:?}");
             assert!(!server.has_died() && launcher == server.launcher());
             assert!(server.log().contains("process 1 failed"), "{}", server.last_words());
+            // It says why it is not there, holds nothing, and can be deleted.
+            let kept = server.client().get("/api/sandbox/kept").unwrap().json();
+            assert_eq!(kept["state"], "error");
+            assert!(kept["errorReason"].as_str().is_some_and(|why| !why.is_empty()), "{kept}");
             traces::settle(&server, &[], &[], &[]);
+            ledger.clear_away(&server.client(), "kept").unwrap();
             // It would have every sandbox die that it makes.
             server::signal("KILL", launcher.expect("it runs"));
         } else if is_launcher {
