@@ -22,7 +22,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
-use pitlane_tools::{Call, Operation, Tools};
+use pitlane_tools::{Call, CallError, Tools};
 use serde_json::{Value, json};
 
 use crate::access::Keys;
@@ -71,8 +71,17 @@ impl LangSwarm {
         rpc::answer(self, request).await
     }
 
-    fn operations(&self) -> &'static [Operation] {
-        self.server.operations()
+    /// Understands a call of one of the operations that there are here.
+    fn parse(&self, name: &str, arguments: Value) -> Result<Call, CallError> {
+        let Some(operation) = self.server.operation(name) else {
+            let known = self.server.operations().map(|operation| operation.name).collect();
+            return Err(CallError::UnknownMethod { method: name.to_owned(), known });
+        };
+        let parsed = self.server.settings().toolset.parse(operation.name, arguments);
+        if matches!(parsed, Err(CallError::InvalidParameter(_))) {
+            Underway::begin(operation.name).end(Outcome::Invalid);
+        }
+        parsed
     }
 }
 

@@ -7,6 +7,8 @@ use pitlane_tools::Toolset;
 pub struct Settings {
     /// Which tools there are.
     pub toolset: Toolset,
+    /// Those of them that may be called; all if empty.
+    pub methods: Vec<String>,
     /// This program's version, as clients are told it.
     pub version: String,
     /// Where callers get tokens, if they do: an OAuth issuer's address.

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::body::{self, BodyError};
 use super::{LangSwarm, NAME, refusal, reply, run, shortened};
-use crate::metrics::{Outcome, Underway};
 
 /// What the surface is for.
 const DESCRIPTION: &str =
@@ -20,8 +19,8 @@ pub(super) async fn overview(State(surface): State<LangSwarm>, headers: HeaderMa
         return *denied;
     }
     let tasks: Vec<Value> = surface
+        .server
         .operations()
-        .iter()
         .map(|operation| {
             let name = operation.name;
             json!({
@@ -79,10 +78,7 @@ pub(super) async fn call(
     };
     let call = match arguments(&surface, operation, params) {
         Ok(call) => call,
-        Err(details) => {
-            Underway::begin(operation.name).end(Outcome::Invalid);
-            return unprocessable(&details);
-        }
+        Err(details) => return unprocessable(&details),
     };
     let answer = run(&tools, call).await;
     match answer.structured {
@@ -109,7 +105,7 @@ fn arguments(
         }
     };
     let given = excerpt(&params);
-    surface.server.settings().toolset.parse(operation.name, params).map_err(|error| match error {
+    surface.parse(operation.name, params).map_err(|error| match error {
         CallError::InvalidParameter(invalid) => details(&invalid, &given),
         other => vec![detail("value_error", &[], &other.to_string(), &given)],
     })

@@ -11,7 +11,6 @@ use pitlane_tools::{Answer, CallError, Operation, ResourceLink, Tools};
 use serde_json::{Map, Value, json};
 
 use super::{LangSwarm, NAME, body, reply, run, shortened};
-use crate::metrics::{Outcome, Underway};
 
 /// The revision that is told to those who ask for none that is known.
 const REVISION: &str = "2025-11-25";
@@ -83,7 +82,7 @@ async fn protocol(
         "initialize" => Ok(surface.initialize(params)),
         "ping" => Ok(json!({})),
         "tools/list" => {
-            Ok(json!({ "tools": surface.operations().iter().map(tool).collect::<Vec<_>>() }))
+            Ok(json!({ "tools": surface.server.operations().map(tool).collect::<Vec<_>>() }))
         }
         "tools/call" => surface.call_tool(tools, params).await,
         other => {
@@ -102,7 +101,7 @@ async fn envelope(surface: &LangSwarm, tools: &Tools, mut message: Map<String, V
     let method = message.remove("method");
     let method = shortened(method.as_ref().and_then(Value::as_str).unwrap_or_default());
     let params = message.remove("params").unwrap_or_default();
-    let answer = match surface.parse_named(&method, params) {
+    let answer = match surface.parse(&method, params) {
         Ok(call) => run(tools, call).await.structured,
         Err(failure) => failure.to_json(NAME),
     };
@@ -111,7 +110,7 @@ async fn envelope(surface: &LangSwarm, tools: &Tools, mut message: Map<String, V
 
 /// `{"name": …, "arguments": …}`, as `mcp_call` sends it.
 async fn bare(surface: &LangSwarm, tools: &Tools, mut message: Map<String, Value>) -> Response {
-    let answer = match surface.parse(&mut message) {
+    let answer = match surface.parse_named(&mut message) {
         Ok(call) => run(tools, call).await.structured,
         Err(failure) => surface.refusal(&failure),
     };
@@ -134,7 +133,7 @@ impl LangSwarm {
             let why = "tools/call needs params with a name and arguments";
             return Err(RpcError::new(INVALID_PARAMS, why));
         };
-        match self.parse(&mut params.clone()) {
+        match self.parse_named(&mut params.clone()) {
             Ok(call) => Ok(result(&run(tools, call).await)),
             Err(CallError::UnknownMethod { method, known }) => {
                 let data = self.refusal(&CallError::UnknownMethod { method, known });
@@ -153,23 +152,16 @@ impl LangSwarm {
         }
     }
 
-    fn parse(&self, named: &mut Map<String, Value>) -> Result<pitlane_tools::Call, CallError> {
+    fn parse_named(
+        &self,
+        named: &mut Map<String, Value>,
+    ) -> Result<pitlane_tools::Call, CallError> {
         let name = match named.get("name") {
             Some(Value::String(name)) if !name.is_empty() => shortened(name),
             Some(_) | None => return Err(CallError::NoMethod),
         };
         let arguments = named.remove("arguments").or_else(|| named.remove("args"));
-        self.parse_named(&name, arguments.unwrap_or_default())
-    }
-
-    fn parse_named(&self, name: &str, arguments: Value) -> Result<pitlane_tools::Call, CallError> {
-        let parsed = self.server.settings().toolset.parse(name, arguments);
-        if let (Err(CallError::InvalidParameter(_)), Some(operation)) =
-            (&parsed, self.server.operation(name))
-        {
-            Underway::begin(operation.name).end(Outcome::Invalid);
-        }
-        parsed
+        self.parse(&name, arguments.unwrap_or_default())
     }
 
     /// What LangSwarm's servers say of a call that is none.
