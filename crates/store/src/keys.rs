@@ -42,6 +42,7 @@ impl Store {
                     ":created_at": organization.created_at.as_micros(),
                 },
             )?;
+            pitlane_fault::point("store.organization-inserted");
             first_key.map_or(Ok(()), |key| insert_key(transaction, &key))
         })
         .await
@@ -93,6 +94,7 @@ impl Store {
     pub async fn delete_key(&self, id: KeyId) -> Result<(), WriteError> {
         self.write(Survives::PowerCut, move |transaction| {
             transaction.execute("DELETE FROM api_keys WHERE id = ?", [id.to_bytes()])?;
+            pitlane_fault::point("store.key-deleted");
             Ok(())
         })
         .await
@@ -119,6 +121,7 @@ fn save_uses(
     for (id, at) in uses {
         update.execute((id.to_bytes(), at.as_micros()))?;
     }
+    pitlane_fault::point("store.key-uses-saved");
     Ok(())
 }
 
@@ -140,6 +143,7 @@ fn insert_key(transaction: &Transaction<'_>, key: &ApiKey) -> Result<(), WriteEr
             ":last_used_at": key.last_used_at.map(Timestamp::as_micros),
         },
     )?;
+    pitlane_fault::point("store.key-inserted");
     Ok(())
 }
 

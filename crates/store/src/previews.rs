@@ -68,6 +68,7 @@ impl Store {
                  ON CONFLICT (sandbox) DO UPDATE SET secret = ?2",
                 (sandbox.to_bytes(), secret.0),
             )?;
+            pitlane_fault::point("store.preview-secret-saved");
             Ok(())
         })
         .await
@@ -137,6 +138,7 @@ impl Store {
                     ":expires_at": token.expires_at.as_micros(),
                 },
             )?;
+            pitlane_fault::point("store.preview-token-inserted");
             Ok(())
         })
         .await
@@ -157,6 +159,7 @@ impl Store {
                 "DELETE FROM preview_tokens WHERE sandbox = ? AND hash = ?",
                 (sandbox.to_bytes(), hash),
             )?;
+            pitlane_fault::point("store.preview-token-deleted");
             Ok(())
         })
         .await

@@ -50,6 +50,7 @@ impl Store {
                  ON CONFLICT (sandbox) DO UPDATE SET rotation = ?2, salt = ?3 WHERE rotation < ?2",
                 (sandbox.to_bytes(), salt.rotation, salt.bytes),
             )?;
+            pitlane_fault::point("store.signing-salt-saved");
             Ok(())
         })
         .await

@@ -30,6 +30,7 @@ impl Store {
                 let (state, actor) = (line.state.as_str(), line.actor.as_str());
                 insert.execute((id, line.at.as_micros(), state, actor, line.reason.as_deref()))?;
                 trim.execute((id, Self::STORY_LINES))?;
+                pitlane_fault::point("store.story-appended");
             }
             Ok(())
         })

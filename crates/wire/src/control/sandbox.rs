@@ -271,6 +271,17 @@ pub struct StateUpdated {
     pub new_state: String,
 }
 
+/// What `sandbox.memory.exhausted` tells on the event channel. Not of the reference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryExhausted {
+    /// The sandbox as it is now.
+    pub sandbox: Sandbox,
+    /// How many of its processes the kernel killed for want of memory since this was last told.
+    pub killed: u64,
+}
+
 /// Answer of `GET /sandbox/{id}/toolbox-proxy-url`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
