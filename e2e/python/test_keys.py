@@ -59,6 +59,29 @@ def test_a_key_works_until_it_is_deleted(server):
     assert missing.value.status == 404
 
 
+def test_a_key_is_deleted_by_whose_it_is_as_the_list_says(server):
+    keys = ApiKeysApi(client(server, server.key))
+    name = f"e2e-{uuid.uuid4()}"
+    made = keys.create_api_key(CreateApiKey(name=name, permissions=["write:sandboxes"]))
+    whose = next(key.user_id for key in keys.list_api_keys() if key.name == name)
+    for stranger in (str(uuid.uuid4()), "somebody"):
+        with pytest.raises(ApiException) as missing:
+            keys.delete_api_key_for_user(stranger, name)
+        assert missing.value.status == 404
+    assert ApiKeysApi(client(server, made.value)).get_current_api_key().name == name
+    # What may not delete keys may not delete them this way, either.
+    with pytest.raises(ApiException) as forbidden:
+        ApiKeysApi(client(server, made.value)).delete_api_key_for_user(whose, name)
+    assert forbidden.value.status == 403
+    keys.delete_api_key_for_user(whose, name)
+    with pytest.raises(ApiException) as gone:
+        ApiKeysApi(client(server, made.value)).get_current_api_key()
+    assert gone.value.status == 401
+    with pytest.raises(ApiException) as missing:
+        keys.delete_api_key_for_user(whose, name)
+    assert missing.value.status == 404
+
+
 @contextlib.contextmanager
 def key(server, *permissions, **more):
     """A key of these permissions, revoked at the end."""

@@ -12,6 +12,7 @@ from daytona import (
     Daytona,
     DaytonaBadRequestError,
     DaytonaConfig,
+    DaytonaError,
     DaytonaInternalServerError,
     DaytonaNotFoundError,
     Resources,
@@ -75,6 +76,21 @@ def test_intervals_are_set_and_read_back(make, daytona):
     sandbox.set_auto_delete_interval(-1)
     found = daytona.get(sandbox.id)
     assert (found.auto_stop_interval, found.auto_archive_interval, found.auto_delete_interval) == (0, 0, -1)
+
+
+def test_no_sandbox_pauses_by_itself_and_whoever_asks_for_it_is_told(make, server):
+    sandbox = make()
+    sandbox.set_auto_pause_interval(0)
+    for method, path, status, word in [
+        ("POST", "/autopause/5", 422, "cannot be paused"),
+        ("POST", "/autopause/-1", 400, "interval"),
+        ("POST", "/autopause/soon", 400, "interval"),
+    ]:
+        answer = raw(server, sandbox, method, path)
+        assert answer.status_code == status and word in answer.json()["message"], answer.text
+    with pytest.raises(DaytonaError, match="cannot be paused"):
+        sandbox.set_auto_pause_interval(5)
+    assert sandbox.set_auto_pause_interval(0) is None
 
 
 def test_a_countdown_can_be_seen(make, server):

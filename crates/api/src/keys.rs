@@ -75,6 +75,20 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// `DELETE /api-keys/{userId}/{name}`: the same, for whoever has read in a list whose key it is.
+pub(crate) async fn delete_of_user(
+    FromState(state): FromState<State>,
+    caller: KeyKeeper,
+    Named((user, name)): Named<(String, String)>,
+) -> Result<StatusCode, Refusal> {
+    // Keys belong to their organization; its id stands where the reference names a person.
+    if user != caller.principal().organization.to_string() {
+        return Err(Refusal::not_found(format!("API key {name} of user {user} not found")));
+    }
+    state.control().keys().revoke(caller.principal(), &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 fn request(body: wire::CreateApiKey) -> Result<CreateKey, Refusal> {
     let mut permissions = Vec::new();
     for word in &body.permissions {

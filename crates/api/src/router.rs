@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post, put};
+use axum::routing::{any, delete, get, post, put};
 
 use socketioxide::layer::SocketIoLayer;
 
@@ -23,6 +23,7 @@ pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
         .route("/api/api-keys", get(keys::list).post(keys::create))
         .route("/api/api-keys/current", get(keys::current))
         .route("/api/api-keys/{name}", get(keys::read).delete(keys::delete))
+        .route("/api/api-keys/{userId}/{name}", delete(keys::delete_of_user))
         .route("/api/organizations", get(organizations::list).post(organizations::create))
         // The reference has it, and no organization may be taken for it.
         .route("/api/organizations/invitations", get(reference::unrouted))
@@ -43,6 +44,7 @@ pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
         .route("/api/sandbox/{idOrName}/labels", put(sandboxes::labels))
         .route("/api/sandbox/{idOrName}/public/{isPublic}", post(sandboxes::public))
         .route("/api/sandbox/{idOrName}/autostop/{interval}", post(sandboxes::auto_stop))
+        .route("/api/sandbox/{idOrName}/autopause/{interval}", post(sandboxes::auto_pause))
         .route("/api/sandbox/{idOrName}/autoarchive/{interval}", post(sandboxes::auto_archive))
         .route("/api/sandbox/{idOrName}/autodelete/{interval}", post(sandboxes::auto_delete))
         .route("/api/sandbox/{idOrName}/ttl/{ttlMinutes}", post(sandboxes::ttl))

@@ -20,8 +20,8 @@ use crate::request::{About, AskedBy};
 use crate::state::State;
 
 pub(crate) use self::change::{
-    archive, auto_archive, auto_delete, auto_stop, labels, last_activity, public, recover, resize,
-    ttl,
+    archive, auto_archive, auto_delete, auto_pause, auto_stop, labels, last_activity, public,
+    recover, resize, ttl,
 };
 #[cfg(fuzzing)]
 pub(crate) use self::list::read_any as read_any_list;

@@ -4,7 +4,6 @@ use super::Missing;
 
 #[rustfmt::skip]
 pub(super) const MISSING: &[Missing] = &[
-    Missing { method: "DELETE", path: "/api-keys/{userId}/{name}", id: "deleteApiKeyForUser", why: "waits for people and sign-in" },
     Missing { method: "GET", path: "/audit/organizations/{organizationId}", id: "getOrganizationAuditLogs", why: "waits for the audit log" },
     Missing { method: "GET", path: "/audit/scenarios", id: "getAuditScenarios", why: "waits for the audit log" },
     Missing { method: "POST", path: "/docker-registry", id: "createRegistry", why: "waits for images from registries" },
@@ -82,7 +81,6 @@ pub(super) const MISSING: &[Missing] = &[
     Missing { method: "GET", path: "/sandbox/for-runner", id: "getSandboxesForRunner", why: "the protocol between the hosted service and its own runners; Pitlane has no such runners" },
     Missing { method: "GET", path: "/sandbox/ssh-access/validate", id: "validateSshAccess", why: "waits for the SSH gateway" },
     Missing { method: "GET", path: "/sandbox/{sandboxIdOrName}/ancestors", id: "getSandboxAncestors", why: "waits for forking and pausing" },
-    Missing { method: "POST", path: "/sandbox/{sandboxIdOrName}/autopause/{interval}", id: "setAutoPauseInterval", why: "waits for the timers" },
     Missing { method: "POST", path: "/sandbox/{sandboxIdOrName}/backup", id: "createBackup", why: "waits for snapshots of sandboxes" },
     Missing { method: "GET", path: "/sandbox/{sandboxIdOrName}/build-logs", id: "getBuildLogs", why: "waits for image builds" },
     Missing { method: "GET", path: "/sandbox/{sandboxIdOrName}/build-logs-url", id: "getBuildLogsUrl", why: "waits for image builds" },
@@ -110,12 +108,8 @@ pub(super) const MISSING: &[Missing] = &[
     Missing { method: "GET", path: "/secret/{secretId}", id: "getSecret", why: "waits for secrets" },
     Missing { method: "PATCH", path: "/secret/{secretId}", id: "updateSecret", why: "waits for secrets" },
     Missing { method: "GET", path: "/shared-regions", id: "listSharedRegions", why: "waits for more than one machine" },
-    Missing { method: "POST", path: "/snapshots", id: "createSnapshot", why: "waits for image builds" },
-    Missing { method: "DELETE", path: "/snapshots/{id}", id: "removeSnapshot", why: "waits for image builds" },
-    Missing { method: "POST", path: "/snapshots/{id}/activate", id: "activateSnapshot", why: "waits for image builds" },
     Missing { method: "GET", path: "/snapshots/{id}/build-logs", id: "getSnapshotBuildLogs", why: "waits for image builds" },
     Missing { method: "GET", path: "/snapshots/{id}/build-logs-url", id: "getSnapshotBuildLogsUrl", why: "waits for image builds" },
-    Missing { method: "POST", path: "/snapshots/{id}/deactivate", id: "deactivateSnapshot", why: "waits for image builds" },
     Missing { method: "GET", path: "/users/account-providers", id: "getAvailableAccountProviders", why: "waits for people and sign-in" },
     Missing { method: "POST", path: "/users/linked-accounts", id: "linkAccount", why: "waits for people and sign-in" },
     Missing { method: "GET", path: "/users/me", id: "getAuthenticatedUser", why: "waits for people and sign-in" },

@@ -94,6 +94,23 @@ pub(crate) async fn auto_stop(
     update(&state, &caller, &origin, &id_or_name, interval).await
 }
 
+/// `POST /sandbox/{idOrName}/autopause/{interval}`: never is what it always is, since no sandbox can be paused here.
+pub(crate) async fn auto_pause(
+    FromState(state): FromState<State>,
+    caller: Caller,
+    origin: Origin,
+    Named((id_or_name, interval)): Named<(String, String)>,
+) -> Result<Response, Refusal> {
+    let sandbox = state.control().sandboxes().find(caller.principal(), &id_or_name)?;
+    if minutes("interval", &interval)? > 0 {
+        return Err(Refusal::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "sandboxes of this class cannot be paused: use the auto-stop interval, which keeps the disk",
+        ));
+    }
+    Ok(answer(&sandbox, &origin))
+}
+
 /// `POST /sandbox/{idOrName}/autoarchive/{interval}`.
 pub(crate) async fn auto_archive(
     FromState(state): FromState<State>,

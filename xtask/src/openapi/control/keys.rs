@@ -20,5 +20,11 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::new("DELETE /api-keys/{name}", "Revokes a key, at once and everywhere")
             .succeeds(204, "It is revoked.")
             .refuses(&[404]),
+        Operation::new(
+            "DELETE /api-keys/{userId}/{name}",
+            "Revokes a key by whose it is, as a list names that",
+        )
+        .succeeds(204, "It is revoked.")
+        .refuses(&[404]),
     ]
 }

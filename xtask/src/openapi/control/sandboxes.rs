@@ -125,6 +125,12 @@ fn settings() -> Vec<Operation> {
         )
         .refuses(&[409]),
         one(
+            "POST /sandbox/{sandboxIdOrName}/autopause/{interval}",
+            "Takes 0, for never; no sandbox can be paused",
+            "The sandbox.",
+        )
+        .refuses(&[422]),
+        one(
             "POST /sandbox/{sandboxIdOrName}/autoarchive/{interval}",
             "Sets after how many minutes a stopped sandbox is archived; 0 for the longest possible",
             "The sandbox.",
