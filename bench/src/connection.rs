@@ -163,14 +163,28 @@ impl Connection {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<Bytes> {
+        self.call_with(method, path, body, &[]).await
+    }
+
+    /// The same with headers of its own.
+    pub(crate) async fn call_with(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Bytes> {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(&method)
             .uri(path)
             .header("host", &self.authority)
             .header("authorization", &self.authorization)
-            .header("content-type", "application/json")
-            .body(Full::from(body))?;
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::from(body))?;
         self.requests.ready().await.context("the server closed the connection")?;
         let answer = self.requests.send_request(request).await?;
         let status = answer.status();

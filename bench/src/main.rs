@@ -14,6 +14,7 @@ mod interactive;
 mod interpreter;
 mod listing;
 mod machine;
+mod mcp;
 mod options;
 mod peers;
 mod program;
@@ -76,6 +77,7 @@ async fn measure(path: &Path, sections: &[Section]) -> anyhow::Result<()> {
         sessions: None,
         interpreters: None,
         code: None,
+        mcp: None,
         terminals: None,
     };
     for section in sections {

@@ -1,7 +1,7 @@
 //! The promised numbers, and whether one run reaches them.
 
 use crate::results::{
-    Code, Crowd, Interpreters, Listing, Measure, Restart, Results, Run, Sessions, Terminals,
+    Code, Crowd, Interpreters, Listing, Mcp, Measure, Restart, Results, Run, Sessions, Terminals,
     Transfer,
 };
 use crate::samples::{Milliseconds, Samples};
@@ -42,6 +42,7 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
         interpreter(results.interpreters.as_ref()),
         code(results.code.as_ref()),
         keystroke(results.terminals.as_ref()),
+        tool(results.mcp.as_ref()),
     ]
 }
 
@@ -209,6 +210,14 @@ fn keystroke(terminals: Option<&Terminals>) -> Verdict {
     let found = terminals.and_then(|found| middle(&found.echo)).zip(Some(()));
     judge("a key in a terminal is shown ≤ 1 ms later", found, |echo, ()| {
         (format!("{echo:.2} ms"), echo <= 1.0)
+    })
+}
+
+fn tool(mcp: Option<&Mcp>) -> Verdict {
+    let medians = mcp.and_then(|found| middle(&found.call).zip(middle(&found.bare)));
+    judge("execute_shell over MCP ≤ 1 ms over its toolbox call", medians, |call, bare| {
+        let over = call - bare;
+        (format!("{call:.2} ms − {bare:.2} ms = {over:.2} ms"), over <= 1.0)
     })
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Results {
     /// As above.
     #[serde(default)]
     pub(crate) code: Option<Code>,
+    pub(crate) mcp: Option<Mcp>,
     /// As above.
     #[serde(default)]
     pub(crate) terminals: Option<Terminals>,
@@ -103,6 +104,15 @@ pub(crate) struct Code {
 pub(crate) struct Terminals {
     /// From a key until the shell's prompt shows it.
     pub(crate) echo: Samples,
+}
+
+/// A tool that runs a command.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Mcp {
+    /// The toolbox call that the tool makes.
+    pub(crate) bare: Samples,
+    /// The tool.
+    pub(crate) call: Samples,
 }
 
 /// Contexts of Python.

@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use crate::options::Options;
 use crate::results::Results;
 use crate::{
-    code, crowd, density, interactive, interpreter, listing, restart, rounds, sessions, terminals,
-    transfer,
+    code, crowd, density, interactive, interpreter, listing, mcp, restart, rounds, sessions,
+    terminals, transfer,
 };
 
 /// One of them.
@@ -25,11 +25,12 @@ pub(crate) enum Section {
     Interpreters,
     Code,
     Terminals,
+    Mcp,
 }
 
 impl Section {
     /// All of them, in their order.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Rounds,
         Self::Density,
         Self::Interactive,
@@ -41,6 +42,7 @@ impl Section {
         Self::Interpreters,
         Self::Code,
         Self::Terminals,
+        Self::Mcp,
     ];
 
     /// What a command line calls it.
@@ -57,6 +59,7 @@ impl Section {
             Self::Interpreters => "interpreters",
             Self::Code => "code",
             Self::Terminals => "terminals",
+            Self::Mcp => "mcp",
         }
     }
 
@@ -105,6 +108,7 @@ impl Section {
             }
             Self::Code => results.code = Some(Box::pin(code::run(options)).await?),
             Self::Terminals => results.terminals = Some(Box::pin(terminals::run(options)).await?),
+            Self::Mcp => results.mcp = Some(Box::pin(mcp::run(options)).await?),
         }
         Ok(())
     }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::results::{
-    Code, Crowd, Found, Interpreters, Listing, Measure, Restart, Results, Run, Sessions, Terminals,
-    Transfer,
+    Code, Crowd, Found, Interpreters, Listing, Mcp, Measure, Restart, Results, Run, Sessions,
+    Terminals, Transfer,
 };
 use crate::samples::{Milliseconds, Samples};
 
@@ -140,6 +140,7 @@ pub(super) fn core(results: &Results) -> String {
     rows.extend(results.interpreters.iter().flat_map(interpreters));
     rows.extend(results.code.iter().flat_map(code));
     rows.extend(results.terminals.iter().map(terminals));
+    rows.extend(results.mcp.iter().flat_map(mcp));
     if rows.is_empty() {
         return String::new();
     }
@@ -247,6 +248,16 @@ fn terminals(terminals: &Terminals) -> (String, &Samples, String) {
     let how =
         "`GET …/process/pty/create-connect`, from sending it until the shell's prompt shows it";
     ("key in a terminal".to_owned(), &terminals.echo, how.to_owned())
+}
+
+fn mcp(mcp: &Mcp) -> [(String, &Samples, String); 2] {
+    let bare = "`POST …/process/execute/stream` on a kept connection";
+    let call = "`tools/call` at `/mcp` on a kept connection, the two taking turns";
+    [
+        ("`true` by the toolbox", &mcp.bare, bare),
+        ("`true` by `execute_shell` over MCP", &mcp.call, call),
+    ]
+    .map(|(name, samples, how)| (name.to_owned(), samples, how.to_owned()))
 }
 
 fn mode(name: &str, run: &Run) -> String {

@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::machine::Machine;
 use crate::results::{
-    Code, Crowd, Found, Interactive, Interpreters, Listing, Measure, Modes, Population, Restart,
-    Row, Run, Sessions, Terminals, Transfer,
+    Code, Crowd, Found, Interactive, Interpreters, Listing, Mcp, Measure, Modes, Population,
+    Restart, Row, Run, Sessions, Terminals, Transfer,
 };
 use crate::samples::Samples;
 use crate::server::Memory;
@@ -100,6 +100,7 @@ fn results(create: u64, crowded: u64, failures: &[&str], docker: Found) -> Resul
             node: samples(&[44]),
         }),
         terminals: Some(Terminals { echo: samples(&[1]) }),
+        mcp: Some(Mcp { bare: samples(&[3]), call: samples(&[4]) }),
     }
 }
 
@@ -136,6 +137,7 @@ fn a_promise_that_is_missed_by_a_little_is_not_reached() {
             ("1.00 ms".to_owned(), Some(true)),
             ("5.00 ms / 10.00 ms = 0.50".to_owned(), Some(true)),
             ("1.00 ms".to_owned(), Some(true)),
+            ("4.00 ms − 3.00 ms = 1.00 ms".to_owned(), Some(true)),
         ]
     );
 }
@@ -146,7 +148,7 @@ fn what_was_not_measured_has_no_table_and_shows_nothing() {
     (results.rounds, results.density, results.interactive) = (Vec::new(), Vec::new(), None);
     (results.listing, results.transfer, results.restart) = (None, None, None);
     (results.sessions, results.interpreters) = (None, None);
-    (results.code, results.terminals) = (None, None);
+    (results.code, results.terminals, results.mcp) = (None, None, None);
     results.crowd.as_mut().unwrap().create = samples(&[10; 50]);
     insta::assert_snapshot!(text(&results));
 }
