@@ -108,7 +108,7 @@ fn working_operations() -> Vec<Operation> {
         Operation {
             name: "create_sandbox",
             title: "Create sandbox",
-            description: "Create an isolated Linux sandbox to run code in. It stops after 15 idle minutes and is \
+            description: "Create an isolated Linux sandbox to run code in. It stops when idle, usually after 15 minutes, and is \
                           then deleted unless persistent.",
             input_schema: schema::input::<input::CreateSandbox>(),
             output_schema: Some(schema::output::<output::Created>()),
@@ -145,7 +145,7 @@ fn working_operations() -> Vec<Operation> {
         Operation {
             name: "git_operation",
             title: "Use git",
-            description: "Use git in a sandbox.",
+            description: "Clone, pull, push, status, commit (all changes) or checkout in a sandbox.",
             input_schema: schema::input::<input::GitOperation>(),
             output_schema: Some(schema::output::<output::GitDone>()),
             annotations: RUNS,
