@@ -20,8 +20,9 @@ use crate::process::{
 };
 use crate::toolbox::Toolbox;
 
-/// The most output that is read; a list of a million files.
-const MAX_OUTPUT: usize = 64 << 20;
+/// The most output that is read: a list of some hundred thousand files, and an answer that several callers may ask for at
+/// once.
+const MAX_OUTPUT: usize = 16 << 20;
 /// How much is kept of what git says to people, the end of it.
 const MAX_WORDS: usize = 64 << 10;
 /// How long git may take to remove what it has begun.

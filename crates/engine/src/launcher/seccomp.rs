@@ -312,24 +312,18 @@ const ALWAYS: &[Group] = &[
         ],
     },
     Group {
-        why: "scheduling, limits and usage of the sandbox's own processes; prlimit64 is below",
+        why: "scheduling, limits and usage of the sandbox's own processes; what changes them is below",
         calls: &[
             libc::SYS_sched_yield,
             libc::SYS_sched_getaffinity,
-            libc::SYS_sched_setaffinity,
             libc::SYS_sched_getparam,
-            libc::SYS_sched_setparam,
             libc::SYS_sched_getscheduler,
-            libc::SYS_sched_setscheduler,
             libc::SYS_sched_getattr,
-            libc::SYS_sched_setattr,
             libc::SYS_sched_get_priority_max,
             libc::SYS_sched_get_priority_min,
             libc::SYS_sched_rr_get_interval,
             libc::SYS_getpriority,
-            libc::SYS_setpriority,
             libc::SYS_ioprio_get,
-            libc::SYS_ioprio_set,
             libc::SYS_getrlimit,
             libc::SYS_setrlimit,
             libc::SYS_getrusage,
@@ -422,6 +416,20 @@ const TCP_ULP: libc::c_int = 31;
 /// processor (`PR_SCHED_CORE`).
 const OTHERS_PROCESSORS: libc::c_int = 62;
 
+/// What sets how a process is scheduled, by its number.
+const SCHEDULING: [i64; 4] = [
+    libc::SYS_sched_setaffinity,
+    libc::SYS_sched_setparam,
+    libc::SYS_sched_setscheduler,
+    libc::SYS_sched_setattr,
+];
+
+/// The calls that set priorities, and their word for all processes of a user: `PRIO_USER`, `IOPRIO_WHO_USER`.
+const PRIORITIES: [(i64, u32); 2] = [(libc::SYS_setpriority, 2), (libc::SYS_ioprio_set, 3)];
+
+/// The daemon's number. Root inside is the same user and could have it starve.
+const DAEMON: u32 = 1;
+
 /// Personalities that change nothing about protection: Linux, Linux reporting a 2.6 release, and the question.
 const PERSONALITIES: [u64; 3] = [0, 0x0002_0000, 0xffff_ffff];
 
@@ -457,6 +465,13 @@ pub(super) fn filter() -> Result<Filter, CompileError> {
         // Its own limits, or only a look: root inside could end the daemon by a limit on its processor time.
         when: vec![vec![Argument::Equals(0, 0)], vec![Argument::Equals(2, 0)]],
     });
+    list.extend(
+        SCHEDULING.map(|call| Allowed { call, when: vec![vec![Argument::Differs(0, DAEMON)]] }),
+    );
+    list.extend(PRIORITIES.map(|(call, user)| Allowed {
+        call,
+        when: vec![vec![Argument::Differs(0, user), Argument::Differs(1, DAEMON)]],
+    }));
     list.push(Allowed {
         call: libc::SYS_personality,
         when: PERSONALITIES.iter().map(|persona| vec![Argument::Equals(0, *persona)]).collect(),

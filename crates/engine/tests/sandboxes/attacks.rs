@@ -16,6 +16,7 @@ crate::trials![
     namespaces_cannot_be_made,
     device_nodes_cannot_be_made,
     the_daemon_cannot_be_read_traced_or_ended,
+    the_daemon_cannot_be_made_to_starve,
     capabilities_are_the_listed_ones_and_cannot_be_raised,
     no_descriptor_leaks_into_a_command,
     a_working_folder_behind_a_descriptor_leads_nowhere,
@@ -261,6 +262,26 @@ async fn the_daemon_cannot_be_read_traced_or_ended() {
     assert_eq!(bench.exec(id, &format!("python3 -c {}", quote(program))).await.output, "0\n");
     assert_eq!(bench.sudo_python(id, program).await.output, "0\n");
     assert_eq!(bench.exec(id, "echo well").await.output, "well\n");
+    bench.close().await;
+}
+
+async fn the_daemon_cannot_be_made_to_starve() {
+    let bench = Bench::start().await;
+    let id = bench.create().await;
+    // By its number, its group, its user; other processes may be.
+    let program = "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+        mask = ctypes.c_ulong(1)\n\
+        zero = (ctypes.c_char * 64)()\n\
+        for call in ((141, 0, 1, 19), (141, 1, 1, 19), (141, 2, 0, 19), (251, 1, 1, 3 << 13), (251, 3, 0, 3 << 13), \
+            (144, 1, 5, zero), (142, 1, zero), (203, 1, 8, ctypes.byref(mask)), (314, 1, zero, 0)):\n\
+        \x20   assert libc.syscall(*call) == -1 and ctypes.get_errno() == 38, call\n\
+        own = os.getpid()\n\
+        for call in ((141, 0, own, 1), (141, 0, 0, 2), (251, 1, own, 3 << 13), (203, 0, 8, ctypes.byref(mask)), \
+            (144, own, 5, zero)):\n\
+        \x20   assert libc.syscall(*call) == 0, call\n\
+        print(open('/proc/1/stat').read().split()[18])";
+    let done = bench.sudo_python(id, program).await;
+    assert_eq!((done.exit_code, done.output.as_str()), (0, "0\n"), "{done:?}");
     bench.close().await;
 }
 
