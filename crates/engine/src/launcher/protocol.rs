@@ -224,3 +224,74 @@ impl LaunchDescriptors {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json, to_value};
+
+    use super::{EndedAs, GENERATION, Reply, Request};
+
+    /// When this fails, a launcher and a server of different builds may misunderstand each other, as they meet in every
+    /// upgrade: decide whether [`GENERATION`] must grow.
+    #[test]
+    fn generation_1_looks_like_this() {
+        let text = String::from;
+        let requests = [
+            Request::UserNamespace { first: 65_536, count: 65_536 },
+            Request::GroupView,
+            Request::Launch {
+                id: text("slot-3"),
+                host_name: text("sandbox"),
+                command_files: 3,
+                tasks: 4,
+            },
+            Request::Open { id: text("slot-3") },
+            Request::Collect { id: text("slot-3") },
+            Request::List { after: text("slot-3") },
+            Request::Keep { name: text("router") },
+            Request::Recall { name: text("router") },
+            Request::Identify,
+            Request::Quit,
+        ];
+        let replies = [
+            Reply::Done,
+            Reply::Launched { pid: 7 },
+            Reply::Ended { how: EndedAs::Code(3) },
+            Reply::Ended { how: EndedAs::Signal(9) },
+            Reply::Listed { ids: vec![text("slot-3")] },
+            Reply::Identified { program: text("1:2:3.000000004") },
+            Reply::Unknown,
+            Reply::Failed { why: text("clone3") },
+        ];
+        let wanted = json!([
+            {"request": "userNamespace", "first": 65_536, "count": 65_536},
+            {"request": "groupView"},
+            {"request": "launch", "id": "slot-3", "host_name": "sandbox", "command_files": 3, "tasks": 4},
+            {"request": "open", "id": "slot-3"},
+            {"request": "collect", "id": "slot-3"},
+            {"request": "list", "after": "slot-3"},
+            {"request": "keep", "name": "router"},
+            {"request": "recall", "name": "router"},
+            {"request": "identify"},
+            {"request": "quit"},
+            {"reply": "done"},
+            {"reply": "launched", "pid": 7},
+            {"reply": "ended", "how": {"code": 3}},
+            {"reply": "ended", "how": {"signal": 9}},
+            {"reply": "listed", "ids": ["slot-3"]},
+            {"reply": "identified", "program": "1:2:3.000000004"},
+            {"reply": "unknown"},
+            {"reply": "failed", "why": "clone3"},
+        ]);
+        let requests = requests.iter().map(|request| to_value(request).unwrap());
+        let replies = replies.iter().map(|reply| to_value(reply).unwrap());
+        assert_eq!((GENERATION, Value::from_iter(requests.chain(replies))), (1, wanted));
+    }
+
+    #[test]
+    fn a_launcher_understands_a_server_that_says_more() {
+        let request = json!({"request": "open", "id": "slot-3", "mood": "good"});
+        let request: Request = serde_json::from_value(request).unwrap();
+        assert!(matches!(request, Request::Open { id } if id == "slot-3"));
+    }
+}

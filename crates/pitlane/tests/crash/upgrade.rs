@@ -1,7 +1,9 @@
 //! An old build replaced by a new one while sandboxes work.
 //!
-//! The old build is a copy of the one under test whose version says 0.0.9, in the server and in the daemon: another
-//! file, so that the launcher is another build's, and another answer to who it is.
+//! The old build is the one that `PITLANE_OLDER` and `PITLANE_OLDER_DAEMON` name. Without them it is a copy of the one
+//! under test whose version says 0.0.9, in the server and in the daemon: another file, so that the launcher is another
+//! build's, and another answer to who it is, but no other protocol. What an older protocol looks like is written down in
+//! the tests of `wire::handshake` and of the engine's launcher, which fail when it changes.
 
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,30 @@ pub(crate) fn trials() -> Vec<Trial> {
 const SANDBOXES: usize = 100;
 const NEW: &str = env!("CARGO_PKG_VERSION");
 const OLD: &str = "0.0.9";
+
+/// A build that servers and sandboxes have before the upgrade.
+struct Build {
+    program: PathBuf,
+    daemon: PathBuf,
+    version: String,
+}
+
+/// The build that the operator of the tests names, else one made up in `folder`.
+fn old_build(server: &Server, folder: &Path) -> Build {
+    let named = |variable| std::env::var_os(variable).map(PathBuf::from);
+    let Some(program) = named("PITLANE_OLDER") else {
+        return Build {
+            program: older(server.program(), folder, "pitlane"),
+            daemon: older(&server.daemon(), folder, "pitlane-daemon"),
+            version: OLD.to_owned(),
+        };
+    };
+    let said = std::process::Command::new(&program).arg("--version").output().unwrap().stdout;
+    let said = String::from_utf8(said).unwrap();
+    let version = said.split_whitespace().nth(1).unwrap().to_owned();
+    let daemon = named("PITLANE_OLDER_DAEMON").expect("the older build's daemon");
+    Build { program, daemon, version }
+}
 
 /// A copy of a program that says it is older.
 fn older(program: &Path, folder: &Path, name: &str) -> PathBuf {
@@ -47,8 +73,9 @@ fn upgrade() {
     let builds = tempfile::tempdir().unwrap();
     let mut server = Server::new(0);
     let (program, daemon) = (server.program().to_owned(), server.daemon());
-    server.become_program(older(&program, builds.path(), "pitlane"));
-    server.use_daemon(&older(&daemon, builds.path(), "pitlane-daemon"));
+    let old = old_build(&server, builds.path());
+    server.become_program(old.program.clone());
+    server.use_daemon(&old.daemon);
     server.start();
     let old_launcher = server.launcher().expect("a launcher");
     let client = server.client();
@@ -69,7 +96,7 @@ fn upgrade() {
             .collect();
         makers.into_iter().flat_map(|maker| maker.join().unwrap()).collect()
     });
-    assert_eq!(version(&client, &ids[0]), OLD);
+    assert_eq!(version(&client, &ids[0]), old.version);
     // One command in each, which only ends when it is told to.
     let command = "echo begun; while [ ! -e /tmp/go ]; do sleep 0.2; done; echo ended; exit 4";
     let request = json!({ "command": command }).to_string();
@@ -96,7 +123,7 @@ fn upgrade() {
     let client = server.client();
     assert_eq!(server.launcher(), Some(old_launcher), "it is the parent of all that run");
     for id in &ids {
-        assert_eq!(version(&client, id), OLD, "the old daemon stays with its sandbox");
+        assert_eq!(version(&client, id), old.version, "the old daemon stays with its sandbox");
         assert!(client.execute(id, "touch /tmp/go").unwrap().is_success());
     }
     for id in &ids {
