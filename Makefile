@@ -16,7 +16,7 @@ export CARGO_TERM_PROGRESS_WHEN := never
 WITH_DAEMON = PITLANE_DAEMON="$${PITLANE_DAEMON:-$$(cargo xtask daemon 2>/dev/null)}"
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart build test test-cgroup2 fmt lint bench soak clean machine packages nextest debug rust-tests python-tests typescript-tests mcp-tests openapi-tests
+.PHONY: help quickstart build test test-cgroup2 fmt lint bench soak clean machine packages nextest debug rust-tests python-tests typescript-tests mcp-tests langswarm-tests openapi-tests
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1 \2/p' $(firstword $(MAKEFILE_LIST)) | awk '{ printf "  %s %-12s", $$1, $$2; $$1 = $$2 = ""; print }'
@@ -40,6 +40,7 @@ test: machine ## Install what the tests need and run them all
 	@$(MAKE) --no-print-directory python-tests
 	@$(MAKE) --no-print-directory typescript-tests
 	@$(MAKE) --no-print-directory mcp-tests
+	@$(MAKE) --no-print-directory langswarm-tests
 	@$(MAKE) --no-print-directory openapi-tests
 
 # The binary under test: PITLANE_BIN, else the debug build, which needs the daemon beside it.
@@ -59,6 +60,11 @@ python-tests:
 typescript-tests:
 	@$(STEP) 'packages of the TypeScript tests' sh -c 'cd e2e/typescript && { cmp -s package-lock.json node_modules/.installed || { npm ci --silent && cp package-lock.json node_modules/.installed; }; }'
 	@$(WITH_DAEMON) $(STEP) 'the TypeScript SDK' sh -c 'cd e2e/typescript && npm test --silent'
+
+langswarm-tests:
+	@$(STEP) 'LangSwarm, two versions' e2e/langswarm/setup.sh
+	@$(WITH_DAEMON) $(STEP) 'LangSwarm over HTTP' sh -c 'cd e2e/langswarm && ../../.cache/e2e-langswarm/bin/python -m pytest --quiet'
+	@$(WITH_DAEMON) $(STEP) 'LangSwarm, an old version: HTTP and the command line' sh -c 'cd e2e/langswarm && ../../.cache/e2e-langswarm-old/bin/python -m pytest --quiet'
 
 mcp-tests:
 	@$(STEP) 'clients and suites of the MCP tests' e2e/mcp/setup.sh
