@@ -22,7 +22,7 @@ use crate::toolbox::Toolbox;
 
 /// The most output that is read: a list of some hundred thousand files, and an answer that several callers may ask for at
 /// once.
-const MAX_OUTPUT: usize = 16 << 20;
+const MAX_OUTPUT: usize = 32 << 20;
 /// How much is kept of what git says to people, the end of it.
 const MAX_WORDS: usize = 64 << 10;
 /// How long git may take to remove what it has begun.
