@@ -10,7 +10,6 @@ use axum::Json;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
@@ -61,35 +60,6 @@ pub fn router(server: &Server, keys: Arc<Keys>) -> Router {
         .route(well_known::PATH, get(tell))
         .route(well_known::PATH_OF_MCP, get(tell))
         .with_state(rim)
-}
-
-/// Routes of another rim whose requests bring [`pitlane_tools::Tools`] as an extension, if they bring a key. One without a
-/// key is let through and finds none; one with a key that nobody knows is not.
-pub fn with_access(routes: Router, server: &Server, keys: Arc<Keys>) -> Router {
-    let entrance = Entrance { gate: Gate::new(server.settings()), server: server.clone(), keys };
-    routes.layer(from_fn_with_state(entrance, enter))
-}
-
-#[derive(Clone)]
-struct Entrance {
-    server: Server,
-    keys: Arc<Keys>,
-    gate: Gate,
-}
-
-async fn enter(State(entrance): State<Entrance>, mut request: Request, next: Next) -> Response {
-    if !entrance.gate.knows(request.headers()) {
-        return foreign();
-    }
-    match entrance.keys.access(request.headers()).await {
-        Ok(access) => {
-            request.extensions_mut().insert(access.tools.clone());
-            request.extensions_mut().insert(access);
-        }
-        Err(AccessError::NoKey) => {}
-        Err(error) => return no_access(entrance.server.settings(), request.headers(), &error),
-    }
-    next.run(request).await
 }
 
 /// Why a request may use nothing.

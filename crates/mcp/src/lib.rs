@@ -27,7 +27,7 @@ mod well_known;
 pub use axum::Router;
 
 pub use access::{Access, AccessError, Keys, OpenWith, Opening};
-pub use http_rim::{router, with_access};
+pub use http_rim::router;
 pub use metrics::{METRICS, Metric, MetricKind, describe_metrics};
 pub use server::{Server, StartError};
 pub use settings::Settings;
