@@ -16,7 +16,7 @@ export CARGO_TERM_PROGRESS_WHEN := never
 WITH_DAEMON = PITLANE_DAEMON="$${PITLANE_DAEMON:-$$(cargo xtask daemon 2>/dev/null)}"
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart build test test-cgroup2 fmt lint bench soak clean machine packages nextest debug rust-tests python-tests typescript-tests mcp-tests langswarm-tests openapi-tests
+.PHONY: help quickstart build test test-cgroup2 fmt lint bench soak clean machine packages nextest debug rust-tests python-tests typescript-tests mcp-tests langswarm-tests openapi-tests deploy-tests
 
 help: ## List the commands
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1 \2/p' $(firstword $(MAKEFILE_LIST)) | awk '{ printf "  %s %-12s", $$1, $$2; $$1 = $$2 = ""; print }'
@@ -42,6 +42,7 @@ test: machine ## Install what the tests need and run them all
 	@$(MAKE) --no-print-directory mcp-tests
 	@$(MAKE) --no-print-directory langswarm-tests
 	@$(MAKE) --no-print-directory openapi-tests
+	@$(MAKE) --no-print-directory deploy-tests
 
 # The binary under test: PITLANE_BIN, else the debug build, which needs the daemon beside it.
 debug:
@@ -74,6 +75,10 @@ mcp-tests:
 openapi-tests:
 	@$(STEP) 'environment of the OpenAPI tests' e2e/schemathesis/setup.sh
 	@$(WITH_DAEMON) $(STEP) 'the server beside its own description' sh -c 'cd e2e/schemathesis && ../../.cache/e2e-schemathesis/bin/python -m pytest --quiet'
+
+deploy-tests:
+	@$(STEP) 'tools and environment of the deployment tests' e2e/deploy/setup.sh
+	@$(WITH_DAEMON) $(STEP) 'units, containers, alerts and dashboard' sh -c 'cd e2e/deploy && ../../.cache/e2e-deploy/bin/python -m pytest --quiet'
 
 test-cgroup2: machine ## Run the tests of real sandboxes in emulated guests with cgroups v2 alone: minutes
 	@$(STEP) 'packages of Debian' .ci/packages $(TEST_PACKAGES)

@@ -122,7 +122,7 @@ def call_tool(url, key, name, **arguments):
     # One answer, or a stream of events of which the last is the answer.
     lines = [line.removeprefix("data:").strip() for line in text.splitlines() if line.startswith("data:")]
     answer = json.loads([line for line in lines if line][-1] if lines else text)
-    assert "result" in answer, answer
+    assert "result" in answer and not answer["result"].get("isError"), answer
     return answer["result"]
 
 
@@ -149,7 +149,7 @@ def metric_names(text):
 def watched(tmp_path_factory):
     """A server and an MCP server that have been used a little, with something refused and something failed."""
     folder = tmp_path_factory.mktemp("watched")
-    with pitlane_server(folder, "--limit-control-per-key", "1000/hour", "--limit-create-per-key", "3/hour") as server:
+    with pitlane_server(folder, "--limit-control-per-key", "1000/hour", "--limit-create-per-key", "30/hour") as server:
         command = [PITLANE, "mcp", "serve", "--api-url", server.url, "--listen", "127.0.0.1:0"]
         command += ["--metrics", "127.0.0.1:0", "--json"]
         mcp = Program(command, folder / "mcp.log", plain_environment())
