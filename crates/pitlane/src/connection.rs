@@ -36,6 +36,12 @@ pub(crate) fn client(api_url: Option<&str>) -> Result<Client, Failure> {
     Sources::find(api_url).endpoint().map(Client::new)
 }
 
+/// The same with a key that is already known.
+pub(crate) fn client_with_key(api_url: Option<&str>, key: String) -> Result<Client, Failure> {
+    let sources = Sources { own_key: Some(key), ..Sources::find(api_url) };
+    sources.endpoint().map(Client::new)
+}
+
 /// The same for whoever serves others, who bring keys of their own: its own key need not be there.
 pub(crate) fn client_for_others(api_url: Option<&str>) -> Result<Client, Failure> {
     let mut sources = Sources::find(api_url);

@@ -1,6 +1,7 @@
 //! `pitlane mcp …`: sandboxes as the tools of an AI agent.
 
 mod config;
+mod configuration;
 mod entry;
 mod init;
 mod serve;

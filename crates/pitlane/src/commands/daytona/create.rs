@@ -13,8 +13,9 @@ use crate::exit::Exit;
 use crate::failure::{Doing as _, Failure};
 use crate::output;
 
-/// The label that keeps which repository a sandbox was made for.
-pub(super) const REPOSITORY: &str = "git-repo";
+/// The labels that keep which repository a sandbox was made for, and its folder: those of the tools.
+pub(super) const REPOSITORY: &str = "pitlane-git-repo";
+const FOLDER: &str = "pitlane-git-folder";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -140,7 +141,10 @@ impl Arguments {
             }
             (None, image) => image.as_ref().map(|image| format!("FROM {image}\n")),
         };
-        let repository = self.repository.map(|url| (REPOSITORY.to_owned(), without_password(&url)));
+        let repository = self.repository.as_deref().into_iter().flat_map(|url| {
+            [(REPOSITORY.to_owned(), without_password(url)), (FOLDER.to_owned(), folder_of(url))]
+        });
+        let labels = repository.chain(self.label).collect();
         Ok(CreateSandbox {
             name: self.name,
             snapshot: self.snapshot,
@@ -150,7 +154,7 @@ impl Arguments {
             }),
             user: self.user,
             env: Some(self.env.into_iter().collect()),
-            labels: Some(repository.into_iter().chain(self.label).collect()),
+            labels: Some(labels),
             target: self.target,
             cpu: self.cpu,
             gpu: self.gpu,
@@ -179,6 +183,13 @@ fn without_password(url: &str) -> String {
         }
         None => url.to_owned(),
     }
+}
+
+/// The folder that git makes for a repository.
+fn folder_of(url: &str) -> String {
+    let path = url.trim_end_matches('/');
+    let name = path.rsplit(['/', ':']).next().unwrap_or(path);
+    name.strip_suffix(".git").unwrap_or(name).to_owned()
 }
 
 /// Runs a command line, whose output is no data here.
@@ -215,7 +226,14 @@ fn volume(text: &str) -> Result<SandboxVolume, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::without_password;
+    use super::{folder_of, without_password};
+
+    #[test]
+    fn a_repository_gets_the_folder_that_git_gives_it() {
+        for url in ["https://h/x/a.git", "https://h/a/", "git@h:x/a.git", "h:a", "/srv/a"] {
+            assert_eq!(folder_of(url), "a", "{url}");
+        }
+    }
 
     #[test]
     fn a_password_in_an_address_is_not_kept() {

@@ -8,7 +8,7 @@ use super::{Command, CommandLine, exec, form, info, is_meant_by, list};
 fn sandbox(id: &str, name: &str) -> serde_json::Value {
     json!({
         "id": id, "organizationId": "o", "name": name, "user": "daytona",
-        "env": {"TOKEN": "secret"}, "labels": {"git-repo": "https://h/a.git"}, "public": false,
+        "env": {"TOKEN": "secret"}, "labels": {"pitlane-git-repo": "https://h/a.git"}, "public": false,
         "networkBlockAll": false, "kvm": false, "target": "local", "cpu": 1, "gpu": 0, "memory": 2, "disk": 3,
         "state": "started", "snapshot": "default", "createdAt": "2026-11-21T02:30:00.000Z",
         "lastActivityAt": "2026-11-21T04:58:00.000Z", "toolboxProxyUrl": "http://127.0.0.1:3986/toolbox"

@@ -2,17 +2,19 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use pitlane_api::{Door, Metrics};
 use pitlane_client::Client;
+use pitlane_mcp::langswarm::configuration::{Backend, Sandboxes, Tool};
 use pitlane_mcp::{Access, Server};
 use pitlane_tools::Tools;
 use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::configuration::{self, Keys};
 use super::start::ToolArguments;
-use crate::connection;
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::serve::{VERSION, listen, logging, watch_signals};
@@ -95,17 +97,28 @@ pub(super) fn serve(
 ) -> Result<ExitCode, Failure> {
     logging::start_plainly(arguments.tools.log.as_deref().or(Some("info")))?;
     // The suite's tools ask no server, so none has to be there.
-    let client = if arguments.share_key {
-        connection::client(api_url)?
-    } else {
-        connection::client_for_others(api_url)?
-    };
+    let keys = if arguments.share_key { Keys::Own } else { Keys::Callers };
+    let tool = arguments.tools.configuration.tool()?;
+    let client = configuration::client(api_url, tool.as_ref(), keys)?;
+    if let Some(Backend::Sandboxes(Sandboxes { api_key: Some(_), .. })) =
+        tool.as_ref().map(|tool| &tool.backend)
+        && keys == Keys::Callers
+    {
+        tracing::warn!(
+            "the file's key is not used: callers bring their own unless --share-key says otherwise"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(Box::pin(run(client, arguments, format)))?;
+    runtime.block_on(Box::pin(run(client, arguments, tool, format)))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run(client: Client, arguments: &Arguments, format: Format) -> Result<(), Failure> {
+async fn run(
+    client: Client,
+    arguments: &Arguments,
+    tool: Option<Tool>,
+    format: Format,
+) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(watch_signals(stop.clone())?);
@@ -123,11 +136,13 @@ async fn run(client: Client, arguments: &Arguments, format: Format) -> Result<()
     let listener = listen(arguments.listen, "--listen").await?;
     let address = listener.local_addr()?;
     let door = Door::open(listener, "mcp", arguments.max_connections, stop.clone());
-    let server = Server::new(settings(arguments), None)?;
+    let server = Server::new(settings(arguments, tool.as_ref()), None)?;
+    let behaviour = configuration::settings(arguments.tools.settings(), tool.as_ref());
     let shared = (arguments.share_key || arguments.conformance)
-        .then(|| Access::new("own", Tools::new(client.clone(), arguments.tools.settings())));
-    let keys = tool_server::keys(&client, arguments.tools.settings(), shared);
-    door.admit_to(pitlane_mcp::router(&server, keys));
+        .then(|| Access::new("own", Tools::new(client.clone(), behaviour.clone())));
+    let keys = tool_server::keys(&client, behaviour, shared);
+    let langswarm = pitlane_mcp::langswarm::router(&server, Arc::clone(&keys));
+    door.admit_to(pitlane_mcp::router(&server, keys).merge(langswarm));
     tasks.spawn(server.run_until(stop));
     tracing::info!(%address, "ready");
     let ready = Ready {
@@ -140,9 +155,10 @@ async fn run(client: Client, arguments: &Arguments, format: Format) -> Result<()
     Ok(())
 }
 
-fn settings(arguments: &Arguments) -> pitlane_mcp::Settings {
+fn settings(arguments: &Arguments, tool: Option<&Tool>) -> pitlane_mcp::Settings {
     pitlane_mcp::Settings {
         toolset: arguments.tools.toolset,
+        methods: tool.map(|tool| tool.methods.clone()).unwrap_or_default(),
         version: VERSION.to_owned(),
         issuer: arguments.issuer.clone(),
         public_url: arguments.public_url.clone(),

@@ -7,8 +7,8 @@ use pitlane_mcp::{Access, Server};
 use pitlane_tools::{Permission, Tools, Toolset};
 use tokio_util::sync::CancellationToken;
 
+use super::configuration::{self, ConfigurationArguments, Keys};
 use crate::commands::wait;
-use crate::connection;
 use crate::failure::Failure;
 use crate::serve::{VERSION, logging, watch_signals};
 
@@ -45,6 +45,8 @@ pub(super) struct ToolArguments {
     /// A folder of this machine whose files may be copied to sandboxes, and into which may be copied; can be repeated
     #[arg(long = "folder", value_name = "DIR")]
     pub(super) folders: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) configuration: ConfigurationArguments,
 }
 
 impl ToolArguments {
@@ -61,13 +63,17 @@ impl ToolArguments {
 /// Serves the client until it closes standard input.
 pub(super) fn start(api_url: Option<&str>, arguments: &Arguments) -> Result<ExitCode, Failure> {
     logging::start_plainly(arguments.tools.log.as_deref())?;
+    let tool = arguments.tools.configuration.tool()?;
     let settings = pitlane_mcp::Settings {
         toolset: arguments.tools.toolset,
+        methods: tool.as_ref().map(|tool| tool.methods.clone()).unwrap_or_default(),
         version: VERSION.to_owned(),
         conformance: arguments.conformance,
         ..pitlane_mcp::Settings::default()
     };
-    let tools = Tools::new(connection::client(api_url)?, arguments.tools.settings());
+    let behaviour = configuration::settings(arguments.tools.settings(), tool.as_ref());
+    let client = configuration::client(api_url, tool.as_ref(), Keys::Own)?;
+    let tools = Tools::new(client, behaviour);
     let server = Server::new(settings, Some(Access::new("own", tools)))?;
     wait(async move {
         let stop = CancellationToken::new();
