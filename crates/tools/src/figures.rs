@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use metrics::{counter, histogram};
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 
 /// One figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,17 @@ pub const METRICS: [Metric; 4] = [
     },
 ];
 
+/// Tells the process' recorder what the figures say. Once, after it was installed.
+pub fn describe_metrics() {
+    for metric in METRICS {
+        if metric.is_histogram {
+            describe_histogram!(metric.name, Unit::Seconds, metric.help);
+        } else {
+            describe_counter!(metric.name, metric.help);
+        }
+    }
+}
+
 /// One operation, counted when it ends in whatever way.
 #[derive(Debug)]
 pub(crate) struct Counted {
@@ -85,4 +96,54 @@ pub(crate) fn backend_failed(kind: &'static str) {
 
 pub(crate) fn left_out(bytes: u64) {
     counter!(LEFT_OUT).increment(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use serde_json::json;
+
+    use super::*;
+    use crate::Answer;
+
+    #[test]
+    fn an_operation_is_counted_by_how_it_ended() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            let ended = |code: i64| Answer::new(json!({ "exit_code": code }), "");
+            Counted::begin("execute_shell").end(&ended(0));
+            Counted::begin("execute_shell").end(&ended(1));
+            Counted::begin("execute_shell").end(&Answer { failed: true, ..ended(1) });
+            drop(Counted::begin("execute_shell"));
+            backend_failed("late");
+            left_out(7);
+        });
+        let told = recorder.handle().render();
+        for outcome in ["ok", "nonzero", "failed", "cancelled"] {
+            let line = format!("{CALLS}{{tool=\"execute_shell\",outcome=\"{outcome}\"}} 1\n");
+            assert!(told.contains(&line), "{line} of {told}");
+        }
+        for line in [
+            format!("{SECONDS}_count{{tool=\"execute_shell\"}} 4\n"),
+            format!("{BACKEND}{{kind=\"late\"}} 1\n"),
+            format!("{LEFT_OUT} 7\n"),
+        ] {
+            assert!(told.contains(&line), "{line} of {told}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_a_row_for_every_figure() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let row = |metric: &Metric| {
+            let labels: Vec<String> =
+                metric.labels.iter().map(|label| format!("`{label}`")).collect();
+            let labels = if labels.is_empty() { "–".to_owned() } else { labels.join(", ") };
+            let kind = if metric.is_histogram { "histogram" } else { "counter" };
+            format!("| `{}` | {kind} | {labels} | {} |\n", metric.name, metric.help)
+        };
+        let table: String = METRICS.iter().map(row).collect();
+        assert!(text.contains(&table), "docs/metrics.md lacks these rows:\n{table}");
+    }
 }

@@ -1,6 +1,4 @@
 //! Whatever is sent: it is understood, or refused with a reason, and never worse.
-#![expect(clippy::unwrap_used, reason = "a test may")]
-
 use pitlane_tools::{Call, CallError, Operation, Toolset, operations};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
