@@ -5,6 +5,7 @@ use std::path::Path;
 
 use pitlane_driver::{Driver as _, LaunchSpec};
 use pitlane_model::Limits;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::crash::Held;
@@ -77,7 +78,9 @@ async fn one_that_dies_while_it_waits_is_replaced_unnoticed() {
     let name = bench.folder.name().to_owned();
     wait_until("sandboxes wait", || is_ready(&name, 2)).await;
     for process in first_processes(&name) {
-        kill_process(process, Signal::KILL).expect("it can be killed");
+        // With control groups of version 2, one of them may only have made a namespace for the next.
+        let killed = kill_process(process, Signal::KILL);
+        assert!(matches!(killed, Ok(()) | Err(Errno::SRCH)), "{killed:?}");
     }
     for _ in 0..3 {
         let id = bench.create().await;
