@@ -128,6 +128,8 @@ async fn listen(stream: &mut SplitStream<WebSocket>, meter: &Meter, terminal: &T
     let (mut ahead, mut held) = (BytesMut::new(), TYPED.hold());
     loop {
         let message = tokio::select! {
+            // What there is room for does not lie ahead.
+            biased;
             room = terminal.input().reserve(), if !ahead.is_empty() => {
                 // A buffer of its own each time: the next one is not to be kept by what is left of this one.
                 let bytes = std::mem::take(&mut ahead).freeze();

@@ -39,7 +39,7 @@ struct Follower {
     changes: watch::Receiver<()>,
     offset: u64,
     marks: Marks,
-    _reader: Reader,
+    reader: Reader,
 }
 
 /// Answers with the log as it grows: as a WebSocket when asked for one, otherwise as a body without a known length.
@@ -50,8 +50,8 @@ pub(super) fn follow(
     permit: OwnedSemaphorePermit,
 ) -> Answer {
     let (log, changes) = (Arc::clone(&command.log), command.log.changes());
-    let _reader = log.reader();
-    let follower = Follower { log, changes, offset: 0, marks: Marks::default(), _reader };
+    let reader = log.reader();
+    let follower = Follower { log, changes, offset: 0, marks: Marks::default(), reader };
     if !websocket::is_wished(request.headers()) {
         let (pipe, body) = pipe();
         toolbox.tasks().spawn(async move {
@@ -79,7 +79,7 @@ impl Follower {
         loop {
             // What comes from here on is noticed.
             self.changes.borrow_and_update();
-            match self.log.read(self.offset).await? {
+            match self.log.read(self.offset, self.reader.share()).await? {
                 Next::Pieces(pieces) => {
                     for piece in &pieces {
                         let length = u64::try_from(piece.bytes.len()).unwrap_or(u64::MAX);

@@ -234,13 +234,12 @@ impl Log {
         self.spool.reader()
     }
 
-    /// What follows the first `offset` bytes, or a part of it.
+    /// What follows the first `offset` bytes, or `most` bytes of it.
     ///
     /// # Errors
     ///
     /// The disk cannot be read.
-    pub(super) async fn read(&self, offset: u64) -> Result<Next, String> {
-        let most = self.spool.share();
+    pub(super) async fn read(&self, offset: u64, most: usize) -> Result<Next, String> {
         let stored = {
             let state = self.lock();
             if offset >= state.memory_start {

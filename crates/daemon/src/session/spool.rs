@@ -20,7 +20,7 @@ const ALIGNMENT: u64 = 4096;
 const LEAST_FREE: u64 = 32 << 20;
 const FREE_SHARE: u64 = 16;
 /// What readers of logs may have in their hands, all together and each.
-const MOST_IN_HANDS: usize = 16 << 20;
+const MOST_IN_HANDS: usize = 8 << 20;
 const LEAST_IN_HAND: usize = 16 << 10;
 pub(super) const MOST_IN_HAND: usize = 512 << 10;
 
@@ -71,12 +71,6 @@ impl Spool {
     pub(super) fn reader(&self) -> Reader {
         self.0.readers.fetch_add(1, Ordering::Relaxed);
         Reader(self.clone())
-    }
-
-    /// How much a reader may take into its hand at once. Slow ones hold it for long, and may be many.
-    pub(super) fn share(&self) -> usize {
-        let readers = self.0.readers.load(Ordering::Relaxed).max(1);
-        MOST_IN_HANDS.checked_div(readers).unwrap_or_default().clamp(LEAST_IN_HAND, MOST_IN_HAND)
     }
 
     /// Bytes of logs that are in memory.
@@ -156,6 +150,14 @@ impl Spool {
                 Ok(made)
             }
         }
+    }
+}
+
+impl Reader {
+    /// How much to take into the hand at once. Slow ones hold it for long, and may be many.
+    pub(super) fn share(&self) -> usize {
+        let readers = self.0.0.readers.load(Ordering::Relaxed).max(1);
+        MOST_IN_HANDS.checked_div(readers).unwrap_or_default().clamp(LEAST_IN_HAND, MOST_IN_HAND)
     }
 }
 

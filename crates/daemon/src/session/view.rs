@@ -21,6 +21,9 @@ const VERSION_HEADER: &str = "x-daytona-sdk-version";
 /// Longer logs are read and sent piece by piece, whatever is in memory of them: a slow client would keep all of it there.
 const SHORT: usize = 16 << 10;
 
+/// A byte of a log may take six in JSON.
+const EXPANSION: usize = 6;
+
 /// What a client understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
@@ -244,12 +247,12 @@ struct Reading<'a> {
     log: &'a Log,
     offset: u64,
     end: u64,
-    _reader: Reader,
+    reader: Reader,
 }
 
 impl<'a> Reading<'a> {
     fn new(log: &'a Log, end: u64) -> Self {
-        Self { log, offset: 0, end, _reader: log.reader() }
+        Self { log, offset: 0, end, reader: log.reader() }
     }
 }
 
@@ -259,7 +262,11 @@ impl Reading<'_> {
         if self.offset >= self.end {
             return Ok(None);
         }
-        let Next::Pieces(mut pieces) = self.log.read(self.offset).await? else { return Ok(None) };
+        let Next::Pieces(mut pieces) =
+            self.log.read(self.offset, self.reader.share() / EXPANSION).await?
+        else {
+            return Ok(None);
+        };
         for piece in &mut pieces {
             let left = self.end.saturating_sub(self.offset);
             piece.bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));

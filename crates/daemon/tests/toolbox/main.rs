@@ -12,6 +12,7 @@ mod environment;
 mod execute;
 mod files;
 mod git;
+mod greedy;
 mod interpreter;
 mod kept;
 mod lsp;

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::{Log, Next, Piece, Runs, Stream};
 use crate::files::Files;
-use crate::session::spool::Spool;
+use crate::session::spool::{MOST_IN_HAND, Spool};
 
 fn empty() -> Log {
     Log::new(Spool::new(Files::new(None)))
@@ -13,7 +13,7 @@ fn empty() -> Log {
 async fn read(log: &Log, mut offset: u64) -> ([Vec<u8>; 2], bool) {
     let mut outputs = [Vec::new(), Vec::new()];
     loop {
-        match log.read(offset).await.unwrap() {
+        match log.read(offset, MOST_IN_HAND).await.unwrap() {
             Next::Pieces(pieces) => {
                 for Piece { stream, bytes } in pieces {
                     offset += bytes.len() as u64;
@@ -104,10 +104,12 @@ async fn the_more_read_the_less_each_has_in_its_hand() {
             log.store().await;
         }
     }
-    for (count, most) in [(1, 512 << 10), (64, 256 << 10), (1024, 16 << 10), (5000, 16 << 10)] {
+    for (count, most) in [(1, 512 << 10), (64, 128 << 10), (512, 16 << 10), (5000, 16 << 10)] {
         let readers: Vec<_> = (0..count).map(|_| log.reader()).collect();
         for offset in [0, 150 << 10, 3500 << 10] {
-            let Next::Pieces(pieces) = log.read(offset).await.unwrap() else { panic!("{count}") };
+            let Next::Pieces(pieces) = log.read(offset, readers[0].share()).await.unwrap() else {
+                panic!("{count}")
+            };
             let read: usize = pieces.iter().map(|piece| piece.bytes.len()).sum();
             assert!((1..=most).contains(&read), "{count} at {offset}: {read}");
         }

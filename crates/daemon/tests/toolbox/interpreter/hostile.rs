@@ -1,7 +1,10 @@
 //! Code that reaches for what the interpreter itself needs.
 
-use super::{Heard, printed, run};
-use crate::daemon::Daemon;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+use super::{Heard, Socket, printed, run};
+use crate::daemon::{Daemon, is_running, until};
 
 /// Finds the socket that leads to the daemon.
 const FIND: &str = "import os, stat\nsockets = [n for n in range(3, 300) if \
@@ -54,6 +57,49 @@ async fn nonsense_on_the_socket_restarts_that_context_alone() {
     }
 }
 
+/// Leaves programs behind that write to the daemon's socket without end, when the context's own process has gone.
+const FLOOD: &str = r"
+import signal, time
+begin, gone = os.pipe()
+for _ in range(12):
+    if os.fork() == 0:
+        os.close(gone)
+        os.read(begin, 1)
+        while True:
+            try:
+                os.write(sockets[0], bytes(150_000))
+            except BlockingIOError:
+                pass
+os.write(sockets[0], b'E' + (1).to_bytes(8, 'little') + (2 << 20).to_bytes(4, 'little'))
+open('floods', 'w')
+# Until then the daemon hears nothing.
+while open(f'/proc/{os.getppid()}/stat').read().rsplit(') ')[1][0] != 'T':
+    time.sleep(0.01)
+os.kill(os.getpid(), 9)
+";
+
+#[tokio::test]
+async fn what_an_ended_context_left_behind_cannot_keep_the_daemon_reading() {
+    let daemon = Daemon::start();
+    let mut socket = Socket::ask(&daemon, &json!({"code": format!("{FIND}{FLOOD}")})).await;
+    let floods = daemon.path("floods");
+    until("it begins", || floods.exists()).await;
+    let id = Pid::from_raw(i32::try_from(daemon.id()).expect("a number")).expect("a process");
+    kill_process(id, Signal::STOP).expect("a process");
+    // Each of them has the sole writer's end of the pipe closed when it has gone: a zombie, since nobody waits for it.
+    let of = format!("/proc/{}/task/{}/children", daemon.id(), daemon.id());
+    until("its process has ended", || {
+        let children = std::fs::read_to_string(&of).unwrap_or_default();
+        children.split_whitespace().any(|child| !is_running(child))
+    })
+    .await;
+    kill_process(id, Signal::CONT).expect("a process");
+    while socket.next().await.is_some() {}
+    assert_eq!(run(&daemon, "print(1)").await.stdout, "1\n");
+    let most = super::output::memory_of(&daemon);
+    assert!(most < 200 << 10, "{most} kB");
+}
+
 #[tokio::test]
 async fn an_end_that_is_told_twice_restarts_the_context() {
     let daemon = Daemon::start();
@@ -91,9 +137,8 @@ async fn a_signal_handler_of_the_code_does_not_survive_its_run() {
 async fn an_interruption_between_runs_does_nothing() {
     let daemon = Daemon::start();
     let pid = printed(&daemon, "import os; x = 3; print(os.getpid())").await;
-    let pid = rustix::process::Pid::from_raw(pid.trim().parse().expect("a number"));
-    rustix::process::kill_process(pid.expect("a process"), rustix::process::Signal::INT)
-        .expect("a signal");
+    let pid = Pid::from_raw(pid.trim().parse().expect("a number"));
+    kill_process(pid.expect("a process"), Signal::INT).expect("a signal");
     assert_eq!(printed(&daemon, "print(x)").await, "3\n");
 }
 

@@ -62,7 +62,7 @@ async fn long_lines_and_much_output_arrive_whole() {
     assert!(lines.lines().map(str::to_owned).eq((0..100_000).map(|n| n.to_string())));
 }
 
-fn memory_of(daemon: &Daemon) -> u64 {
+pub(super) fn memory_of(daemon: &Daemon) -> u64 {
     let status =
         std::fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("a status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
