@@ -28,7 +28,11 @@ mod privileged {
         }
 
         fn empty(settings: Settings) -> Self {
-            let server = Server::real(&["--stop-sandboxes"]);
+            Self::with(settings, &["--stop-sandboxes"])
+        }
+
+        fn with(settings: Settings, more: &[&str]) -> Self {
+            let server = Server::real(more);
             let ready: Value = serde_json::from_str(server.ready_line()).unwrap();
             let key = std::fs::read_to_string(format!("{}/admin-key", server.state())).unwrap();
             let endpoint =
@@ -254,7 +258,10 @@ mod privileged {
 
     #[test]
     fn repositories_are_cloned_changed_and_pushed_without_a_shell() {
-        let place = Place::new(Settings::default());
+        // The small image has no git.
+        let image = ["--stop-sandboxes", "--image", "default"];
+        let place = Place::with(Settings::default(), &image);
+        place.ok("create_sandbox", json!({ "name": "x" }));
         place.shell(
             "git init -q --bare -b main origin.git && git clone -q origin.git first 2>&1 && cd first && \
              git -c user.name=n -c user.email=e commit -q --allow-empty -m one && git push -q origin HEAD:main",

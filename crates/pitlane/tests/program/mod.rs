@@ -41,7 +41,7 @@ impl Server {
         &self.ready_line
     }
 
-    /// A server that makes real sandboxes of the small image.
+    /// A server that makes real sandboxes of the small image, unless another is named.
     pub(crate) fn real(more: &[&str]) -> Self {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let daemon = named(
@@ -53,17 +53,9 @@ impl Server {
             "no daemon at {daemon}: run `cargo xtask daemon`, or set PITLANE_DAEMON"
         );
         let images = named("PITLANE_IMAGE_CACHE", &root.join(".cache/images"));
-        let arguments = [
-            "--daemon",
-            &daemon,
-            "--image-cache",
-            &images,
-            "--image",
-            "minimal",
-            "--prepared",
-            "1",
-        ];
-        Self::start(&[&arguments, more].concat())
+        let image: &[&str] = if more.contains(&"--image") { &[] } else { &["--image", "minimal"] };
+        let arguments = ["--daemon", &daemon, "--image-cache", &images, "--prepared", "1"];
+        Self::start(&[&arguments, image, more].concat())
     }
 
     fn start(arguments: &[&str]) -> Self {
