@@ -24,7 +24,7 @@ DEADLINE_SECONDS = 60
 
 def tool(name):
     """A program of the machine's, else the one that setup.sh unpacked."""
-    path = shutil.which(name) or shutil.which(name, path=f"{TOOLS}/usr/bin:{TOOLS}/bin")
+    path = shutil.which(name) or shutil.which(name, path=f"{TOOLS}/usr/bin:{TOOLS}/usr/sbin:{TOOLS}/bin")
     assert path, f"no {name}: run e2e/deploy/setup.sh"
     return path
 
