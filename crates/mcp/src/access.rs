@@ -138,6 +138,8 @@ impl fmt::Debug for Keys {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use http::HeaderValue;
 
     use super::*;
@@ -147,6 +149,61 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
             .collect()
+    }
+
+    fn tools(key: &str) -> Tools {
+        let key = pitlane_client::Key::new(key).unwrap();
+        let endpoint = pitlane_client::Endpoint::new("http://127.0.0.1:9/api", key).unwrap();
+        Tools::new(pitlane_client::Client::new(endpoint), pitlane_tools::Settings::default())
+    }
+
+    /// Keys of a backend that knows those that begin with `dtn_`, and how often it was asked.
+    fn keys(shared: Option<Access>) -> (Keys, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let open: OpenWith = Arc::new(move |key| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async move {
+                let is_known = key.starts_with("dtn_");
+                is_known.then(|| tools(&key)).ok_or_else(|| AccessError::Unknown("no".to_owned()))
+            })
+        });
+        (Keys::new(open, shared), asked)
+    }
+
+    #[tokio::test]
+    async fn a_key_is_shown_to_the_backend_once_and_one_that_it_does_not_know_every_time() {
+        let (keys, asked) = keys(None);
+        let [known, unknown] = ["dtn_a", "a"].map(|key| headers(&[("x-api-key", key)]));
+        for _ in 0..3 {
+            assert_eq!(keys.access(&known).await.unwrap().caller, Caller::with("dtn_a"));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        for _ in 0..3 {
+            let refusal = keys.access(&unknown).await.unwrap_err();
+            assert_eq!(refusal, AccessError::Unknown("no".to_owned()));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 4);
+        assert_eq!(keys.access(&HeaderMap::new()).await.unwrap_err(), AccessError::NoKey);
+    }
+
+    #[tokio::test]
+    async fn what_is_shared_is_for_callers_without_a_key_alone() {
+        let (keys, _) = keys(Some(Access::new("own", tools("dtn_own"))));
+        let shared = keys.access(&HeaderMap::new()).await.unwrap();
+        assert_eq!(shared.caller, Caller::with("own"));
+        assert!(keys.access(&headers(&[("x-api-key", "own")])).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn no_more_callers_are_remembered_than_there_is_room_for() {
+        let (keys, _) = keys(None);
+        for number in 0..=MAX_REMEMBERED {
+            let caller = Caller::with(&number.to_string());
+            keys.remember(caller, tools("dtn_a"));
+        }
+        assert_eq!(keys.known.lock().unwrap().len(), MAX_REMEMBERED);
+        assert!(keys.remembered(Caller::with("0")).is_none());
     }
 
     #[test]

@@ -95,7 +95,7 @@ async fn serve(State(rim): State<Rim>, request: Request) -> Response {
         Err(error) => return no_access(rim.server.settings(), request.headers(), &error),
     };
     let (mut parts, body) = request.into_parts();
-    let body = match read(body).await {
+    let body = match read(body, BODY_DEADLINE).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
@@ -110,14 +110,14 @@ async fn serve(State(rim): State<Rim>, request: Request) -> Response {
 }
 
 /// All of a body, if it is small and comes soon.
-async fn read(body: Body) -> Result<Bytes, Response> {
+async fn read(body: Body, deadline: Duration) -> Result<Bytes, Response> {
     let reading = Limited::new(body, MAX_BODY_BYTES).collect();
-    let read = match tokio::time::timeout(BODY_DEADLINE, reading).await {
+    let read = match tokio::time::timeout(deadline, reading).await {
         Ok(Ok(read)) => return Ok(read.to_bytes()),
         Ok(Err(error)) => error,
         Err(_) => {
             metrics::refused("body");
-            let why = format!("the body did not come within {} s", BODY_DEADLINE.as_secs());
+            let why = format!("the body did not come within {} s", deadline.as_secs());
             return Err(refusal(StatusCode::REQUEST_TIMEOUT, "too_slow", &why));
         }
     };
@@ -137,4 +137,27 @@ fn foreign() -> Response {
 
 fn refusal(status: StatusCode, error: &str, why: &str) -> Response {
     (status, Json(json!({"error": error, "error_description": why}))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::{StreamExt as _, stream};
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for_and_one_without_end_is_not_kept() {
+        let begun = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]);
+        let slow = Body::from_stream(begun.chain(stream::pending()));
+        assert_eq!(read(slow, SHORT).await.unwrap_err().status(), StatusCode::REQUEST_TIMEOUT);
+        let endless = stream::repeat(Ok::<_, Infallible>(Bytes::from_static(&[b' '; 1024])));
+        let refusal = read(Body::from_stream(endless), BODY_DEADLINE).await.unwrap_err();
+        assert_eq!(refusal.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let whole = read(Body::from("{}"), BODY_DEADLINE).await.unwrap();
+        assert_eq!(&whole[..], b"{}");
+    }
 }

@@ -166,3 +166,65 @@ fn can_ask(context: &RequestContext<RoleServer>) -> bool {
     let elicitation = context.client_capabilities().and_then(|client| client.elicitation);
     elicitation.is_some_and(|can| can.form.is_some() || can.url.is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(name: &str) -> &'static Operation {
+        pitlane_tools::operations().iter().find(|one| one.name == name).unwrap()
+    }
+
+    fn arguments(value: &Value) -> JsonObject {
+        value.as_object().cloned().unwrap()
+    }
+
+    /// The second round of a call: with the state of the first, and the user's answer.
+    fn second_round(state: &str, given: &Value, answer: Value) -> CallToolRequestParams {
+        CallToolRequestParams::new("execute_shell")
+            .with_arguments(arguments(given))
+            .with_request_state(state)
+            .with_input_responses(BTreeMap::from([(KEY.to_owned(), answer)]))
+    }
+
+    #[test]
+    fn what_a_call_lacks_is_a_form_of_it() {
+        let shell = operation("execute_shell");
+        let error = pitlane_tools::Call::parse("execute_shell", json!({})).unwrap_err();
+        let question = Question::about(shell, error.missing()).unwrap();
+        let form = serde_json::to_value(&question.form).unwrap();
+        assert_eq!(form["requestedSchema"]["required"], json!(["sandbox_id", "command"]));
+        let kind = &form["requestedSchema"]["properties"]["command"]["type"];
+        assert_eq!((kind, &form["mode"]), (&json!("string"), &json!("form")));
+        assert!(Question::about(shell, &[]).is_none());
+    }
+
+    #[test]
+    fn an_answer_completes_the_call_that_was_asked_about_and_no_other() {
+        let (seal, shell) = (Seal::new().unwrap(), operation("execute_shell"));
+        let (caller, other) = (Caller::with("a"), Caller::with("b"));
+        let given = json!({"sandbox_id": "x"});
+        let state = seal.seal("command", &caller.binding(&digest(shell, &given)));
+        let answer = json!({"action": "accept", "content": {"command": "true", "timeout": 9}});
+
+        let request = second_round(&state, &given, answer.clone());
+        let completed = answered(&seal, &caller, shell, &request).unwrap().unwrap();
+        // Only what was asked for counts.
+        assert_eq!(completed, json!({"sandbox_id": "x", "command": "true"}));
+
+        assert!(answered(&seal, &other, shell, &request).is_err());
+        assert!(answered(&seal, &caller, operation("execute_code"), &request).is_err());
+        let changed = second_round(&state, &json!({"sandbox_id": "y"}), answer);
+        assert!(answered(&seal, &caller, shell, &changed).is_err());
+    }
+
+    #[test]
+    fn a_user_who_does_not_want_to_answer_ends_the_call() {
+        let (seal, shell) = (Seal::new().unwrap(), operation("execute_shell"));
+        let (caller, given) = (Caller::with("a"), json!({"sandbox_id": "x"}));
+        let state = seal.seal("command", &caller.binding(&digest(shell, &given)));
+        let request = second_round(&state, &given, json!({"action": "decline"}));
+        let refusal = answered(&seal, &caller, shell, &request).unwrap().unwrap_err();
+        assert_eq!(refusal.is_error, Some(true));
+    }
+}

@@ -131,3 +131,49 @@ pub(crate) async fn until_cancelled(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::{ContentBlock, TaskStatus};
+
+    use super::*;
+
+    async fn forever() -> CallToolResult {
+        std::future::pending().await
+    }
+
+    #[tokio::test]
+    async fn a_task_is_its_owners_alone_and_ends_when_it_is_cancelled() {
+        let tasks = Tasks::default();
+        let (one, other) = (tasks.of(Some(Caller::with("a"))), tasks.of(Some(Caller::with("b"))));
+        let started = one.start(|task| Box::pin(until_cancelled(task, forever()))).unwrap();
+        let id = started.task.task_id;
+        assert!(other.read(&id).is_err());
+        assert!(other.cancel(&id).is_err());
+        assert_eq!(one.read(&id).unwrap().status(), TaskStatus::Working);
+        one.cancel(&id).unwrap();
+        while one.read(&id).unwrap().status() == TaskStatus::Working {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(one.read(&id).unwrap().status(), TaskStatus::Cancelled);
+    }
+
+    #[tokio::test]
+    async fn a_caller_has_so_many_tasks_and_no_more_and_takes_none_of_anothers() {
+        let tasks = Tasks::default();
+        let (one, other) = (tasks.of(Some(Caller::with("a"))), tasks.of(Some(Caller::with("b"))));
+        for _ in 0..MAX_RUNNING {
+            one.start(|task| Box::pin(until_cancelled(task, forever()))).unwrap();
+        }
+        assert!(one.start(|task| Box::pin(until_cancelled(task, forever()))).is_err());
+        let done = async || CallToolResult::success(vec![ContentBlock::text("done")]);
+        let started = other.start(|task| Box::pin(until_cancelled(task, done()))).unwrap();
+        let id = started.task.task_id;
+        while other.read(&id).unwrap().status() == TaskStatus::Working {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(other.read(&id).unwrap().status(), TaskStatus::Completed);
+        tasks.end();
+        assert!(one.read(&id).is_err());
+    }
+}
