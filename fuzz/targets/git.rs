@@ -2,7 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pitlane_daemon::input::git::{commits, failure, origin, remotes, status, without_secrets};
+use pitlane_daemon::input::git::{
+    commits, failure, origin, remotes, settings, status, without_secrets,
+};
 
 fuzz_target!(|data: &[u8]| {
     if let Some(tree) = status(data) {
@@ -12,6 +14,10 @@ fuzz_target!(|data: &[u8]| {
         assert!(commits.len() <= data.len());
     }
     assert!(remotes(data).len() <= data.len());
+    for setting in settings(data) {
+        assert!(setting.key.len() <= data.len() * 3);
+        assert!(!(setting.chooses_listeners() && setting.hook().is_some()));
+    }
     let text = String::from_utf8_lossy(data);
     // What the remote says decides nothing.
     let said = format!("remote: {}", text.replace(['\n', '\r'], " "));

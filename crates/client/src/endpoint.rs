@@ -34,6 +34,9 @@ pub enum EndpointError {
         /// The text as given.
         url: String,
     },
+    /// It has a user name or a password in it, and is therefore not repeated.
+    #[error("the address of an API must have no user name or password in it")]
+    User,
     /// The key cannot be sent in a header.
     #[error("the API key is empty or has characters that no key has")]
     Key,
@@ -69,9 +72,12 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`EndpointError::Url`], [`EndpointError::Kind`]: give another address.
+    /// [`EndpointError::Url`], [`EndpointError::Kind`], [`EndpointError::User`]: give another address.
     pub fn new(url: &str, key: Key) -> Result<Self, EndpointError> {
         let url = url.trim().trim_end_matches('/');
+        if url.contains('@') {
+            return Err(EndpointError::User);
+        }
         let parsed: Uri =
             url.parse().map_err(|cause| EndpointError::Url { url: url.to_owned(), cause })?;
         let is_usable = matches!(parsed.scheme_str(), Some("http" | "https"))
@@ -134,6 +140,15 @@ mod tests {
         assert_eq!(format!("{:?}", Key::new(" dtn_secret\n").unwrap()), "Key(…)");
         for text in ["", " ", "a\nb", "schlüssel"] {
             assert!(Key::new(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_refused_and_not_repeated() {
+        for url in ["https://bob:hunter2@host/api", "https://bob:hunter2@a b", "bob:hunter2@host"] {
+            let error = endpoint(url).unwrap_err();
+            assert_eq!(error.to_string(), EndpointError::User.to_string());
+            assert!(!format!("{error:?}").contains("hunter2"));
         }
     }
 }

@@ -51,7 +51,20 @@ impl Setting {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_is_read(output in prop::collection::vec(any::<u8>(), 0..200)) {
+            let words = output.iter().filter(|byte| **byte == 0).count() + 1;
+            prop_assert_eq!(settings(&output).count(), words / 2);
+            for setting in settings(&output) {
+                prop_assert!(!(setting.chooses_listeners() && setting.hook().is_some()));
+            }
+        }
+    }
 
     fn setting(key: &str) -> Setting {
         Setting { is_the_repositorys: true, key: key.to_owned() }
