@@ -18,6 +18,20 @@ pub enum PrepareImageError {
         /// The image asked for.
         image: String,
     },
+    /// It cannot be had from where it is, or not be used.
+    #[error("image {image} cannot be had: {reason}")]
+    Refused {
+        /// The image asked for.
+        image: String,
+        /// Why, for whoever asked.
+        reason: String,
+    },
+    /// The machine's disk has no room for it.
+    #[error("this machine's disk has no room for image {image}")]
+    Full {
+        /// The image asked for.
+        image: String,
+    },
     /// The machine failed to make it.
     #[error("cannot prepare image {image}")]
     Host {

@@ -114,6 +114,12 @@ const KILL_DEADLINE: Duration = Duration::from_secs(20);
 /// Slots are limited by the network's addresses.
 const SLOT_COUNT: u32 = 32_000;
 
+/// The first of the ids that unpackers of images have: those after the last sandbox's.
+#[must_use]
+pub const fn unpackers_first_id(first_id: u32) -> u32 {
+    first_id.saturating_add(SLOT_COUNT.saturating_mul(65_536))
+}
+
 impl Engine {
     /// Starts an engine: finds or starts the launcher, takes over the sandboxes that exist and removes what nobody
     /// owns. Must be called in a runtime.
@@ -199,6 +205,8 @@ impl Inner {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
             std::fs::set_permissions(folder, mode).map_err(folder_error(folder))?;
         }
+        images.note_user(&state).map_err(folder_error(&state))?;
+        images.remove_half_made_layers();
         let groups = Hierarchies::detect()?.group(Path::new("pitlane").join(&state_id));
         groups.create()?;
         pitlane_fault::point("engine.groups-made");

@@ -1,7 +1,7 @@
 //! Images as a driver prepares them.
 
 use pitlane_driver::{ImageProgress, PrepareImageError, PreparedImage};
-use pitlane_image::{Images, Rootfs};
+use pitlane_image::{Images, PullImageError, Rootfs};
 use pitlane_model::{ImageName, ImageReference};
 use tokio::sync::mpsc;
 
@@ -10,18 +10,16 @@ pub(crate) type Found = (ImageName, Rootfs);
 
 /// What this machine has by that name.
 pub(crate) fn find(images: &Images, reference: &ImageReference) -> Option<Found> {
-    let name = reference.local_name()?;
-    images.find(&name).map(|rootfs| (name, rootfs))
+    images.find_reference(reference)
 }
 
-/// Puts an image on this machine and passes on what is being done.
+/// Puts an image on this machine and passes on what is being done: one that this machine makes itself, or one from a
+/// registry.
 pub(crate) async fn prepare(
     images: &Images,
     reference: &ImageReference,
     progress: mpsc::Sender<ImageProgress>,
 ) -> Result<Found, PrepareImageError> {
-    let unknown = || PrepareImageError::Unknown { image: reference.to_string() };
-    let name = reference.local_name().ok_or_else(unknown)?;
     let (steps, mut received) = mpsc::channel::<pitlane_image::Progress>(16);
     let forward = async {
         while let Some(step) = received.recv().await {
@@ -30,12 +28,41 @@ pub(crate) async fn prepare(
             drop(progress.try_send(step));
         }
     };
-    let (rootfs, ()) = tokio::join!(images.prepare(&name, steps), forward);
-    let rootfs = rootfs.map_err(|cause| match cause {
-        pitlane_image::PrepareImageError::Unknown(_) => unknown(),
-        cause => PrepareImageError::Host { image: reference.to_string(), cause: Box::new(cause) },
-    })?;
-    Ok((name, rootfs))
+    let meant = images.meant(reference);
+    let own = meant.local_name().filter(|name| images.can_make(name));
+    let work = async {
+        if let Some(name) = own {
+            return match images.prepare(&name, steps).await {
+                Ok(rootfs) => Ok((name, rootfs)),
+                Err(cause) => Err(host(reference, cause)),
+            };
+        }
+        // A name goes on to mean what it meant when it was pulled, until somebody pulls it again.
+        if let Some(found) = images.find_reference(&meant) {
+            return Ok(found);
+        }
+        images.pull(&meant, None, steps).await.map_err(|cause| refused(reference, cause))
+    };
+    let (found, ()) = tokio::join!(work, forward);
+    found
+}
+
+fn host(
+    reference: &ImageReference,
+    cause: impl std::error::Error + Send + Sync + 'static,
+) -> PrepareImageError {
+    PrepareImageError::Host { image: reference.to_string(), cause: Box::new(cause) }
+}
+
+fn refused(reference: &ImageReference, cause: PullImageError) -> PrepareImageError {
+    let image = reference.to_string();
+    if cause.is_for_want_of_room() {
+        return PrepareImageError::Full { image };
+    }
+    if cause.is_about_the_image() {
+        return PrepareImageError::Refused { image, reason: cause.to_string() };
+    }
+    host(reference, cause)
 }
 
 /// What is told of an image above the driver.

@@ -21,7 +21,7 @@ mod waiting;
 use std::path::{Path, PathBuf};
 
 pub use config::{EngineConfig, LaunchCommand};
-pub use engine::{Engine, StartEngineError};
+pub use engine::{Engine, StartEngineError, unpackers_first_id};
 pub use launcher::{LauncherArguments, run as run_launcher};
 pub use room::{RESERVE_BYTES, Room};
 

@@ -12,16 +12,19 @@
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use pitlane_model::ImageName;
+use pitlane_model::{ImageName, ImageReference};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::catalog::Catalog;
 use crate::config::ImageConfig;
 use crate::error::PrepareImageError;
+use crate::pull::RegistryAccess;
 use crate::recipe::{REQUIRED_PROGRAMS, Recipe};
 use crate::{bootstrap, size};
 
@@ -60,21 +63,69 @@ pub struct Rootfs {
 #[derive(Debug, Clone)]
 pub struct Images {
     folder: PathBuf,
+    catalog: Catalog,
+    access: Option<Arc<RegistryAccess>>,
 }
 
 /// What `image.json` holds.
 #[derive(Debug, Serialize, Deserialize)]
-struct Manifest {
-    size_bytes: u64,
+pub(crate) struct Manifest {
+    pub(crate) size_bytes: u64,
     /// Images that were made before it was kept said nothing.
     #[serde(default)]
-    config: ImageConfig,
+    pub(crate) config: ImageConfig,
+    /// The digests of its layers, the lowest first; none for an image whose only layer is beside this file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) layers: Vec<String>,
 }
 
 impl Images {
-    /// The images in `folder`, which is made when it is needed.
+    /// The images in `folder`, which is made when it is needed. None come from registries.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        let folder = folder.into();
+        Self { catalog: Catalog::new(&folder), folder, access: None }
+    }
+
+    /// The same, with a way to bring images from registries.
+    #[must_use]
+    pub fn with_registries(self, access: RegistryAccess) -> Self {
+        Self { access: Some(Arc::new(access)), ..self }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(crate) fn layers_folder(&self) -> PathBuf {
+        self.folder.join("layers")
+    }
+
+    pub(crate) const fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub(crate) fn access(&self) -> Option<&RegistryAccess> {
+        self.access.as_deref()
+    }
+
+    /// What this machine has by that name: one of its own images, or one that was pulled. Aliases count. Reads a few
+    /// small files.
+    #[must_use]
+    pub fn find_reference(&self, reference: &ImageReference) -> Option<(ImageName, Rootfs)> {
+        let meant = self.catalog.meant(reference);
+        if let Some(name) = meant.local_name()
+            && let Some(rootfs) = self.find(&name)
+        {
+            return Some((name, rootfs));
+        }
+        let image = self.catalog.image(&meant)?;
+        self.find(&image).map(|rootfs| (image, rootfs))
+    }
+
+    /// What a name means: the one that an alias leads to, or itself.
+    #[must_use]
+    pub fn meant(&self, reference: &ImageReference) -> ImageReference {
+        self.catalog.meant(reference)
     }
 
     /// Whether there is a recipe for the image.
@@ -86,7 +137,10 @@ impl Images {
     /// The image, if it is here. Reads one small file.
     #[must_use]
     pub fn find(&self, image: &ImageName) -> Option<Rootfs> {
-        self.look_up(image, Recipe::find(image)?)
+        match Recipe::find(image) {
+            Some(recipe) => self.look_up(image, recipe),
+            None => self.find_build(image, digits_of_pulled(image)?),
+        }
     }
 
     /// A certain build of an image, which may be older than what [`Self::find`] finds, if it is here.
@@ -104,8 +158,14 @@ impl Images {
     fn read(&self, image: &ImageName, fingerprint: String) -> Option<Rootfs> {
         let folder = self.folder.join(format!("{image}-{fingerprint}"));
         let manifest = std::fs::read(folder.join("image.json")).ok()?;
-        let Manifest { size_bytes, config } = serde_json::from_slice(&manifest).ok()?;
-        Some(Rootfs { layers: vec![folder.join("rootfs")], size_bytes, fingerprint, config })
+        let Manifest { size_bytes, config, layers } = serde_json::from_slice(&manifest).ok()?;
+        let layers = if layers.is_empty() {
+            vec![folder.join("rootfs")]
+        } else {
+            let shared = self.layers_folder();
+            layers.into_iter().map(|digits| shared.join(digits)).collect()
+        };
+        Some(Rootfs { layers, size_bytes, fingerprint, config })
     }
 
     /// Makes the image unless it is here. Of several that make the same image at once, in whatever process, one works
@@ -184,6 +244,11 @@ impl Images {
     }
 }
 
+/// The fingerprint of an image that was pulled: the first digits of its name.
+fn digits_of_pulled(image: &ImageName) -> Option<&str> {
+    image.as_str().strip_prefix("oci-")?.get(..16)
+}
+
 /// Says what is being done, to whoever listens.
 pub(crate) fn step(progress: &mpsc::Sender<Progress>, step: &str) {
     // A full channel drops steps: the work does not wait for whoever watches it.
@@ -208,7 +273,7 @@ fn make_folder(folder: &Path) -> Result<(), PrepareImageError> {
 }
 
 /// Waits until this process alone holds the lock. It is free again when the file is dropped, or the process ends.
-async fn lock_file(
+pub(crate) async fn lock_file(
     path: &Path,
     progress: &mpsc::Sender<Progress>,
 ) -> Result<File, PrepareImageError> {
@@ -232,7 +297,7 @@ async fn lock_file(
 }
 
 /// Removes what makers that crashed left behind. The caller holds the lock, so nobody is at work there.
-async fn remove_left_over(folder: PathBuf, prefix: String) {
+pub(crate) async fn remove_left_over(folder: PathBuf, prefix: String) {
     let removal = tokio::task::spawn_blocking(move || {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             if !entry.file_name().to_string_lossy().starts_with(&prefix) {
@@ -251,8 +316,12 @@ fn finish(making: TempDir, target: &Path) -> Result<(), PrepareImageError> {
     let folder = making.path();
     let rootfs = folder.join("rootfs");
     let size_bytes = size::of_folder(&rootfs).map_err(cache("measure", &rootfs))?;
-    let manifest =
-        serde_json::json!(Manifest { size_bytes, config: ImageConfig::of_recipes() }).to_string();
+    let manifest = serde_json::json!(Manifest {
+        size_bytes,
+        config: ImageConfig::of_recipes(),
+        layers: Vec::new()
+    })
+    .to_string();
     let path = folder.join("image.json");
     std::fs::write(&path, manifest).map_err(cache("write", &path))?;
     std::fs::set_permissions(folder, Permissions::from_mode(0o700))

@@ -275,7 +275,9 @@ impl Snapshots {
 /// What a caller may know of why an image is not here.
 fn reason(error: &PrepareImageError) -> String {
     match error {
-        PrepareImageError::Unknown { .. } => error.to_string(),
+        PrepareImageError::Unknown { .. }
+        | PrepareImageError::Refused { .. }
+        | PrepareImageError::Full { .. } => error.to_string(),
         PrepareImageError::Host { .. } => "its image could not be prepared".to_owned(),
     }
 }

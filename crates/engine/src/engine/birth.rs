@@ -15,6 +15,8 @@ impl Inner {
     pub(super) fn create(self: &Arc<Self>, spec: &LaunchSpec) -> Result<Hello, CreateError> {
         let id = spec.id;
         let host = |cause: Cause| CreateError::Host { id, cause };
+        // Until the disk's name tells that the image is needed.
+        let _held = self.images.hold().map_err(|cause| host(Box::new(cause)))?;
         let Some(image) = self.images.find(&spec.image) else {
             return Err(CreateError::NoImage { image: spec.image.clone() });
         };

@@ -1,0 +1,311 @@
+//! What of images is on this machine, who needs it, and what can go.
+//!
+//!     CACHE/users/DIGITS.json   a state folder whose sandboxes lie on images of this cache
+//!     CACHE/in-use.lock         held shared while a sandbox is being made from an image, alone while images are removed
+//!
+//! A disk's file name tells the build of the image that it lies on, so whoever looks into the state folders knows what
+//! is needed, whether their servers run or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use pitlane_model::{ImageName, ImageReference};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::catalog::Alias;
+use crate::images::{Images, Manifest};
+use crate::pull::open_lock;
+use crate::size;
+
+/// An image on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StockedImage {
+    /// What it is called here.
+    pub image: String,
+    /// Which build of it.
+    pub fingerprint: String,
+    /// The names that were pulled and mean it.
+    pub references: Vec<String>,
+    /// Bytes of all its files.
+    pub size_bytes: u64,
+    /// How many layers it has.
+    pub layers: usize,
+    /// Whether a sandbox lies on it.
+    pub is_used: bool,
+}
+
+/// What became free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Freed {
+    /// Images that are gone.
+    pub images: u64,
+    /// Layers that are gone.
+    pub layers: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct User {
+    state: PathBuf,
+}
+
+impl Images {
+    /// Notes that the disks in a state folder lie on images of this cache.
+    ///
+    /// # Errors
+    ///
+    /// The cache cannot be written to.
+    pub fn note_user(&self, state: &Path) -> io::Result<()> {
+        let state = fs::canonicalize(state)?;
+        let users = self.folder().join("users");
+        DirBuilder::new().recursive(true).mode(0o711).create(&users)?;
+        let digest = Sha256::digest(state.as_os_str().as_encoded_bytes());
+        let digits: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let path = users.join(format!("{digits}.json"));
+        let mut draft = tempfile::NamedTempFile::new_in(&users)?;
+        draft.write_all(&serde_json::to_vec(&User { state })?)?;
+        draft.as_file().sync_all()?;
+        draft.persist(path).map(drop).map_err(|failed| failed.error)
+    }
+
+    /// Keeps images from being removed until the value is dropped. Whoever is about to use one holds it until a disk's
+    /// name tells of it.
+    ///
+    /// # Errors
+    ///
+    /// The cache cannot be written to.
+    pub fn hold(&self) -> io::Result<File> {
+        let lock = open_lock(&self.folder().join("in-use.lock"))?;
+        lock.lock_shared()?;
+        Ok(lock)
+    }
+
+    /// All images on this machine, in the order of their names.
+    #[must_use]
+    pub fn stock(&self) -> Vec<StockedImage> {
+        let used = self.used();
+        let mut references: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for pulled in self.catalog().pulled() {
+            references.entry(pulled.image).or_default().push(pulled.reference);
+        }
+        let mut all: Vec<StockedImage> = self
+            .manifests()
+            .into_iter()
+            .map(|(image, fingerprint, manifest)| StockedImage {
+                references: references.get(image.as_str()).cloned().unwrap_or_default(),
+                is_used: used.contains(&fingerprint),
+                size_bytes: manifest.size_bytes,
+                layers: manifest.layers.len().max(1),
+                image: image.to_string(),
+                fingerprint,
+            })
+            .collect();
+        all.sort_by(|one, other| {
+            (&one.image, &one.fingerprint).cmp(&(&other.image, &other.fingerprint))
+        });
+        all
+    }
+
+    /// All aliases, in the order of their names.
+    #[must_use]
+    pub fn aliases(&self) -> Vec<Alias> {
+        self.catalog().aliases()
+    }
+
+    /// Has one name mean another: a name of this machine, or one in a registry.
+    ///
+    /// # Errors
+    ///
+    /// The cache cannot be written to.
+    pub fn set_alias(&self, alias: &ImageReference, target: &ImageReference) -> io::Result<()> {
+        self.catalog().set_alias(alias, target)
+    }
+
+    /// Removes an alias; false if there was none.
+    ///
+    /// # Errors
+    ///
+    /// The cache cannot be written to.
+    pub fn remove_alias(&self, alias: &ImageReference) -> io::Result<bool> {
+        self.catalog().remove_alias(alias)
+    }
+
+    /// Forgets a name that was pulled; false if it was not known. What it meant goes with [`Self::collect`].
+    ///
+    /// # Errors
+    ///
+    /// The cache cannot be written to.
+    pub fn forget(&self, reference: &ImageReference) -> io::Result<bool> {
+        self.catalog().forget(reference)
+    }
+
+    /// Removes images that came from registries and which neither a name nor a disk needs, and layers that no image needs.
+    /// Waits for sandboxes that are being made.
+    ///
+    /// # Errors
+    ///
+    /// Something could not be removed; what was is gone. The call can be repeated.
+    pub fn collect(&self) -> io::Result<Freed> {
+        let lock = open_lock(&self.folder().join("in-use.lock"))?;
+        lock.lock()?;
+        self.remove_half_made_layers();
+        let named: BTreeSet<String> =
+            self.catalog().pulled().into_iter().map(|pulled| pulled.image).collect();
+        let used = self.used();
+        let mut freed = Freed::default();
+        for (image, fingerprint, _) in self.manifests() {
+            let is_pulled = image.as_str().starts_with("oci-");
+            if !is_pulled || named.contains(image.as_str()) || used.contains(&fingerprint) {
+                continue;
+            }
+            fs::remove_dir_all(self.folder().join(format!("{image}-{fingerprint}")))?;
+            freed.images = freed.images.saturating_add(1);
+        }
+        // Images first: an image without its layers would be one that breaks.
+        File::open(self.folder())?.sync_all()?;
+        let needed: BTreeSet<String> =
+            self.manifests().into_iter().flat_map(|(.., manifest)| manifest.layers).collect();
+        let layers = self.layers_folder();
+        for entry in fs::read_dir(&layers).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_layer = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if !is_layer || needed.contains(&name) {
+                continue;
+            }
+            // Somebody may be pulling an image that has it.
+            let lock = open_lock(&layers.join(format!("{name}.lock")))?;
+            if lock.try_lock().is_err() {
+                continue;
+            }
+            let bytes = size::of_folder(&entry.path())?;
+            // First it must not count any more.
+            let doomed = layers.join(format!(".unpacking-{name}-removed"));
+            fs::rename(entry.path(), &doomed)?;
+            fs::remove_file(layers.join(format!("{name}.json")))?;
+            fs::remove_dir_all(&doomed)?;
+            freed.layers = freed.layers.saturating_add(1);
+            freed.bytes = freed.bytes.saturating_add(bytes);
+        }
+        Ok(freed)
+    }
+
+    /// Every image that counts: its name, which build of it, and what is written down of it.
+    fn manifests(&self) -> Vec<(ImageName, String, Manifest)> {
+        let entries = fs::read_dir(self.folder()).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let (image, fingerprint) = name.rsplit_once('-')?;
+                let image = ImageName::new(image).ok()?;
+                let manifest = fs::read(entry.path().join("image.json")).ok()?;
+                let manifest = serde_json::from_slice(&manifest).ok()?;
+                Some((image, fingerprint.to_owned(), manifest))
+            })
+            .collect()
+    }
+
+    /// The builds that disks lie on.
+    fn used(&self) -> BTreeSet<String> {
+        let mut used = BTreeSet::new();
+        for entry in fs::read_dir(self.folder().join("users")).into_iter().flatten().flatten() {
+            let user = fs::read(entry.path()).ok();
+            let user: Option<User> = user.and_then(|text| serde_json::from_slice(&text).ok());
+            let Some(User { state }) = user else { continue };
+            if !state.exists() {
+                // Nothing of it is left, so nothing of it needs anything.
+                drop(fs::remove_file(entry.path()));
+                continue;
+            }
+            // ID.SLOT.BUILD.ext4 and ID.BUILD.zst.
+            for (folder, place) in [("disks/owned", 2), ("archives", 1)] {
+                for disk in fs::read_dir(state.join(folder)).into_iter().flatten().flatten() {
+                    let name = disk.file_name().to_string_lossy().into_owned();
+                    used.extend(name.split('.').nth(place).map(str::to_owned));
+                }
+            }
+        }
+        used
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IMAGE: &str = "oci-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    const FINGERPRINT: &str = "0123456789abcdef";
+
+    /// A cache with a pulled image of one layer, and a layer that nobody needs.
+    fn cache() -> (tempfile::TempDir, Images) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("{IMAGE}-{FINGERPRINT}"));
+        fs::create_dir(&path).unwrap();
+        let layer = "a".repeat(64);
+        fs::write(
+            path.join("image.json"),
+            format!(r#"{{"size_bytes": 5, "layers": ["{layer}"]}}"#),
+        )
+        .unwrap();
+        for digits in [layer, "b".repeat(64)] {
+            fs::create_dir_all(folder.path().join("layers").join(&digits)).unwrap();
+            fs::write(folder.path().join(format!("layers/{digits}/file")), "hello").unwrap();
+            fs::write(folder.path().join(format!("layers/{digits}.json")), "{}").unwrap();
+        }
+        let images = Images::new(folder.path());
+        (folder, images)
+    }
+
+    fn freed(images: &Images) -> (u64, u64) {
+        let freed = images.collect().unwrap();
+        (freed.images, freed.layers)
+    }
+
+    #[test]
+    fn what_has_a_name_or_a_disk_stays() {
+        let (folder, images) = cache();
+        let reference: ImageReference = "app:1".parse().unwrap();
+        let image = ImageName::new(IMAGE).unwrap();
+        images.catalog().remember(&reference, &image).unwrap();
+        let state = folder.path().join("state");
+        fs::create_dir_all(state.join("disks/owned")).unwrap();
+        fs::create_dir_all(state.join("archives")).unwrap();
+        images.note_user(&state).unwrap();
+        assert_eq!(freed(&images), (0, 1), "the layer that nobody needs");
+        let layers = vec![folder.path().join("layers").join("a".repeat(64))];
+        assert_eq!(
+            images.find_reference(&reference).map(|(_, rootfs)| rootfs.layers),
+            Some(layers)
+        );
+
+        assert!(images.forget(&reference).unwrap());
+        let disk = state.join(format!("disks/owned/id.7.{FINGERPRINT}.ext4"));
+        fs::write(&disk, "").unwrap();
+        assert!(images.stock().iter().all(|image| image.is_used));
+        assert_eq!(freed(&images), (0, 0), "a sandbox lies on it");
+        fs::remove_file(&disk).unwrap();
+        let archive = state.join(format!("archives/id.{FINGERPRINT}.zst"));
+        fs::write(&archive, "").unwrap();
+        assert_eq!(freed(&images), (0, 0), "an archived sandbox lies on it");
+        fs::remove_file(&archive).unwrap();
+        assert_eq!(freed(&images), (1, 1));
+        assert_eq!(images.stock(), []);
+        assert_eq!(freed(&images), (0, 0));
+    }
+
+    #[test]
+    fn nothing_goes_while_a_sandbox_is_being_made() {
+        let (_folder, images) = cache();
+        let held = images.hold().unwrap();
+        let lock = open_lock(&images.folder().join("in-use.lock")).unwrap();
+        assert!(lock.try_lock().is_err());
+        images.hold().unwrap();
+        drop(held);
+        lock.try_lock().unwrap();
+    }
+}
