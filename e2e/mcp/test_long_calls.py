@@ -142,3 +142,30 @@ def test_a_client_that_does_not_read_delays_nobody(url, server, box):
     assert time.monotonic() - began < 20
     for connection in silent:
         connection.close()
+
+
+def test_calls_leave_room_for_the_requests_that_they_make():
+    from server import Server
+
+    server = Server(["--max-connections", "8"])
+    try:
+        url = server.url.removesuffix("/api") + "/mcp"
+        box = wire.call(url, server.key, "create_sandbox", {})["structuredContent"]["sandbox_id"]
+        sleeping_calls = []
+        for number in range(2):
+            sent = sleeping(box, 4006, number)
+            connection = wire.connection(url)
+            connection.request("POST", "/mcp", json.dumps(sent), wire.headers(sent, server.key))
+            sleeping_calls.append(connection)
+
+        def is_refused():
+            result = wire.call(url, server.key, "list_sandboxes", {})
+            return result["isError"] and "Too many calls" in result["content"][0]["text"]
+
+        eventually(is_refused, "a third call is made")
+        for connection in sleeping_calls:
+            connection.close()
+        eventually(lambda: not is_refused(), "no call is made any more")
+        wire.call(url, server.key, "delete_sandbox", {"sandbox_id": box})
+    finally:
+        server.close()

@@ -19,6 +19,9 @@ pub struct Settings {
     pub hosts: Vec<String>,
     /// Web origins whose pages may call, beside those on this machine, such as `https://app.example.org`.
     pub origins: Vec<String>,
+    /// How many calls may be under way at the same time; any number if `None`. For a server whose calls come back to its
+    /// own door, and must find a place there.
+    pub max_calls: Option<usize>,
     /// Whether the official conformance suite's fixtures are there as well.
     pub conformance: bool,
 }

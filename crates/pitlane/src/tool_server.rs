@@ -24,8 +24,13 @@ pub(crate) fn beside_the_api(
     // What stands before the server, if anything does, is not gone through.
     let client = Client::new(endpoint).with_toolboxes_at(&format!("http://{address}/toolbox"));
     let public_url = settings.public_url.as_ref().map(|url| url.as_str().to_owned());
-    let told =
-        pitlane_mcp::Settings { version: VERSION.to_owned(), public_url, ..settings.mcp.clone() };
+    let told = pitlane_mcp::Settings {
+        version: VERSION.to_owned(),
+        public_url,
+        // Each holds a place of the door and needs two more.
+        max_calls: Some((settings.max_connections / 4).max(1)),
+        ..settings.mcp.clone()
+    };
     let server = Server::new(told, None)?;
     let keys = keys(&client, pitlane_tools::Settings::default(), None);
     let routes = pitlane_mcp::router(&server, keys);
