@@ -139,6 +139,26 @@ impl Call {
         Self::parse(&method, envelope.remove("params").unwrap_or_default())
     }
 
+    /// Its arguments, as they are sent on; those that are absent are left out.
+    pub(crate) fn arguments(&self) -> Option<Value> {
+        let arguments = match self {
+            Self::CreateSandbox(asked) => serde_json::to_value(asked),
+            Self::ExecuteCode(asked) => serde_json::to_value(asked),
+            Self::ExecuteShell(asked) => serde_json::to_value(asked),
+            Self::FileOperation(asked) => serde_json::to_value(asked),
+            Self::GitOperation(asked) => serde_json::to_value(asked),
+            Self::ListSandboxes(asked) => serde_json::to_value(asked),
+            Self::DeleteSandbox(asked) => serde_json::to_value(asked),
+            Self::GetSandboxInfo(asked) => serde_json::to_value(asked),
+            Self::GetPreviewUrl(asked) => serde_json::to_value(asked),
+            Self::ExecSession(asked) => serde_json::to_value(asked),
+            Self::Daytona(_) => return None,
+        };
+        let mut arguments = arguments.ok()?;
+        arguments.as_object_mut()?.retain(|_, value| !value.is_null());
+        Some(arguments)
+    }
+
     /// The name of its operation.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `create_sandbox`
-#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreateSandbox {
     /// python, javascript or typescript
     pub language: Option<String>,
@@ -26,7 +26,7 @@ pub struct CreateSandbox {
 }
 
 /// `execute_code`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecuteCode {
     /// Id or name
     pub sandbox_id: String,
@@ -41,7 +41,7 @@ pub struct ExecuteCode {
 }
 
 /// `execute_shell`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecuteShell {
     /// Id or name
     pub sandbox_id: String,
@@ -54,7 +54,7 @@ pub struct ExecuteShell {
 }
 
 /// `file_operation`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileOperation {
     /// Id or name
     pub sandbox_id: String,
@@ -71,7 +71,7 @@ pub struct FileOperation {
 }
 
 /// `git_operation`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GitOperation {
     /// Id or name
     pub sandbox_id: String,
@@ -88,25 +88,25 @@ pub struct GitOperation {
 }
 
 /// `list_sandboxes`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListSandboxes {}
 
 /// `delete_sandbox`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeleteSandbox {
     /// Id or name
     pub sandbox_id: String,
 }
 
 /// `get_sandbox_info`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GetSandboxInfo {
     /// Id or name
     pub sandbox_id: String,
 }
 
 /// `get_preview_url`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GetPreviewUrl {
     /// Id or name
     pub sandbox_id: String,
@@ -118,7 +118,7 @@ pub struct GetPreviewUrl {
 }
 
 /// `exec_session`
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExecSession {
     /// Id or name
     pub sandbox_id: String,
@@ -159,6 +159,12 @@ macro_rules! words {
                     $(Self::$variant => $word,)*
                     Self::Other(word) => word,
                 }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
             }
         }
 

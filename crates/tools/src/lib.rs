@@ -23,6 +23,7 @@ mod operation;
 mod output;
 mod progress;
 mod redact;
+mod remote;
 mod repository;
 mod resource;
 mod sandbox;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use pitlane_client::Client;
+use pitlane_client::{Client, RemoteTools};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -14,8 +14,8 @@ use crate::figures::Counted;
 use crate::logs::Logs;
 use crate::shape::Shape;
 use crate::{
-    Answer, Call, Progress, ReadError, Resource, Settings, daytona, execution, file, repository,
-    resource, sandbox, session,
+    Answer, Call, Progress, ReadError, Resource, Settings, daytona, execution, file, remote,
+    repository, resource, sandbox, session,
 };
 
 /// What a caller can ask for: one server, one key, one set of rules. Clones share everything.
@@ -27,6 +27,8 @@ pub struct Tools {
 #[derive(Debug)]
 struct Inner {
     client: Option<Client>,
+    /// A server that has the tools itself, in place of a client.
+    remote: Option<RemoteTools>,
     settings: Settings,
     /// Whether the server has no way of its own to tell outputs as they come.
     is_plain: AtomicBool,
@@ -64,6 +66,15 @@ impl Tools {
         Self::made(None, settings, Arc::default())
     }
 
+    /// Tools that another server has: calls are passed on to it as they are, once they are understood and allowed here.
+    /// What it keeps of outputs is read there.
+    #[must_use]
+    pub fn of_remote(remote: RemoteTools, settings: Settings) -> Self {
+        let (is_plain, shared) = (AtomicBool::new(false), Arc::default());
+        let (client, remote) = (None, Some(remote));
+        Self { inner: Arc::new(Inner { client, remote, settings, is_plain, shared }) }
+    }
+
     /// The same tools for another key or server: what is kept of outputs and the rules are shared.
     #[must_use]
     pub fn with_client(&self, client: Client) -> Self {
@@ -74,7 +85,7 @@ impl Tools {
     fn made(client: Option<Client>, settings: Settings, shared: Arc<Shared>) -> Self {
         let client = client.map(|client| client.with_retries(settings.retry_count));
         let is_plain = AtomicBool::new(false);
-        Self { inner: Arc::new(Inner { client, settings, is_plain, shared }) }
+        Self { inner: Arc::new(Inner { client, remote: None, settings, is_plain, shared }) }
     }
 
     /// How they behave.
@@ -105,6 +116,9 @@ impl Tools {
     /// [`ReadError`]: see its variants.
     pub async fn read(&self, uri: &str) -> Result<Resource, ReadError> {
         let failed = |why: String| ReadError::Backend { uri: uri.to_owned(), why };
+        if let Some(remote) = &self.inner.remote {
+            return Err(failed(format!("it is at {}", remote.url())));
+        }
         let context = self.context(&()).ok_or_else(|| failed(NO_KEY.to_owned()))?;
         let limit = self.inner.settings.timeout;
         let read = tokio::time::timeout(limit, Box::pin(resource::read(context, uri))).await;
@@ -129,6 +143,9 @@ impl Tools {
             let name = call.name();
             let message = format!("{name} needs the permission '{needed}', and here is '{has}'");
             return Err(Failure::new(message).next("Ask the user to allow it."));
+        }
+        if let Some(remote) = &self.inner.remote {
+            return Box::pin(remote::call(remote, &self.inner.settings, &call)).await;
         }
         let context = self.context(progress).ok_or_else(|| Failure::whole(NO_KEY))?;
         let limit = self.inner.settings.timeout;

@@ -1,10 +1,12 @@
 //! The file of tools that `--config` names: which server the tools speak to, and how they behave.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use pitlane_client::Client;
-use pitlane_mcp::langswarm::configuration::{Backend, Configuration, Tool};
-use pitlane_tools::Settings;
+use pitlane_client::{Client, RemoteTools};
+use pitlane_mcp::langswarm::configuration::{Backend, Configuration, RemoteServer, Tool};
+use pitlane_mcp::{Access, AccessError, OpenWith};
+use pitlane_tools::{Settings, Tools};
 
 use crate::exit::Exit;
 use crate::failure::{Doing as _, Failure};
@@ -73,23 +75,34 @@ pub(super) fn client(
             let key = sandboxes.api_key.clone().filter(|_| is_the_files);
             (api_url.or(sandboxes.api_url.as_deref()), key)
         }
-        Some(Backend::Remote(remote)) => {
-            let id = tool.map(|tool| tool.id.as_str()).unwrap_or_default();
-            let failure = format!("the tool '{id}' is served by {} itself", remote.url);
-            return Err(Failure::new(failure)
-                .hint("clients use that address; this program passes nothing on to it")
-                .hint(
-                    "for tools of its own name the API: `type: daytona_environment` with `api_url`",
-                )
-                .exit(Exit::Usage));
-        }
-        None => (api_url, None),
+        Some(Backend::Remote(_)) | None => (api_url, None),
     };
     match (keys, key) {
         (Keys::Own, Some(key)) => connection::client_with_key(url, key),
         (Keys::Own, None) => connection::client(url),
         (Keys::Callers, _) => connection::client_for_others(url),
     }
+}
+
+/// The tools that another server has, if that is what the file says. They are nobody's but this process': whoever may use
+/// them uses its keys.
+pub(super) fn remote(tool: Option<&Tool>, settings: &Settings) -> Option<Tools> {
+    match tool.map(|tool| &tool.backend) {
+        Some(Backend::Remote(RemoteServer { url, headers })) => {
+            let remote = RemoteTools::new(url, headers.clone(), settings.retry_count);
+            Some(Tools::of_remote(remote, settings.clone()))
+        }
+        Some(Backend::Sandboxes(_)) | None => None,
+    }
+}
+
+/// Lets callers without a key use these tools, and nobody with one: there is no server to say whose it is.
+pub(super) fn for_all(tools: Tools) -> Arc<pitlane_mcp::Keys> {
+    let open: OpenWith = Arc::new(|_key| {
+        let why = "these tools are another server's and take no keys of callers";
+        Box::pin(std::future::ready(Err(AccessError::Unknown(why.to_owned()))))
+    });
+    Arc::new(pitlane_mcp::Keys::new(open, Some(Access::new("own", tools))))
 }
 
 /// How the tools behave: as the file says, and with what the command line adds. Of two permissions the lesser counts.
@@ -147,18 +160,6 @@ mod tests {
         let other = client(Some("http://other/api"), tool.as_ref(), Keys::Callers).unwrap();
         assert_eq!(other.endpoint().url(), "http://other/api");
         assert_ne!(other.endpoint(), own.endpoint());
-    }
-
-    #[test]
-    fn a_tool_of_another_server_is_not_mistaken_for_one_of_this_program() {
-        let (_folder, arguments) =
-            arguments("tools:\n- {id: far, type: remote_mcp, url: 'http://far:8001'}\n", None);
-        let tool = arguments.tool().unwrap();
-        let said = client(None, tool.as_ref(), Keys::Own).unwrap_err().to_string();
-        assert!(
-            said.starts_with("error: the tool 'far' is served by http://far:8001 itself\n"),
-            "{said}"
-        );
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use pitlane_api::{Door, Metrics};
-use pitlane_client::Client;
 use pitlane_mcp::langswarm::configuration::{Backend, Sandboxes, Tool};
 use pitlane_mcp::{Access, Server};
 use pitlane_tools::Tools;
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::configuration::{self, Keys};
 use super::start::ToolArguments;
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::serve::{VERSION, listen, logging, watch_signals};
@@ -99,7 +99,22 @@ pub(super) fn serve(
     // The suite's tools ask no server, so none has to be there.
     let keys = if arguments.share_key { Keys::Own } else { Keys::Callers };
     let tool = arguments.tools.configuration.tool()?;
-    let client = configuration::client(api_url, tool.as_ref(), keys)?;
+    let behaviour = configuration::settings(arguments.tools.settings(), tool.as_ref());
+    let keys_of_callers = if let Some(tools) = configuration::remote(tool.as_ref(), &behaviour) {
+        if keys == Keys::Callers {
+            return Err(Failure::new(
+                "the file names another server, which callers' keys are not for",
+            )
+            .hint("--share-key lets callers without a key use what the file says")
+            .exit(Exit::Usage));
+        }
+        configuration::for_all(tools)
+    } else {
+        let client = configuration::client(api_url, tool.as_ref(), keys)?;
+        let shared = (arguments.share_key || arguments.conformance)
+            .then(|| Access::new("own", Tools::new(client.clone(), behaviour.clone())));
+        tool_server::keys(&client, behaviour, shared)
+    };
     if let Some(Backend::Sandboxes(Sandboxes { api_key: Some(_), .. })) =
         tool.as_ref().map(|tool| &tool.backend)
         && keys == Keys::Callers
@@ -109,12 +124,12 @@ pub(super) fn serve(
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(Box::pin(run(client, arguments, tool, format)))?;
+    runtime.block_on(Box::pin(run(keys_of_callers, arguments, tool, format)))?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn run(
-    client: Client,
+    keys: Arc<pitlane_mcp::Keys>,
     arguments: &Arguments,
     tool: Option<Tool>,
     format: Format,
@@ -137,10 +152,6 @@ async fn run(
     let address = listener.local_addr()?;
     let door = Door::open(listener, "mcp", arguments.max_connections, stop.clone());
     let server = Server::new(settings(arguments, tool.as_ref()), None)?;
-    let behaviour = configuration::settings(arguments.tools.settings(), tool.as_ref());
-    let shared = (arguments.share_key || arguments.conformance)
-        .then(|| Access::new("own", Tools::new(client.clone(), behaviour.clone())));
-    let keys = tool_server::keys(&client, behaviour, shared);
     let langswarm = pitlane_mcp::langswarm::router(&server, Arc::clone(&keys));
     door.admit_to(pitlane_mcp::router(&server, keys).merge(langswarm));
     tasks.spawn(server.run_until(stop));
@@ -164,6 +175,7 @@ fn settings(arguments: &Arguments, tool: Option<&Tool>) -> pitlane_mcp::Settings
         public_url: arguments.public_url.clone(),
         hosts: arguments.hosts.clone(),
         origins: arguments.origins.clone(),
+        max_calls: None,
         conformance: arguments.conformance,
     }
 }

@@ -72,8 +72,10 @@ pub(super) fn start(api_url: Option<&str>, arguments: &Arguments) -> Result<Exit
         ..pitlane_mcp::Settings::default()
     };
     let behaviour = configuration::settings(arguments.tools.settings(), tool.as_ref());
-    let client = configuration::client(api_url, tool.as_ref(), Keys::Own)?;
-    let tools = Tools::new(client, behaviour);
+    let tools = match configuration::remote(tool.as_ref(), &behaviour) {
+        Some(tools) => tools,
+        None => Tools::new(configuration::client(api_url, tool.as_ref(), Keys::Own)?, behaviour),
+    };
     let server = Server::new(settings, Some(Access::new("own", tools)))?;
     wait(async move {
         let stop = CancellationToken::new();
