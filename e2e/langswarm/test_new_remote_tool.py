@@ -24,8 +24,8 @@ def tool(request, address):
 
 @pytest.fixture
 def call(tool):
-    def call(name, **arguments):
-        answer = tool.run({"method": "call_tool", "params": {"tool_name": name, "arguments": arguments}})
+    def call(tool_name, /, **arguments):
+        answer = tool.run({"method": "call_tool", "params": {"tool_name": tool_name, "arguments": arguments}})
         assert answer["success"], answer
         return answer["result"]["structuredContent"]
 
@@ -67,8 +67,8 @@ def test_commands_run_in_the_folder_that_was_named(call, sandbox):
 
 
 def test_files_are_kept_byte_for_byte(call, sandbox):
-    def files(operation, path, **more):
-        return call("file_operation", sandbox_id=sandbox, operation=operation, file_path=path, **more)
+    def files(what, path, **more):
+        return call("file_operation", **{"sandbox_id": sandbox, "operation": what, "file_path": path, **more})
 
     text = "no newline at its end: it's \"quoted\" $HOME `id`"
     assert files("write", "a.txt", content=text)["message"] == "Successfully wrote to file a.txt"
@@ -84,8 +84,8 @@ def test_files_are_kept_byte_for_byte(call, sandbox):
 
 
 def test_git_takes_any_message(call, sandbox):
-    def git(operation, **more):
-        return call("git_operation", sandbox_id=sandbox, operation=operation, working_directory="repo", **more)
+    def git(what, **more):
+        return call("git_operation", **{"sandbox_id": sandbox, "operation": what, "working_directory": "repo", **more})
 
     call("execute_shell", sandbox_id=sandbox, command="git init -q -b main repo && echo 1 > repo/a")
     done = git("commit", commit_message='it\'s "quoted"; $(id)')
@@ -112,7 +112,7 @@ def test_sandboxes_are_listed_and_shown_by_id_and_name(call):
         assert made["sandbox_id"] in [sandbox["sandbox_id"] for sandbox in listed["sandboxes"]]
         for called in (made["sandbox_id"], "langswarm-named"):
             info = call("get_sandbox_info", sandbox_id=called)
-            assert info["message"] == f"Retrieved information for sandbox {made['sandbox_id']}"
+            assert info["message"] == f"Retrieved information for sandbox {called}"
             assert (info["name"], info["language"], info["status"]) == ("langswarm-named", "python", "started")
     finally:
         call("delete_sandbox", sandbox_id="langswarm-named")
