@@ -2,6 +2,7 @@
 
 import json
 import time
+import urllib.request
 
 import pytest
 import wire
@@ -151,18 +152,28 @@ def test_calls_leave_room_for_the_requests_that_they_make():
     try:
         url = server.url.removesuffix("/api") + "/mcp"
         box = wire.call(url, server.key, "create_sandbox", {})["structuredContent"]["sandbox_id"]
+
+        def count():
+            command = {"command": "ps -eo args | grep -c '^slee[p] 4006$'"}
+            place = f"{server.url.removesuffix('/api')}/toolbox/{box}/process/execute"
+            headers = {"Authorization": f"Bearer {server.key}", "Content-Type": "application/json"}
+            request = urllib.request.Request(place, json.dumps(command).encode(), headers)
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.load(answer)["result"].strip()
+
         sleeping_calls = []
         for number in range(2):
             sent = sleeping(box, 4006, number)
             connection = wire.connection(url)
             connection.request("POST", "/mcp", json.dumps(sent), wire.headers(sent, server.key))
             sleeping_calls.append(connection)
+        eventually(lambda: count() == "2", "the two calls do not go on")
 
         def is_refused():
             result = wire.call(url, server.key, "list_sandboxes", {})
             return result["isError"] and "Too many calls" in result["content"][0]["text"]
 
-        eventually(is_refused, "a third call is made")
+        assert is_refused()
         for connection in sleeping_calls:
             connection.close()
         eventually(lambda: not is_refused(), "no call is made any more")
