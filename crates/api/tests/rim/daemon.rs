@@ -125,7 +125,10 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> Result<Response<Body>
             .body(Body::from("<script>"))
             .unwrap(),
         "/broken" => Response::builder().status(503).body(Body::from("broken")).unwrap(),
-        "/switch" => switched(request),
+        "/switch"
+        | "/process/pty/p/connect"
+        | "/process/session/s/command/c/logs"
+        | "/process/interpreter/execute" => switched(request),
         path if path.starts_with("/pitlane/connect/") => connected(request, seen),
         "/sent-on" => Response::builder()
             .status(StatusCode::FOUND)

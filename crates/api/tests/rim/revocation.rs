@@ -1,7 +1,8 @@
 //! A key that works no more, on every door and in the middle of things.
 
-use http::{Method, StatusCode};
+use http::{Method, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -89,7 +90,7 @@ async fn an_answer_on_its_way_breaks_off_and_does_not_look_complete() {
         let mut body = client.send(sent).await.into_body();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "first");
         end.come(&server).await;
-        let next = tokio::time::timeout(DEADLINE, body.frame()).await.unwrap();
+        let next = timeout(DEADLINE, body.frame()).await.unwrap();
         assert!(matches!(next, Some(Err(_))), "{end:?}: {next:?}");
         server.seen.heard(|heard| heard.target.starts_with("/pitlane/cancel/")).await;
         server.stop().await;
@@ -119,13 +120,79 @@ async fn a_websocket_is_closed_with_its_key_and_others_are_not() {
         let mut rest = Vec::new();
         // Whether it is reset or just ends: nothing more comes.
         let _ended =
-            tokio::time::timeout(DEADLINE, streams[0].0.read_to_end(&mut rest)).await.unwrap();
+            timeout(DEADLINE, streams[0].0.read_to_end(&mut rest)).await.unwrap();
         assert_eq!(rest, b"");
         streams[1].0.write_all(b"still").await.unwrap();
         let mut back = [0; 5];
         streams[1].0.read_exact(&mut back).await.unwrap();
         assert_eq!(&back, b"still");
     }
+}
+
+/// What a browser opens with a token in the address, since it can set no header.
+const OF_BROWSERS: [&str; 3] = [
+    "/process/pty/p/connect",
+    "/process/session/s/command/c/logs?follow=true",
+    "/process/interpreter/execute",
+];
+
+/// Opens a WebSocket with a token in its address and offers it as a subprotocol, too.
+async fn open_with(
+    server: &Server,
+    id: &str,
+    path: &str,
+    token: &str,
+) -> (Client, Response<Incoming>) {
+    let and = if path.contains('?') { '&' } else { '?' };
+    let path = format!("/toolbox/{id}{path}{and}DAYTONA_SANDBOX_AUTH_KEY={token}");
+    let mut client = Client::connect(server.address).await;
+    let mut sent = request(Method::GET, &path, None, "");
+    let from = format!("http://h{path}");
+    for (name, value) in
+        [("connection", "Upgrade"), ("upgrade", "websocket"), ("referer", &from), ("cookie", &from)]
+    {
+        sent.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let answer = client.send(sent).await;
+    (client, answer)
+}
+
+#[tokio::test]
+async fn a_browsers_sockets_end_with_their_token_which_goes_no_further_than_the_rim() {
+    let server = Server::start().await;
+    let id = server.create().await;
+    // Tokens are the sandbox's: whoever asked for one may be gone.
+    let key = End::Revoked.key(&server).await;
+    let ports = format!("/api/sandbox/{id}/ports/1");
+    let asked = request(Method::GET, &format!("{ports}/signed-preview-url"), Some(&key), "");
+    let token = call(server.address, asked).await.json()["token"].as_str().unwrap().to_owned();
+    let mut streams = Vec::new();
+    for path in OF_BROWSERS {
+        let (client, answer) = open_with(&server, &id, path, &token).await;
+        assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS, "{path}");
+        let stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+        streams.push((stream, client));
+    }
+    for heard in server.seen.all() {
+        assert!(!format!("{heard:?}").contains(&token), "{heard:?}");
+    }
+    End::Revoked.come(&server).await;
+    for (stream, _client) in &mut streams {
+        stream.write_all(b"still").await.unwrap();
+        let mut back = [0; 5];
+        stream.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"still");
+    }
+    let expire = format!("{ports}/signed-preview-url/{token}/expire");
+    assert_eq!(server.post(&expire, "").await.status, StatusCode::OK);
+    for (stream, _client) in &mut streams {
+        let mut rest = Vec::new();
+        // Whether it is reset or just ends: nothing more comes.
+        let _ended = timeout(DEADLINE, stream.read_to_end(&mut rest)).await.unwrap();
+        assert_eq!(rest, b"");
+    }
+    let (_client, answer) = open_with(&server, &id, OF_BROWSERS[0], &token).await;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
 }
 
 /// Reads what a connection says up to the end of a head.
