@@ -3,6 +3,7 @@
 import queue
 import urllib.parse
 
+import httpx
 import pytest
 import socketio
 
@@ -13,6 +14,7 @@ def connected(server, token):
     client = socketio.Client(reconnection=False)
     client.on("sandbox.created", lambda data: events.put(("sandbox.created", data)))
     client.on("sandbox.state.updated", lambda data: events.put(("sandbox.state.updated", data)))
+    client.on("sandbox.memory.exhausted", lambda data: events.put(("sandbox.memory.exhausted", data)))
     url = urllib.parse.urlsplit(server.url)
     client.connect(
         f"{url.scheme}://{url.netloc}",
@@ -46,6 +48,27 @@ def test_a_sandbox_tells_of_its_life(server, daytona):
             assert old == new
     finally:
         client.disconnect()
+
+
+def test_memory_that_runs_out_is_told_by_the_answer_the_channel_and_the_log(server, make):
+    sandbox = make()
+    client, events = connected(server, server.key)
+    try:
+        done = sandbox.process.exec("python3 -c 'bytearray(3 << 30)'")
+        assert done.exit_code == 137
+        assert done.result.endswith("[pitlane: killed: the sandbox's memory was used up]\n"), done.result
+        name, data = events.get(timeout=30)
+        while name != "sandbox.memory.exhausted" or data["sandbox"]["id"] != sandbox.id:
+            name, data = events.get(timeout=30)
+        assert (data["killed"], data["sandbox"]["state"]) == (1, "started")
+    finally:
+        client.disconnect()
+    key = {"Authorization": f"Bearer {server.key}"}
+    log = httpx.get(f"{server.url}/sandbox/{sandbox.id}/log", headers=key).json()["items"]
+    told = [(line["state"], line["by"], line["reason"]) for line in log]
+    assert told[-1] == ("started", "sandbox", "its memory of 1 GiB was used up: 1 process was killed"), told
+    # Nothing else has ended of it.
+    assert sandbox.process.exec("echo well").result == "well\n"
 
 
 def test_a_wrong_token_gets_no_events(server):
