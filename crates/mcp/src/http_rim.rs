@@ -43,6 +43,10 @@ struct Rim {
 
 /// The routes: `/mcp` and what tells clients where to get tokens.
 pub fn router(server: &Server, keys: Arc<Keys>) -> Router {
+    router_over(server, keys, Sessions::new())
+}
+
+fn router_over(server: &Server, keys: Arc<Keys>, sessions: Sessions) -> Router {
     let settings = server.settings();
     let config = StreamableHttpServerConfig::default()
         .with_json_response(true)
@@ -53,7 +57,7 @@ pub fn router(server: &Server, keys: Arc<Keys>) -> Router {
         .enforce_origin_validation();
     let handler = server.clone();
     let service =
-        StreamableHttpService::new(move || Ok(handler.clone()), Arc::new(Sessions::new()), config);
+        StreamableHttpService::new(move || Ok(handler.clone()), Arc::new(sessions), config);
     let rim = Rim { gate: Gate::new(settings), server: server.clone(), keys, service };
     Router::new()
         .route("/mcp", any(serve))
@@ -144,10 +148,59 @@ mod tests {
     use std::convert::Infallible;
 
     use futures_util::{StreamExt as _, stream};
+    use tower_service::Service as _;
 
     use super::*;
+    use crate::access::{Access, OpenWith};
 
     const SHORT: Duration = Duration::from_millis(50);
+
+    /// The rim for callers that all have the same key, with sessions that end soon.
+    fn rim(idle: Duration) -> Router {
+        let key = pitlane_client::Key::new("dtn_a").unwrap();
+        let endpoint = pitlane_client::Endpoint::new("http://127.0.0.1:9/api", key).unwrap();
+        let client = pitlane_client::Client::new(endpoint);
+        let tools = pitlane_tools::Tools::new(client, pitlane_tools::Settings::default());
+        let nobody: OpenWith =
+            Arc::new(|_| Box::pin(async { Err(AccessError::Unknown("no".to_owned())) }));
+        let keys = Arc::new(Keys::new(nobody, Some(Access::new("own", tools))));
+        let server = Server::new(Settings::default(), None).unwrap();
+        router_over(&server, keys, Sessions::ending_after(idle))
+    }
+
+    async fn post(rim: &mut Router, session: Option<&str>, body: &str) -> Response {
+        let mut request = Request::post("/mcp")
+            .header("host", "localhost")
+            .header("accept", "application/json, text/event-stream")
+            .header("content-type", "application/json")
+            .header("mcp-protocol-version", "2025-11-25");
+        if let Some(session) = session {
+            request = request.header("mcp-session-id", session);
+        }
+        rim.call(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_not_used_ends_by_itself() {
+        let mut rim = rim(Duration::from_millis(200));
+        let begin = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25",
+            "capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+        let began = post(&mut rim, None, begin).await;
+        assert_eq!(began.status(), StatusCode::OK);
+        let session = began.headers()["mcp-session-id"].to_str().unwrap().to_owned();
+        let ping = r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#;
+        assert_eq!(post(&mut rim, Some(&session), ping).await.status(), StatusCode::OK);
+        // Each question keeps it for as long again, so the pauses between them are longer than that.
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let status = post(&mut rim, Some(&session), ping).await.status();
+            if status == StatusCode::NOT_FOUND {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{status}");
+        }
+    }
 
     #[tokio::test]
     async fn a_body_that_does_not_come_is_not_waited_for_and_one_without_end_is_not_kept() {

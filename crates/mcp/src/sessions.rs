@@ -42,8 +42,13 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new() -> Self {
+        Self::ending_after(IDLE)
+    }
+
+    /// Sessions that end when they were not used for so long.
+    pub(crate) fn ending_after(idle: Duration) -> Self {
         let mut config = SessionConfig::default();
-        config.keep_alive = Some(IDLE);
+        config.keep_alive = Some(idle);
         let mut local = LocalSessionManager::default();
         local.session_config = config;
         Self { local, owners: Mutex::default() }
