@@ -363,13 +363,18 @@ mod privileged {
         let preview = place.ok("get_preview_url", json!({ "sandbox_id": "y", "port": 8000 }));
         assert!(preview["url"].as_str().unwrap().starts_with("http://"), "{preview}");
         assert_eq!(place.server.run(&["sandbox", "stop", "y"], "").0, 0);
-        let again = json!({ "sandbox_id": "y", "command": "echo back" });
+        // Also one of which it is known where it was.
+        let again = json!({ "sandbox_id": id, "command": "echo back" });
         assert_eq!(place.ok("execute_shell", again)["stdout"], "back\n");
         let deleted = place.ok("delete_sandbox", json!({ "sandbox_id": "y" }));
         assert_eq!(deleted["message"], "Successfully deleted sandbox y");
-        let gone = place.call("execute_shell", json!({ "sandbox_id": "y", "command": "true" }));
-        assert_eq!(gone.structured["message"], "Error executing command: Sandbox 'y' not found");
-        assert!(gone.text.contains("list_sandboxes"), "{}", gone.text);
+        for name in [&id[..], "y"] {
+            let gone =
+                place.call("execute_shell", json!({ "sandbox_id": name, "command": "true" }));
+            let message = format!("Error executing command: Sandbox '{name}' not found");
+            assert_eq!(gone.structured["message"], message);
+            assert!(gone.text.contains("list_sandboxes"), "{}", gone.text);
+        }
     }
 
     #[test]

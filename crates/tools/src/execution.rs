@@ -49,19 +49,44 @@ struct Run<'a> {
 }
 
 pub(crate) async fn shell(context: Context<'_>, asked: ExecuteShell) -> Result<Answer, Failure> {
-    let found = find(context, &asked.sandbox_id).await?;
-    let run = Run::new(context, &found, asked.working_directory, asked.timeout);
-    let ended = run.run(Program::Shell(asked.command)).await?;
-    Ok(run.answer(ended, "Command"))
+    let ExecuteShell { sandbox_id, command, working_directory, timeout } = asked;
+    let program = Program::Shell(command);
+    Box::pin(perform(context, &sandbox_id, program, working_directory, timeout, "Command")).await
 }
 
 pub(crate) async fn code(context: Context<'_>, asked: ExecuteCode) -> Result<Answer, Failure> {
-    let language = asked.language.as_deref().unwrap_or(&context.settings.default_language);
-    let language = sandbox::known_language(language)?;
-    let found = find(context, &asked.sandbox_id).await?;
-    let run = Run::new(context, &found, asked.working_directory, asked.timeout);
-    let ended = run.run(Program::Code { code: asked.code, language }).await?;
-    Ok(run.answer(ended, "Code"))
+    let ExecuteCode { sandbox_id, code, language, working_directory, timeout } = asked;
+    let language = language.as_deref().unwrap_or(&context.settings.default_language);
+    let program = Program::Code { code, language: sandbox::known_language(language)? };
+    Box::pin(perform(context, &sandbox_id, program, working_directory, timeout, "Code")).await
+}
+
+async fn perform(
+    context: Context<'_>,
+    id: &str,
+    program: Program,
+    folder: Option<String>,
+    seconds: Option<u32>,
+    what: &str,
+) -> Result<Answer, Failure> {
+    // Of a sandbox that was used a moment ago it is known where it is.
+    if let Some(known) = context.known(id).filter(|_| !context.is_plain()) {
+        let run = Run::new(context, &known, folder.clone(), seconds);
+        match context.client.run(&known, &run.request(&program)).await {
+            Ok(execution) => {
+                let ended = run.listen(execution).await?;
+                return Ok(run.answer(ended, what));
+            }
+            // It has stopped or is gone. Nothing was begun.
+            Err(RequestError::Refused { .. }) => context.forget(id),
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    let found = find(context, id).await?;
+    let run = Run::new(context, &found, folder, seconds);
+    let ended = run.run(program).await?;
+    context.remember(&found);
+    Ok(run.answer(ended, what))
 }
 
 async fn find(context: Context<'_>, id: &str) -> Result<Sandbox, Failure> {

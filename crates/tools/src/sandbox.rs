@@ -162,12 +162,17 @@ pub(crate) async fn settled(
 
 /// Finds a sandbox by its id, else by its name.
 pub(crate) async fn find(context: Context<'_>, id: &str) -> Result<Sandbox, Failure> {
+    let not_found = || {
+        Failure::new(format!("Sandbox '{id}' not found"))
+            .next("Use list_sandboxes to see what there is.")
+    };
     match context.client.sandbox(id).await {
-        Ok(sandbox) => Ok(sandbox),
-        Err(RequestError::Refused { status: 404, .. }) => {
-            Err(Failure::new(format!("Sandbox '{id}' not found"))
-                .next("Use list_sandboxes to see what there is."))
+        // It was deleted, and is told of until its last file is gone.
+        Ok(found) if matches!(found.core.state.as_deref(), Some("destroying" | "destroyed")) => {
+            Err(not_found())
         }
+        Ok(sandbox) => Ok(sandbox),
+        Err(RequestError::Refused { status: 404, .. }) => Err(not_found()),
         Err(other) => Err(other.into()),
     }
 }
@@ -232,6 +237,7 @@ fn language_of(core: &SandboxCore) -> String {
 pub(crate) async fn delete(context: Context<'_>, id: String) -> Result<Answer, Failure> {
     let sandbox = find(context, &id).await?;
     context.client.delete_sandbox(&sandbox.core.id).await?;
+    context.forget(&sandbox.core.id);
     context.logs().forget(&sandbox.core.id);
     let message = format!("Successfully deleted sandbox {id}");
     let text = message.clone();

@@ -1,11 +1,13 @@
 //! The dispatcher.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use pitlane_client::{Client, RemoteTools};
+use pitlane_wire::control::Sandbox;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -32,8 +34,14 @@ struct Inner {
     settings: Settings,
     /// Whether the server has no way of its own to tell outputs as they come.
     is_plain: AtomicBool,
+    /// Where sandboxes are that ran something a moment ago, by their ids, which are never given again.
+    known: Mutex<HashMap<String, (Sandbox, Instant)>>,
     shared: Arc<Shared>,
 }
+
+/// How long a place is believed, and how many are remembered.
+const KNOWN_FOR: Duration = Duration::from_secs(60);
+const MOST_KNOWN: usize = 1_000;
 
 /// What tools of several callers have in common.
 #[derive(Debug, Default)]
@@ -70,9 +78,7 @@ impl Tools {
     /// What it keeps of outputs is read there.
     #[must_use]
     pub fn of_remote(remote: RemoteTools, settings: Settings) -> Self {
-        let (is_plain, shared) = (AtomicBool::new(false), Arc::default());
-        let (client, remote) = (None, Some(remote));
-        Self { inner: Arc::new(Inner { client, remote, settings, is_plain, shared }) }
+        Self::of(None, Some(remote), settings, Arc::default())
     }
 
     /// The same tools for another key or server: what is kept of outputs and the rules are shared.
@@ -84,8 +90,17 @@ impl Tools {
 
     fn made(client: Option<Client>, settings: Settings, shared: Arc<Shared>) -> Self {
         let client = client.map(|client| client.with_retries(settings.retry_count));
-        let is_plain = AtomicBool::new(false);
-        Self { inner: Arc::new(Inner { client, remote: None, settings, is_plain, shared }) }
+        Self::of(client, None, settings, shared)
+    }
+
+    fn of(
+        client: Option<Client>,
+        remote: Option<RemoteTools>,
+        settings: Settings,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let (is_plain, known) = (AtomicBool::new(false), Mutex::default());
+        Self { inner: Arc::new(Inner { client, remote, settings, is_plain, known, shared }) }
     }
 
     /// How they behave.
@@ -198,6 +213,25 @@ impl Context<'_> {
 
     pub(crate) fn set_plain(&self) {
         self.inner.is_plain.store(true, Ordering::Relaxed);
+    }
+
+    /// Where a sandbox is that was used a moment ago.
+    pub(crate) fn known(&self, id: &str) -> Option<Sandbox> {
+        let known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (sandbox, since) = known.get(id)?;
+        (since.elapsed() < KNOWN_FOR).then(|| sandbox.clone())
+    }
+
+    pub(crate) fn remember(&self, sandbox: &Sandbox) {
+        let mut known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(sandbox.core.id.clone(), (sandbox.clone(), Instant::now()));
+    }
+
+    pub(crate) fn forget(&self, id: &str) {
+        self.inner.known.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     /// Tells how long it has been, and what happens.
