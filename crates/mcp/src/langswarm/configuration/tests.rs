@@ -195,3 +195,22 @@ fn deep_long_and_broken_files_end_quickly() {
     let name = "x".repeat(1000);
     assert!(refused(&format!("{name}: 1")).contains("is unknown here"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_understood_or_refused(text in "\\PC{0,400}") {
+        drop(parse(&text));
+    }
+
+    #[test]
+    fn texts_that_look_like_files_of_tools_are_understood_or_refused_with_a_place(
+        lines in proptest::collection::vec((0..6_usize, "(- )?(id|type|url|auth|config|tools|headers|x)?:? ?([\\[\\]{},&*!'\"|>-]|a|daytona_environment|remote_mcp|\\$\\{KEY\\}|\\$\\{)?"), 0..12)
+    ) {
+        let lines: Vec<String> = lines.into_iter().map(|(depth, line)| format!("{}{line}", " ".repeat(depth))).collect();
+        let text = format!("tools:\n{}\n", lines.join("\n"));
+        if let Err(error) = Configuration::parse(Path::new("f"), &text, &variable) {
+            proptest::prop_assert!(!error.faults().is_empty() && !error.to_string().contains("secret"));
+            proptest::prop_assert!(error.faults().iter().all(|fault| fault.line >= 1 && fault.column >= 1));
+        }
+    }
+}
