@@ -91,6 +91,7 @@ pub const METRICS: [Metric; 8] = [
 
 /// Tells the process' recorder what the figures say. Once, after it was installed.
 pub fn describe_metrics() {
+    pitlane_tools::describe_metrics();
     for metric in METRICS {
         match metric.kind {
             MetricKind::Counter => describe_counter!(metric.name, metric.help),
