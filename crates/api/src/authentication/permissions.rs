@@ -70,7 +70,6 @@ const TABLE: &[(&str, &str, AnyOf)] = &[
     ("POST", "/sandbox/{}/resize", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/autostop/{}", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/autopause/{}", WRITE_SANDBOXES),
-    ("POST", "/sandbox/{}/autopause/{}", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/autoarchive/{}", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/autodelete/{}", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/ttl/{}", WRITE_SANDBOXES),

@@ -98,6 +98,38 @@ async fn a_client_hears_of_the_whole_life_of_its_sandboxes() {
 }
 
 #[tokio::test]
+async fn memory_that_runs_out_is_told_to_its_own_organization_and_ends_the_wait_for_a_line() {
+    let server = Server::start().await;
+    let stranger = server.other_organization();
+    let mut theirs = Channel::open(&server, "h").await;
+    theirs.show(&json!(stranger)).await;
+    let id = server.create().await;
+    let mut channel = Channel::open(&server, "pit.test:1").await;
+    channel.show(&json!(server.key)).await;
+    let path = format!("/api/sandbox/{id}/log");
+    let last = server.get(&path).await.json()["items"][0]["number"].as_u64().unwrap();
+    let path = format!("{path}?after={last}&wait=60");
+    let (line, ()) = tokio::join!(server.get(&path), async {
+        server.run_out_of_memory(&id, 2);
+        let (name, said) = channel.event().await;
+        let told = (&said["killed"], &said["sandbox"]["id"], &said["sandbox"]["state"]);
+        assert_eq!(
+            (&*name, told),
+            ("sandbox.memory.exhausted", (&json!(2), &json!(id), &json!("started")))
+        );
+    });
+    let line = &line.json()["items"][0];
+    let told = (&line["state"], &line["by"], &line["reason"]);
+    let reason = json!("its memory of 1 GiB was used up: 2 processes were killed");
+    assert_eq!(told, (&json!("started"), &json!("sandbox"), &reason));
+
+    // The stranger hears of the own sandbox first.
+    let own = request(Method::POST, "/api/sandbox", Some(&stranger), "{}");
+    let own = call(server.address, own).await.json()["id"].clone();
+    assert_eq!(theirs.event().await.1["id"], own);
+}
+
+#[tokio::test]
 async fn a_client_without_a_valid_key_is_turned_away() {
     let server = Server::start().await;
     for token in [json!("dtn_wrong"), json!(""), json!(null), json!({"$gt": ""}), json!(1)] {

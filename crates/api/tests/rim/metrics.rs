@@ -42,6 +42,10 @@ async fn streams_listeners_leavers_and_failures_are_counted_while_they_last() {
     server.measured("pitlane_toolbox_cancelled_total", 1).await;
     server.measured("pitlane_http_requests_in_flight", 0).await;
 
+    server.run_out_of_memory(&id, 3);
+    server.run_out_of_memory(&id, 1);
+    server.measured("pitlane_sandbox_memory_kills_total", 4).await;
+
     server.fail_next_create(Fault::Host);
     assert_eq!(server.post("/api/sandbox", "{}").await.status, StatusCode::INTERNAL_SERVER_ERROR);
     server.measured(r#"pitlane_http_refusals_total{code="INTERNAL_SERVER_ERROR"}"#, 1).await;

@@ -9,7 +9,7 @@ use pitlane_api::{ApiSettings, Door, Metrics, Probe, RateLimits};
 use pitlane_control::{AddSnapshot, Clock, Control, Parts, Policy, Random, ServerSecret};
 use pitlane_driver::fake::{FakeDriver, Fault, Operation, Service};
 use pitlane_model::{
-    ApiKey, ImageName, KeyHash, KeyId, Limits, Organization, OrganizationId, Permission, Timestamp,
+    ApiKey, KeyHash, KeyId, Limits, Organization, OrganizationId, Permission, Timestamp,
 };
 use pitlane_store::Store;
 use sha2::{Digest as _, Sha256};
@@ -212,6 +212,11 @@ impl Server {
 
     pub(crate) fn fail_next_create(&self, fault: Fault) {
         self.driver.fail_next(Operation::Create, fault);
+    }
+
+    /// Has the kernel kill processes of a sandbox for want of memory.
+    pub(crate) fn run_out_of_memory(&self, id: &str, killed: u64) {
+        self.driver.run_out_of_memory(id.parse().unwrap(), killed);
     }
 
     /// Has the server stop in good order.
