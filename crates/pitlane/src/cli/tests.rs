@@ -42,6 +42,8 @@ fn every_command_has_help() {
         &["sandbox", "rm"],
         &["key"],
         &["key", "create"],
+        &["mcp", "init"],
+        &["mcp", "config"],
         &["login"],
         &["completion"],
         &["version"],
