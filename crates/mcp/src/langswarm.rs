@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use crate::access::Keys;
 use crate::gate::Gate;
 use crate::metrics::{Outcome, Underway};
-use crate::server::Server;
+use crate::server::{Server, TOO_MANY};
 
 /// The port that LangSwarm's clients expect.
 pub const PORT: u16 = 8001;
@@ -119,6 +119,13 @@ fn reply(status: StatusCode, body: &Value) -> Response {
 /// What HTTP's own refusals say, as LangSwarm's HTTP server writes them.
 fn refusal(status: StatusCode, why: &str) -> Response {
     reply(status, &json!({ "detail": why }))
+}
+
+/// What a call is told for which there is no room; LangSwarm's clients wait and try again.
+fn busy() -> Response {
+    let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, TOO_MANY);
+    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    response
 }
 
 /// A text that a caller chose, as it is said back to it: not longer than a name can be.

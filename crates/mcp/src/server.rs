@@ -19,6 +19,7 @@ use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::access::Access;
 use crate::conformance::Fixtures;
@@ -29,6 +30,10 @@ use crate::{call, prompts, resources};
 
 /// How long lists may be kept by clients: they change with the program's version only.
 const LISTS_LAST: Duration = Duration::from_secs(60 * 60);
+
+/// What a call is told for which there is no room.
+pub(crate) const TOO_MANY: &str =
+    "Too many calls are under way on this server. Make this one again in a moment.";
 
 /// How long calls may take to end once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(8);
@@ -112,6 +117,12 @@ impl Server {
 
     pub(crate) fn tasks(&self) -> &Tasks {
         &self.0.tasks
+    }
+
+    /// A place for a call, while it is held; `None` if there is no more room. The server's end waits for it.
+    pub(crate) fn begin_call(&self) -> Option<TaskTrackerToken> {
+        let is_full = self.0.settings.max_calls.is_some_and(|most| self.0.calls.len() >= most);
+        (!is_full).then(|| self.0.calls.token())
     }
 
     /// Cancelled when everything must end.
@@ -233,12 +244,9 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        if self.0.settings.max_calls.is_some_and(|most| self.0.calls.len() >= most) {
-            let why =
-                "Too many calls are under way on this server. Make this one again in a moment.";
-            return Ok(CallToolResult::error(vec![ContentBlock::text(why)]).into());
-        }
-        let _underway = self.0.calls.token();
+        let Some(_underway) = self.begin_call() else {
+            return Ok(CallToolResult::error(vec![ContentBlock::text(TOO_MANY)]).into());
+        };
         match &self.0.fixtures {
             Some(fixtures) if fixtures.has_tool(&request.name) => {
                 let tasks = self.tasks_of(&context);

@@ -7,7 +7,7 @@ use pitlane_tools::{Call, CallError, InvalidParameter, Operation};
 use serde_json::{Value, json};
 
 use super::body::{self, BodyError};
-use super::{LangSwarm, NAME, refusal, reply, run, shortened};
+use super::{LangSwarm, NAME, busy, refusal, reply, run, shortened};
 
 /// What the surface is for.
 const DESCRIPTION: &str =
@@ -70,6 +70,7 @@ pub(super) async fn call(
         Ok(tools) => tools,
         Err(denied) => return *denied,
     };
+    let Some(_underway) = surface.server.begin_call() else { return busy() };
     let (parts, body) = request.into_parts();
     let params = match body::read(&parts.headers, body).await {
         Ok(params) => params,

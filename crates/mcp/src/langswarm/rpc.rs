@@ -10,7 +10,7 @@ use http::StatusCode;
 use pitlane_tools::{Answer, CallError, Operation, ResourceLink, Tools};
 use serde_json::{Map, Value, json};
 
-use super::{LangSwarm, NAME, body, reply, run, shortened};
+use super::{LangSwarm, NAME, body, busy, reply, run, shortened};
 
 /// The revision that is told to those who ask for none that is known.
 const REVISION: &str = "2025-11-25";
@@ -38,6 +38,7 @@ pub(super) async fn answer(surface: &LangSwarm, request: Request) -> Response {
         Ok(tools) => tools,
         Err(denied) => return *denied,
     };
+    let Some(_underway) = surface.server.begin_call() else { return busy() };
     let (parts, body) = request.into_parts();
     let message = match body::read(&parts.headers, body).await {
         Ok(Some(Value::Object(message))) => message,

@@ -15,6 +15,10 @@ use crate::{Access, AccessError, Keys, OpenWith, Server, Settings};
 
 /// The surface over a backend that nobody reaches: what it says of itself needs none.
 fn surface(shared: bool) -> axum::Router {
+    surface_with(Settings::default(), shared)
+}
+
+fn surface_with(settings: Settings, shared: bool) -> axum::Router {
     let open: OpenWith = Arc::new(|key: String| {
         let known = key == "dtn_known";
         Box::pin(async move {
@@ -22,7 +26,7 @@ fn surface(shared: bool) -> axum::Router {
         })
     });
     let shared = shared.then(|| Access::new("dtn_known", tools()));
-    let server = Server::new(Settings::default(), None).unwrap();
+    let server = Server::new(settings, None).unwrap();
     router(&server, Arc::new(Keys::new(open, shared)))
 }
 
@@ -324,6 +328,34 @@ async fn pages_of_other_sites_other_names_and_other_kinds_of_body_come_to_nothin
         let shown = format!("{:?}", request.headers());
         assert_eq!(send(&mut surface, request).await.0, wanted, "{shown}");
     }
+}
+
+#[tokio::test]
+async fn a_call_without_room_is_told_to_come_again() {
+    let settings = Settings { max_calls: Some(0), ..Settings::default() };
+    let mut surface = surface_with(settings, true);
+    for path in ["/", "/list_sandboxes"] {
+        let body = "{\"name\": \"list_sandboxes\"}";
+        let response = surface.call(request(Method::POST, path, body)).await.unwrap();
+        assert_eq!(
+            (response.status(), response.headers()["retry-after"].as_bytes()),
+            (StatusCode::TOO_MANY_REQUESTS, &b"1"[..])
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_the_operations_that_were_named_are_there() {
+    let methods = vec!["list_sandboxes".to_owned()];
+    let mut surface = surface_with(Settings { methods, ..Settings::default() }, true);
+    let (_, schema) = send(&mut surface, request(Method::GET, "/schema", "")).await;
+    assert_eq!(schema["tasks"].as_array().unwrap().len(), 1);
+    let (status, _) = send(&mut surface, request(Method::POST, "/create_sandbox", "{}")).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let named = request(Method::POST, "/", "{\"name\": \"create_sandbox\"}");
+    let (_, refused) = send(&mut surface, named).await;
+    assert_eq!(refused["error"], "Method 'create_sandbox' is not available");
+    assert_eq!(refused["available_methods"], json!(["list_sandboxes"]));
 }
 
 #[tokio::test]
