@@ -6,7 +6,7 @@ STEP  := .ci/step
 # What sandboxes need of Debian: the default image's bootstrap, disks, the firewall.
 RUN_PACKAGES  := mmdebstrap e2fsprogs nftables ca-certificates
 # What the tests need beside that.
-TEST_PACKAGES := $(RUN_PACKAGES) iproute2
+TEST_PACKAGES := $(RUN_PACKAGES) iproute2 docker-registry
 
 # Where the root filesystems are kept: once for all servers of this folder.
 export PITLANE_IMAGE_CACHE ?= $(CACHE)/images

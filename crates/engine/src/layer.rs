@@ -13,7 +13,7 @@ use pitlane_sys::{
     on_workbench, with_filesystem_ids,
 };
 use rustix::fs::AtFlags;
-use rustix::fs::{FileType, Gid, Mode, Uid, chmodat, chownat, mkdirat, mknodat, symlinkat};
+use rustix::fs::{FileType, Gid, Mode, Uid, chmodat, chownat, mkdirat, mknodat, statat, symlinkat};
 use rustix::io::Errno;
 
 /// Where a sandbox's root file system comes from.
@@ -41,13 +41,28 @@ pub(crate) fn assemble(layers: Layers<'_>) -> Result<DetachedMount, SyscallError
     let disk = layers.disk;
     disk.map_ids(layers.users)?;
     // The overlay acts on its layers as whoever mounted it, and only the sandbox's own ids exist on them.
-    match with_filesystem_ids(layers.first_id, || unite(&lower, &disk))? {
-        // Older kernels refuse in words of their own: 6.1 the first, 6.12 the second, 6.13 the third.
-        Err(SyscallError { errno: Errno::OPNOTSUPP | Errno::BADF | Errno::INVAL, .. }) => {
+    let united = match with_filesystem_ids(layers.first_id, || unite(&lower, &disk))? {
+        Err(SyscallError { errno: Errno::INVAL, .. }) => {
             unite_attached(&lower, &disk, layers.first_id)
         }
         united => united,
+    }?;
+    make_mount_points(&united, layers.first_id)?;
+    Ok(united)
+}
+
+/// The folders that every sandbox has something mounted on.
+const MOUNT_POINTS: [&std::ffi::CStr; 3] = [c"proc", c"dev", c"sys"];
+
+/// Makes the folders that an image may lack. Only the sandbox's own ids can: nobody else has a place on its disk.
+fn make_mount_points(root: &DetachedMount, first_id: u32) -> Result<(), SyscallError> {
+    for name in MOUNT_POINTS {
+        if let Err(Errno::NOENT) = statat(root, name, AtFlags::SYMLINK_NOFOLLOW) {
+            with_filesystem_ids(first_id, || mkdirat(root, name, Mode::from_raw_mode(0o755)))?
+                .context("mkdir(mount point)")?;
+        }
     }
+    Ok(())
 }
 
 const UNION: MountOptions = MountOptions {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use pitlane_client::{Client, RequestError};
 
-use crate::commands::{completion, key, login, mcp, run, sandbox, version};
+use crate::commands::{completion, image, key, login, mcp, run, sandbox, version};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, say_failure};
@@ -53,6 +53,9 @@ enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Pull, list, name and remove images on this machine
+    #[command(subcommand)]
+    Image(image::Command),
     /// Give sandboxes to AI agents as tools
     #[command(subcommand)]
     Mcp(mcp::Command),
@@ -117,6 +120,7 @@ impl CommandLine {
                 with(&client()?, |client| sandbox::sandbox(client, command, format))
             }
             Command::Key(command) => with(&client()?, |client| key::key(client, command, format)),
+            Command::Image(command) => image::image(command, format),
             Command::Mcp(command) => mcp::mcp(self.api_url.as_deref(), command, format),
             Command::Login(arguments) => login::login(self.api_url.as_deref(), &arguments, format),
             Command::Completion(arguments) => completion::completion(&arguments),

@@ -3,6 +3,7 @@
 pub(crate) mod completion;
 pub(crate) mod daytona;
 mod execution;
+pub(crate) mod image;
 pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod mcp;

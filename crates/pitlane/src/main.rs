@@ -21,9 +21,13 @@ use commands::daytona;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let name = arguments.next();
-    // The launcher must have one thread: it is dispatched before anything could start another.
-    if arguments.next().is_some_and(|first| first == serve::LAUNCH) {
-        return serve::launch(arguments);
+    // These must have one thread: they are dispatched before anything could start another.
+    match arguments.next() {
+        Some(first) if first == serve::LAUNCH => return serve::launch(arguments),
+        Some(first) if first == pitlane_image::UNPACK => {
+            return pitlane_image::run_unpacker(arguments);
+        }
+        _ => {}
     }
     if name.is_some_and(|name| daytona::is_meant_by(&name)) { daytona::main() } else { cli::main() }
 }

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Command};
 use pitlane_api::{PublicUrl, RateLimits};
 use pitlane_control::Patience;
+use pitlane_image::RegistryRules;
 use pitlane_model::{ImageName, Limits};
 use pitlane_network::{Ipv4Net, Subnet, Upstreams};
 
@@ -57,6 +58,7 @@ pub(crate) struct Settings {
     pub(crate) run: Option<PathBuf>,
     pub(crate) image_cache: PathBuf,
     pub(crate) image: ImageName,
+    pub(crate) registries: RegistryRules,
     pub(crate) daemon: Option<PathBuf>,
     pub(crate) public_url: Option<PublicUrl>,
     pub(crate) max_connections: usize,

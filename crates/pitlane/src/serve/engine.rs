@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pitlane_engine::{Engine, EngineConfig, LaunchCommand, LauncherArguments, run_launcher};
-use pitlane_image::Images;
 use pitlane_network::{RouterConfig, RouterName, Uplink};
 
 use super::state_folder::{StateFolder, run_folder};
 use super::{daemon, flag};
+use crate::commands::image;
 use crate::exit::Exit;
 use crate::failure::{Doing as _, Failure};
 use crate::output::say;
@@ -57,7 +57,7 @@ pub(super) async fn start(settings: &Settings, folder: &StateFolder) -> Result<E
         run,
         state_id: folder.id().to_owned(),
         daemon: daemon::load(settings.daemon.as_deref())?,
-        images: Images::new(settings.image_cache.clone()),
+        images: image::images(settings)?,
         network: network(settings, folder)?,
         first_id: settings.first_id,
         prepared: settings.prepared,

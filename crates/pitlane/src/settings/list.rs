@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pitlane_api::{PublicUrl, RateLimits};
 use pitlane_control::Patience;
+use pitlane_image::RegistryRules;
 use pitlane_model::{ImageName, Limits};
 use pitlane_network::{Ipv4Net, Subnet, Upstreams};
 
@@ -17,7 +18,7 @@ use crate::failure::Failure;
 const FIRST_IDS: std::ops::RangeInclusive<u32> = 65_536..=2_147_483_648;
 
 /// Every setting, in the order in which they are shown.
-pub(super) const SETTINGS: [Setting; 37] = [
+pub(super) const SETTINGS: [Setting; 40] = [
     Setting {
         key: "listen",
         flag: "listen",
@@ -252,6 +253,44 @@ pub(super) const SETTINGS: [Setting; 37] = [
         },
     },
     Setting {
+        key: "registries.allow",
+        flag: "registry-allow",
+        variable: "PITLANE_REGISTRY_ALLOW",
+        value: "HOSTS",
+        default: "",
+        help: "Image registries that may be at addresses that are not public, HOST or HOST:PORT, comma separated [default: none]",
+        apply: |settings, text| {
+            words(text)
+                .try_for_each(|host| settings.registries.allow(host).map_err(|why| why.to_string()))
+        },
+    },
+    Setting {
+        key: "registries.plain",
+        flag: "registry-plain",
+        variable: "PITLANE_REGISTRY_PLAIN",
+        value: "HOSTS",
+        default: "",
+        help: "Image registries that are asked without encryption, at any address, HOST or HOST:PORT, comma separated [default: none]",
+        apply: |settings, text| {
+            words(text).try_for_each(|host| {
+                settings.registries.allow_plain(host).map_err(|why| why.to_string())
+            })
+        },
+    },
+    Setting {
+        key: "registries.mirrors",
+        flag: "registry-mirrors",
+        variable: "PITLANE_REGISTRY_MIRRORS",
+        value: "MIRRORS",
+        default: "",
+        help: "Who is asked before a registry, such as docker.io=mirror.example:5000, comma separated [default: nobody]",
+        apply: |settings, text| {
+            words(text).try_for_each(|rule| {
+                settings.registries.mirror(rule).map_err(|why| why.to_string())
+            })
+        },
+    },
+    Setting {
         key: "network.uplink",
         flag: "uplink",
         variable: "PITLANE_UPLINK",
@@ -442,6 +481,7 @@ impl Settings {
             run: None,
             image_cache: PathBuf::new(),
             image: ImageName::new("default")?,
+            registries: RegistryRules::default(),
             daemon: None,
             public_url: None,
             max_connections: 0,
@@ -475,6 +515,11 @@ fn set<T: FromStr<Err: std::fmt::Display>>(place: &mut T, text: &str) -> Result<
 
 fn list<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<Vec<T>, String> {
     text.split(',').filter(|one| !one.trim().is_empty()).map(parse).collect()
+}
+
+/// The parts of a list with commas.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty())
 }
 
 fn positive<T: FromStr<Err: std::fmt::Display> + From<u8> + PartialOrd>(
