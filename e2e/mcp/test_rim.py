@@ -183,3 +183,13 @@ def test_figures_tell_what_was_called(apart, server):
     assert "no-such-sandbox" not in figures()
     assert server.key not in figures()
     assert server.key not in apart.said()
+
+
+def test_the_log_tells_of_calls_and_not_what_was_in_them(server, mcp_url):
+    secret = f"word-{time.time_ns()}"
+    wire.call(mcp_url, server.key, "execute_shell", {"sandbox_id": secret, "command": f"echo {secret}"})
+    wire.post(mcp_url, wire.message("tools/call", {"name": secret, "arguments": {}}), server.key)
+    eventually(lambda: "/mcp" in server.log(), "no line")
+    assert secret not in server.log()
+    assert server.key not in server.log()
+    assert "rmcp" not in server.log()

@@ -6,7 +6,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -21,6 +20,15 @@ pub(crate) const RECENT_TROUBLE_FILE: &str = "recent-trouble.log";
 /// How long the file may get before it makes way for a new one; the last one is kept beside it.
 const MAX_TROUBLE_BYTES: u64 = 256 * 1024;
 
+/// Said before what the operator wants: the library of MCP tells of every request what clients have sent, commands among it.
+/// It is heard where the operator names it.
+const QUIET: &str = "rmcp=error";
+
+/// Which lines are kept.
+fn filter(wanted: &str) -> Result<EnvFilter, Failure> {
+    Ok(EnvFilter::try_new(format!("{QUIET},{wanted}"))?)
+}
+
 /// Starts logging as the settings say.
 pub(super) fn start(settings: &Settings) -> Result<(), Failure> {
     let is_json = match settings.log_format {
@@ -33,8 +41,8 @@ pub(super) fn start(settings: &Settings) -> Result<(), Failure> {
     let trouble = Trouble::kept_in(settings.state.join(RECENT_TROUBLE_FILE));
     let trouble = layer().json().flatten_event(true).with_writer(move || trouble.clone());
     let started = registry()
-        .with(log.with_filter(EnvFilter::try_new(&settings.log)?))
-        .with(trouble.with_filter(LevelFilter::WARN))
+        .with(log.with_filter(filter(&settings.log)?))
+        .with(trouble.with_filter(filter("warn")?))
         .try_init();
     started.map_err(|cause| Failure::from(anyhow::anyhow!(cause).context("cannot start the log")))
 }
@@ -42,7 +50,7 @@ pub(super) fn start(settings: &Settings) -> Result<(), Failure> {
 /// Starts logging in a process without settings of a server and a state folder: warnings and worse, unless `filter` says
 /// otherwise.
 pub(crate) fn start_plainly(filter: Option<&str>) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter.unwrap_or("warn"))?;
+    let filter = self::filter(filter.unwrap_or("warn"))?;
     let is_terminal = stderr().is_terminal();
     let log = layer().with_writer(stderr).with_ansi(is_terminal);
     let log = if is_terminal { log.boxed() } else { log.json().flatten_event(true).boxed() };
