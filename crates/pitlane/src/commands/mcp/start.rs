@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use pitlane_mcp::{Access, Server};
 use pitlane_tools::{Permission, Tools, Toolset};
@@ -24,13 +25,17 @@ pub(crate) struct Arguments {
     conformance: bool,
 }
 
+/// How long what calls left is tidied at the end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What both ways to serve tools have.
 #[derive(Debug, clap::Args)]
 pub(super) struct ToolArguments {
     /// Which tools there are: default, daytona (the names of Daytona's own MCP server) or minimal
     #[arg(long, default_value = "default", env = "PITLANE_MCP_TOOLSET", hide_env_values = true)]
     pub(super) toolset: Toolset,
-    /// What the tools may do: authenticated (look), developer (work, and make new sandboxes) or admin (all)
+    /// What the tools may do: anonymous (look), authenticated (make and use sandboxes), developer (push, and copy from
+    /// and to this machine, too) or admin (all)
     #[arg(
         long,
         default_value = "admin",
@@ -76,13 +81,16 @@ pub(super) fn start(api_url: Option<&str>, arguments: &Arguments) -> Result<Exit
         Some(tools) => tools,
         None => Tools::new(configuration::client(api_url, tool.as_ref(), Keys::Own)?, behaviour),
     };
-    let server = Server::new(settings, Some(Access::new("own", tools)))?;
+    let server = Server::new(settings, Some(Access::new("own", tools.clone())))?;
     wait(async move {
         let stop = CancellationToken::new();
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(watch_signals(stop.clone())?);
         tasks.spawn(server.clone().run_until(stop));
-        pitlane_mcp::serve_stdio(server).await?;
+        let served = pitlane_mcp::serve_stdio(server).await;
+        // Of a call that was dropped something may have to be ended.
+        tools.finish(PATIENCE).await;
+        served?;
         Ok(ExitCode::SUCCESS)
     })
 }
