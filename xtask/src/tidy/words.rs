@@ -4,14 +4,13 @@ use super::Finding;
 use super::source::Tree;
 
 /// Each in two halves, so that this file does not contain them.
-const FORBIDDEN: [((&str, &str), &str); 12] = [
+const FORBIDDEN: [((&str, &str), &str); 11] = [
     (("/work", "/"), "a path of one machine"),
     (("/root/.", "cargo"), "a path of one machine"),
     (("/root/.", "pyenv"), "a path of one machine"),
     (("daytona-", "wire.md"), "a text that is not in the repository"),
     (("kernel", ".md"), "a text that is not in the repository"),
     (("lessons", ".md"), "a text that is not in the repository"),
-    (("langswarm", ".md"), "a text that is not in the repository"),
     (("agent-", "apps.md"), "a text that is not in the repository"),
     (("files.pythonhosted", ".org"), "the address of a registry"),
     (("pypi", ".org"), "the address of a registry"),
