@@ -34,9 +34,9 @@ pub(super) fn operations() -> Vec<Operation> {
             .refuses(&[404]),
         Operation::new("POST /snapshots/{id}/activate", "Lets sandboxes start from it again")
             .answers::<Snapshot>(200, "The snapshot; its image may be on its way.")
-            .refuses(&[404]),
+            .refuses(&[400, 404]),
         Operation::new("POST /snapshots/{id}/deactivate", "Keeps sandboxes from starting from it")
             .succeeds(204, "None starts from it.")
-            .refuses(&[404]),
+            .refuses(&[400, 404]),
     ]
 }
