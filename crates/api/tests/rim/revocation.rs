@@ -119,8 +119,7 @@ async fn a_websocket_is_closed_with_its_key_and_others_are_not() {
         end.come(&server).await;
         let mut rest = Vec::new();
         // Whether it is reset or just ends: nothing more comes.
-        let _ended =
-            timeout(DEADLINE, streams[0].0.read_to_end(&mut rest)).await.unwrap();
+        let _ended = timeout(DEADLINE, streams[0].0.read_to_end(&mut rest)).await.unwrap();
         assert_eq!(rest, b"");
         streams[1].0.write_all(b"still").await.unwrap();
         let mut back = [0; 5];

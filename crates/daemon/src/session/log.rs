@@ -125,6 +125,10 @@ impl Log {
         {
             let mut state = self.lock();
             let before = state.weight;
+            if state.full.is_none() && self.spool.in_memory() > PLENTY {
+                // Each log may keep what the disk did not take, but not thousands of them.
+                state.full = self.spool.refusal();
+            }
             state.push(stream, bytes);
             self.spool.add_memory(state.weight.saturating_sub(before));
         }

@@ -35,6 +35,8 @@ struct Shared {
     end: AtomicU64,
     in_memory: AtomicUsize,
     readers: AtomicUsize,
+    /// Why the disk took nothing when it was last asked.
+    refusal: Mutex<Option<String>>,
 }
 
 /// Somebody who reads a log at a pace of its own, until this is dropped.
@@ -56,6 +58,7 @@ impl Spool {
             end: AtomicU64::new(0),
             in_memory: AtomicUsize::new(0),
             readers: AtomicUsize::new(0),
+            refusal: Mutex::default(),
         };
         Self(Arc::new(shared))
     }
@@ -64,7 +67,24 @@ impl Spool {
     pub(super) async fn write(&self, pieces: Vec<Bytes>) -> Result<Block, String> {
         let spool = self.clone();
         let written = self.0.files.run(move || spool.write_here(&pieces)).await;
-        written.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        let written = written.map_err(|error| error.to_string());
+        let written = written.and_then(|written| written.map_err(|error| error.to_string()));
+        self.set_refusal(written.as_ref().err().cloned());
+        written
+    }
+
+    pub(super) fn set_refusal(&self, reason: Option<String>) {
+        *self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    /// Why the disk took nothing when it was last asked, unless it has room again.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let mut refusal = self.0.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if refusal.is_some() && file.is_some_and(|file| has_room(&file, 0).unwrap_or(false)) {
+            *refusal = None;
+        }
+        refusal.clone()
     }
 
     /// Says that somebody reads.
@@ -90,9 +110,7 @@ impl Spool {
         let length: usize = pieces.iter().map(Bytes::len).sum();
         let length = u64::try_from(length).unwrap_or(u64::MAX);
         let file = self.file()?;
-        let disk = fstatvfs(&file)?;
-        let reserve = (disk.f_blocks / FREE_SHARE).saturating_mul(disk.f_frsize).max(LEAST_FREE);
-        if disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(length) < reserve {
+        if !has_room(&file, length)? {
             return Err(io::Error::other("the sandbox's disk is almost full"));
         }
         let room = length.next_multiple_of(ALIGNMENT);
@@ -151,6 +169,13 @@ impl Spool {
             }
         }
     }
+}
+
+/// Whether there is room for so much beside what stays free.
+fn has_room(file: &File, length: u64) -> io::Result<bool> {
+    let disk = fstatvfs(file)?;
+    let reserve = (disk.f_blocks / FREE_SHARE).saturating_mul(disk.f_frsize).max(LEAST_FREE);
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(length) >= reserve)
 }
 
 impl Reader {

@@ -192,3 +192,38 @@ async fn many_who_do_not_read_a_log_take_little_memory_and_hold_up_nobody() {
     let most = memory_of(&daemon);
     assert!(most < before + 128 * MIB, "{before} before, {most}");
 }
+
+#[tokio::test]
+async fn long_commands_of_all_sessions_are_bounded_together_and_short_ones_run() {
+    let daemon = Daemon::start();
+    let long =
+        json!({"command": format!("sleep 1000 # {}", "x".repeat(45 * MIB)), "runAsync": true});
+    for (session, wanted) in [("a", 202), ("b", 429)] {
+        daemon.post("/process/session", &json!({"sessionId": session})).await;
+        let exec = format!("/process/session/{session}/exec");
+        assert_eq!(daemon.post(&exec, &long).await.0.as_u16(), wanted, "{session}");
+    }
+    let (status, answer) =
+        daemon.post("/process/session/b/exec", &json!({"command": "echo 1"})).await;
+    assert_eq!((status, &answer["stdout"]), (StatusCode::OK, &json!("1\n")));
+    daemon.call("DELETE", "/process/session/a").await;
+    assert_eq!(daemon.post("/process/session/b/exec", &long).await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn variables_of_all_terminals_are_bounded_together() {
+    let daemon = Daemon::start();
+    let create = async |id: String, size: usize| {
+        let envs = json!({"A": "x".repeat(size)});
+        let body = json!({"id": id, "envs": envs, "lazyStart": true});
+        let (status, answer) = daemon.post("/process/pty", &body).await;
+        (status.as_u16(), answer["code"].as_str().map(str::to_owned))
+    };
+    for number in 0..10 {
+        let is_too_much = number >= 8;
+        let wanted =
+            if is_too_much { (429, Some(String::from("TOO_MANY_TERMINALS"))) } else { (201, None) };
+        assert_eq!(create(number.to_string(), MIB - 1000).await, wanted, "{number}");
+    }
+    assert_eq!(create(String::from("short"), 1000).await, (201, None));
+}

@@ -119,6 +119,27 @@ async fn the_more_read_the_less_each_has_in_its_hand() {
 }
 
 #[tokio::test]
+async fn logs_that_the_disk_does_not_take_fill_no_memory_together() {
+    let spool = Spool::new(Files::new(None));
+    spool.set_refusal(Some(String::from("full")));
+    let logs: Vec<_> = (0..1000).map(|_| Log::new(spool.clone())).collect();
+    for log in &logs {
+        log.push(Stream::Stdout, vec![b'x'; 64 << 10].into());
+        log.end();
+    }
+    let most = super::PLENTY + (128 << 10) + 1000 * 1000;
+    assert!(spool.in_memory() < most, "{}", spool.in_memory());
+    let note = b"\n[pitlane: 65536 bytes of output were dropped: full]\n".to_vec();
+    assert_eq!(read(&logs[999], 0).await, ([Vec::new(), note], true));
+    // A disk that has room again takes what comes.
+    drop(logs);
+    spool.set_refusal(None);
+    let log = Log::new(spool);
+    log.push(Stream::Stdout, vec![b'x'; 3].into());
+    assert_eq!(read(&log, 0).await, ([b"xxx".to_vec(), Vec::new()], false));
+}
+
+#[tokio::test]
 async fn many_short_pieces_are_one() {
     let log = empty();
     for _ in 0..1000 {
