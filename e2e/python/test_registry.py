@@ -8,12 +8,14 @@ import uuid
 
 import pytest
 from daytona import (
+    CreateSandboxFromImageParams,
     CreateSandboxFromSnapshotParams,
     CreateSnapshotParams,
     Daytona,
     DaytonaConfig,
     DaytonaError,
     DaytonaNotFoundError,
+    Resources,
 )
 from registry import Archive, Registry, base_layer
 from server import ROOT, Server
@@ -102,6 +104,19 @@ def test_a_sandbox_starts_from_an_image_of_a_registry(daytona, image):
     sandbox.delete()
     other.delete()
     daytona.snapshot.delete(made)
+
+
+def test_a_sandbox_names_an_image_and_its_own_limits(daytona, registry, image):
+    params = CreateSandboxFromImageParams(image=image, resources=Resources(cpu=2, memory=2, disk=5))
+    sandbox = daytona.create(params)
+    assert (sandbox.state, sandbox.user, sandbox.cpu, sandbox.memory, sandbox.disk) == ("started", "worker", 2, 2, 5)
+    assert sandbox.process.exec("cat greeting").result == "hello from the top\n"
+    sandbox.delete()
+    assert daytona.create(CreateSandboxFromImageParams(image="default")).process.exec("whoami").result == "daytona\n"
+    with pytest.raises(DaytonaError, match="has no image"):
+        daytona.create(CreateSandboxFromImageParams(image=f"{registry.name}/team/nothing:1"))
+    with pytest.raises(DaytonaError, match="needs a tag other than latest"):
+        daytona.create(CreateSandboxFromImageParams(image=f"{registry.name}/team/app"))
 
 
 def test_an_image_that_is_not_there_is_said(daytona, registry):

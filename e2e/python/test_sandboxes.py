@@ -15,6 +15,7 @@ from daytona import (
     DaytonaConflictError,
     DaytonaError,
     DaytonaNotFoundError,
+    Image,
     ListSandboxesQuery,
     SandboxState,
 )
@@ -136,7 +137,7 @@ def test_an_unknown_snapshot_is_named_in_the_error(make):
 
 def test_what_is_not_there_yet_is_refused_and_not_left_out(make):
     with pytest.raises(DaytonaBadRequestError, match="buildInfo"):
-        make(CreateSandboxFromImageParams(image="debian:12"))
+        make(CreateSandboxFromImageParams(image=Image.base("debian:12").run_commands("true")))
     with pytest.raises(DaytonaBadRequestError, match="networkAllowList"):
         make(CreateSandboxFromSnapshotParams(network_allow_list="10.0.0.0/8"))
 

@@ -180,9 +180,10 @@ impl From<CreateError> for Refusal {
                 "Cannot specify Sandbox resources when using a snapshot: leave out cpu, memory and disk",
             ),
             CreateError::SnapshotNotActive { .. }
+            | CreateError::Image { .. }
             | CreateError::Limits(_)
             | CreateError::NoUser { .. } => Self::bad_request(error.to_string()),
-            CreateError::Full | CreateError::DiskFull => {
+            CreateError::Full | CreateError::DiskFull | CreateError::ImageOnItsWay { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
             CreateError::Deleted { .. } => Self::conflict(DELETED_MEANWHILE),

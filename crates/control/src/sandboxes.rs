@@ -22,10 +22,11 @@ mod update;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pitlane_driver::{Connection, Driver, Existing};
+use pitlane_driver::{Connection, Driver, Existing, PreparedImage};
 use pitlane_model::{
-    Actor, DesiredState, ImageName, Limits, OrganizationId, Permission, Sandbox, SandboxId,
-    SandboxName, SandboxSpec, SandboxState, Snapshot, SnapshotState, Transition, TransitionError,
+    Actor, DesiredState, ImageName, ImageReference, Limits, OrganizationId, Permission, Sandbox,
+    SandboxId, SandboxName, SandboxSpec, SandboxState, Snapshot, SnapshotId, SnapshotState,
+    Transition, TransitionError,
 };
 use pitlane_store::{SandboxPage, SandboxSlice, Store, StoredSandbox};
 use tokio::sync::{broadcast, oneshot};
@@ -46,7 +47,8 @@ pub(crate) use self::story::Story;
 pub use self::story::StoryError;
 pub(crate) use self::timers::Timers;
 pub use self::update::Update;
-use crate::{Clock, Event, Policy, Principal, Random, Snapshots};
+use crate::chain::Chain;
+use crate::{Clock, Event, Policy, Principal, Random, Snapshots, snapshots};
 
 /// How long a start may take before it is answered with what the sandbox is by then.
 pub const ANSWER_AFTER: Duration = Duration::from_secs(30);
@@ -68,6 +70,18 @@ pub(crate) struct Platform {
     pub(crate) story: Story,
     pub(crate) tasks: TaskTracker,
     pub(crate) ending: CancellationToken,
+}
+
+/// What a sandbox starts from, in what a sandbox needs to know of it.
+#[derive(Debug, Clone)]
+struct Origin {
+    /// The snapshot, unless it is an image alone.
+    snapshot: Option<SnapshotId>,
+    name: String,
+    image: ImageName,
+    entrypoint: Vec<String>,
+    user: Option<String>,
+    limits: Limits,
 }
 
 /// Whether whoever connects to a sandbox counts as using it.
@@ -115,9 +129,14 @@ impl Sandboxes {
     ) -> Result<Arc<Sandbox>, CreateError> {
         principal.require(Permission::WriteSandboxes)?;
         self.refuse_when_ending(CreateError::ShuttingDown)?;
-        let (spec, image, snapshot) = self.specify(principal.organization, request)?;
+        let origin = self.origin(principal.organization, &request).await?;
+        let Origin { image, entrypoint, .. } = origin.clone();
+        let snapshot = origin.snapshot;
+        let spec = self.specify(principal.organization, request, origin)?;
         let now = self.platform().clock.now();
-        self.platform().snapshots.used(snapshot.id, now);
+        if let Some(snapshot) = snapshot {
+            self.platform().snapshots.used(snapshot, now);
+        }
         let row = StoredSandbox {
             sandbox: Sandbox {
                 spec,
@@ -130,7 +149,7 @@ impl Sandboxes {
                 last_activity_at: now,
             },
             image,
-            entrypoint: snapshot.entrypoint,
+            entrypoint,
             revision: 0,
         };
         let entry = Arc::new(Entry::new(row, &self.platform().clock));
@@ -420,29 +439,83 @@ impl Sandboxes {
         if self.platform().ending.is_cancelled() { Err(error) } else { Ok(()) }
     }
 
+    /// What a sandbox starts from.
+    async fn origin(
+        &self,
+        organization: OrganizationId,
+        request: &CreateSandbox,
+    ) -> Result<Origin, CreateError> {
+        let Platform { policy, snapshots, .. } = self.platform();
+        if let Some(reference) = &request.image {
+            let prepared = self.bring(reference).await?;
+            return Ok(Origin {
+                snapshot: None,
+                name: reference.to_string(),
+                image: prepared.image,
+                entrypoint: prepared.entrypoint,
+                user: prepared.user,
+                limits: Limits::DEFAULT,
+            });
+        }
+        if request.snapshot.is_some() && request.limits != RequestedLimits::default() {
+            return Err(CreateError::LimitsWithSnapshot);
+        }
+        let wanted = request.snapshot.as_deref().unwrap_or(&policy.default_snapshot);
+        let found = snapshots
+            .lookup(organization, wanted)
+            .ok_or_else(|| CreateError::UnknownSnapshot { name: wanted.to_owned() })?;
+        let Snapshot { id, name, state, image, entrypoint, user, limits, .. } = found;
+        match (state, image) {
+            (SnapshotState::Active, Some(image)) => {
+                Ok(Origin { snapshot: Some(id), name, image, entrypoint, user, limits })
+            }
+            _ => Err(CreateError::SnapshotNotActive { name, state }),
+        }
+    }
+
+    /// Brings an image here, as long as a caller waits; it comes whether the caller waits or not.
+    async fn bring(&self, reference: &ImageReference) -> Result<PreparedImage, CreateError> {
+        let platform = self.platform();
+        if let Some(found) = platform.driver.find_image(reference).await {
+            return Ok(found);
+        }
+        if !reference.is_exact() {
+            let reason = format!("image {reference} needs a tag other than latest, or a digest");
+            return Err(CreateError::Image { reason });
+        }
+        let on_its_way = || CreateError::ImageOnItsWay { image: reference.to_string() };
+        let (snapshots, wanted) = (Arc::clone(&platform.snapshots), reference.clone());
+        let ending = platform.ending.clone();
+        let coming = platform.tasks.spawn(async move {
+            tokio::select! {
+                () = ending.cancelled() => None,
+                prepared = snapshots.bring(&wanted) => Some(prepared),
+            }
+        });
+        match tokio::time::timeout(ANSWER_AFTER, coming).await {
+            Ok(Ok(Some(Ok(prepared)))) => Ok(prepared),
+            Ok(Ok(Some(Err(error)))) => {
+                tracing::warn!(image = %reference, error = %Chain(&error), "no image for a sandbox");
+                Err(CreateError::Image { reason: snapshots::reason(&error) })
+            }
+            Ok(Ok(None) | Err(_)) => Err(CreateError::ShuttingDown),
+            Err(_elapsed) => Err(on_its_way()),
+        }
+    }
+
     /// Completes a request: nothing is defaulted below this.
     fn specify(
         &self,
         organization: OrganizationId,
         request: CreateSandbox,
-    ) -> Result<(SandboxSpec, ImageName, Snapshot), CreateError> {
-        let Platform { policy, snapshots, random, .. } = self.platform();
-        if request.snapshot.is_some() && request.limits != RequestedLimits::default() {
-            return Err(CreateError::LimitsWithSnapshot);
-        }
-        let wanted = request.snapshot.as_deref().unwrap_or(&policy.default_snapshot);
-        let snapshot = snapshots
-            .lookup(organization, wanted)
-            .ok_or_else(|| CreateError::UnknownSnapshot { name: wanted.to_owned() })?;
-        let (SnapshotState::Active, Some(image)) = (snapshot.state, snapshot.image.clone()) else {
-            let Snapshot { name, state, .. } = snapshot;
-            return Err(CreateError::SnapshotNotActive { name, state });
-        };
+        origin: Origin,
+    ) -> Result<SandboxSpec, CreateError> {
+        let Platform { policy, random, .. } = self.platform();
         let limits = Limits::new(
-            request.limits.cpu_count.unwrap_or(snapshot.limits.cpu_count()),
-            request.limits.memory_gib.unwrap_or(snapshot.limits.memory_gib()),
-            request.limits.disk_gib.unwrap_or(snapshot.limits.disk_gib()),
-            snapshot.limits.process_count(),
+            request.limits.cpu_count.unwrap_or(origin.limits.cpu_count()),
+            request.limits.memory_gib.unwrap_or(origin.limits.memory_gib()),
+            request.limits.disk_gib.unwrap_or(origin.limits.disk_gib()),
+            origin.limits.process_count(),
         )?;
         limits.check_within(policy.maximum)?;
         let id = SandboxId::from_random(random.bytes()?);
@@ -450,15 +523,12 @@ impl Sandboxes {
             Some(name) => name,
             None => SandboxName::from(id),
         };
-        let spec = SandboxSpec {
+        Ok(SandboxSpec {
             id,
             organization,
             name,
-            snapshot: snapshot.name.clone(),
-            user: request
-                .user
-                .or_else(|| snapshot.user.clone())
-                .unwrap_or_else(|| policy.default_user.clone()),
+            snapshot: origin.name,
+            user: request.user.or(origin.user).unwrap_or_else(|| policy.default_user.clone()),
             environment: request.environment,
             labels: request.labels,
             limits,
@@ -466,8 +536,7 @@ impl Sandboxes {
             network: request.network,
             is_public: request.is_public,
             target: request.target.unwrap_or_else(|| policy.target.clone()),
-        };
-        Ok((spec, image, snapshot))
+        })
     }
 }
 

@@ -13,11 +13,12 @@ use pitlane_model::{
     ImageReference, Limits, OrganizationId, Snapshot, SnapshotId, SnapshotState, Timestamp,
 };
 use pitlane_store::{ReadError, SnapshotFilter, SnapshotSlice, SnapshotSort, Store, WriteError};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::change::CreateSnapshot;
+pub(crate) use self::change::reason;
 pub use self::error::{
     AddSnapshotError, ChangeSnapshotError, CreateSnapshotError, FindSnapshotError,
     ListSnapshotsError,
@@ -64,6 +65,7 @@ pub struct Snapshots {
     unsaved: Mutex<HashMap<SnapshotId, Timestamp>>,
     /// Whoever changes which snapshots there are has the turn.
     turn: tokio::sync::Mutex<()>,
+    pulls: Semaphore,
     maximum: Limits,
     tasks: TaskTracker,
     ending: CancellationToken,
@@ -95,6 +97,7 @@ impl Snapshots {
             known: RwLock::new(known),
             unsaved: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            pulls: Semaphore::new(change::PULLS),
             maximum,
             tasks,
             ending,

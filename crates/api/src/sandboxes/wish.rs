@@ -4,7 +4,9 @@
 //! or refused by name. Nothing that would make the sandbox another one is left out in silence.
 
 use pitlane_control::{CreateSandbox, RequestedLimits};
-use pitlane_model::{Environment, Labels, Lifecycle, Minutes, NetworkPolicy, SandboxName};
+use pitlane_model::{
+    Environment, ImageReference, Labels, Lifecycle, Minutes, NetworkPolicy, SandboxName,
+};
 use pitlane_wire::control as wire;
 
 use crate::refusal::Refusal;
@@ -29,9 +31,15 @@ pub(super) fn of(body: wire::CreateSandbox) -> Result<CreateSandbox, Refusal> {
         }
     };
     let is_blocked = body.network_block_all.unwrap_or(false);
+    let image = body.build_info.map(image).transpose()?;
+    let snapshot = word("snapshot", body.snapshot)?;
+    if image.is_some() && snapshot.is_some() {
+        return Err(Refusal::bad_request("a sandbox starts from a snapshot or from buildInfo"));
+    }
     Ok(CreateSandbox {
         name,
-        snapshot: word("snapshot", body.snapshot)?,
+        snapshot,
+        image,
         user: word("user", body.user)?,
         environment: Environment::new(entries("env", body.env)?)
             .map_err(|error| Refusal::bad_request(error.to_string()))?,
@@ -58,12 +66,28 @@ pub(super) fn of(body: wire::CreateSandbox) -> Result<CreateSandbox, Refusal> {
     })
 }
 
+/// The image that a Dockerfile of one `FROM` names: what the SDKs make of an image's name.
+fn image(build: wire::CreateBuildInfo) -> Result<ImageReference, Refusal> {
+    let has_context = build.context_hashes.is_some_and(|hashes| !hashes.is_empty());
+    let mut lines = build.dockerfile_content.lines().map(str::trim).filter(|line| !line.is_empty());
+    let named =
+        match (lines.next().and_then(|line| line.split_once(char::is_whitespace)), lines.next()) {
+            (Some((word, name)), None) if word.eq_ignore_ascii_case("FROM") => Some(name.trim()),
+            _ => None,
+        };
+    let named = named.filter(|_| !has_context).ok_or_else(|| {
+        Refusal::bad_request(
+            "buildInfo with more than one line FROM is not available in this version of Pitlane",
+        )
+    })?;
+    named.parse().map_err(|error| Refusal::bad_request(format!("buildInfo: {error}")))
+}
+
 /// Refuses what this server cannot do and what would matter. `kvm`, `spot`, `target` and `queueTimeout` ask for
 /// nothing that a machine of one's own would give differently.
 fn refuse_unavailable(body: &wire::CreateSandbox) -> Result<(), Refusal> {
     let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let unavailable = [
-        ("buildInfo", body.build_info.is_some()),
         ("volumes", body.volumes.as_ref().is_some_and(|list| !list.is_empty())),
         ("secrets", body.secrets.as_ref().is_some_and(|list| !list.is_empty())),
         ("gpu", body.gpu.is_some_and(|count| count > 0)),

@@ -46,6 +46,18 @@ pub enum CreateError {
         /// Where it stands.
         state: SnapshotState,
     },
+    /// Choose another image: this one cannot be had.
+    #[error("{reason}")]
+    Image {
+        /// Why.
+        reason: String,
+    },
+    /// Try again in a while: the image takes longer than anybody waits for an answer.
+    #[error("image {image} is on its way to this machine")]
+    ImageOnItsWay {
+        /// The image asked for.
+        image: String,
+    },
     /// Leave one of them out: a snapshot brings its limits.
     #[error("a sandbox from a named snapshot takes that snapshot's limits")]
     LimitsWithSnapshot,

@@ -1,6 +1,6 @@
 //! What a caller can ask of sandboxes.
 
-use pitlane_model::{Environment, Labels, Lifecycle, NetworkPolicy, SandboxName};
+use pitlane_model::{Environment, ImageReference, Labels, Lifecycle, NetworkPolicy, SandboxName};
 use pitlane_store::{Cursor, SandboxFilter, SandboxOrder};
 
 /// A sandbox as a caller asks for it.
@@ -10,6 +10,8 @@ pub struct CreateSandbox {
     pub name: Option<SandboxName>,
     /// Name or id of a snapshot; the default one if there is none.
     pub snapshot: Option<String>,
+    /// An image to start from in place of a snapshot.
+    pub image: Option<ImageReference>,
     /// The user its processes run as; the default one if there is none.
     pub user: Option<String>,
     /// Variables of every process in it.
@@ -35,6 +37,7 @@ impl CreateSandbox {
         Self {
             name: None,
             snapshot: None,
+            image: None,
             user: None,
             environment: Environment::default(),
             labels: Labels::new(),

@@ -32,6 +32,9 @@ impl CreateSnapshot {
     pub const MAX_NAME_BYTES: usize = 255;
 }
 
+/// Images that come at the same time.
+pub(super) const PULLS: usize = 4;
+
 /// How many snapshots an organization may have.
 const MAX_OWN: usize = 1_000;
 
@@ -205,15 +208,25 @@ impl Snapshots {
             let Some(reference) = snapshots.read().get(&id).map(|row| row.reference.clone()) else {
                 return;
             };
-            // Nobody watches; a full channel drops steps.
-            let (progress, _steps) = mpsc::channel(1);
             let prepared = tokio::select! {
                 // The next server goes on.
                 () = snapshots.ending.cancelled() => return,
-                prepared = snapshots.driver.prepare_image(&reference, progress) => prepared,
+                prepared = snapshots.bring(&reference) => prepared,
             };
             snapshots.arrived(id, &reference, prepared).await;
         });
+    }
+
+    /// Has the driver bring an image here, when it is its turn.
+    pub(crate) async fn bring(
+        &self,
+        reference: &ImageReference,
+    ) -> Result<PreparedImage, PrepareImageError> {
+        // Never closed, so there always is a permit.
+        let _permit = self.pulls.acquire().await;
+        // Nobody watches; a full channel drops steps.
+        let (progress, _steps) = mpsc::channel(1);
+        self.driver.prepare_image(reference, progress).await
     }
 
     /// Writes down how the way of an image ended, unless the snapshot is something else by now.
@@ -273,7 +286,7 @@ impl Snapshots {
 }
 
 /// What a caller may know of why an image is not here.
-fn reason(error: &PrepareImageError) -> String {
+pub(crate) fn reason(error: &PrepareImageError) -> String {
     match error {
         PrepareImageError::Unknown { .. }
         | PrepareImageError::Refused { .. }

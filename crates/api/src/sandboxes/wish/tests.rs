@@ -20,6 +20,23 @@ fn an_empty_body_wishes_for_a_plain_sandbox() {
 }
 
 #[test]
+fn a_dockerfile_of_one_line_names_an_image() {
+    let named = |text: &str| {
+        let body = json!({"buildInfo": {"dockerfileContent": text}});
+        wish(body).map(|wish| wish.image.expect("an image").to_string())
+    };
+    assert_eq!(named("FROM debian:12\n").as_deref(), Some("debian:12"));
+    assert_eq!(named("\n from  a.example/b:1 \n\n").as_deref(), Some("a.example/b:1"));
+    for text in ["", "FROM", "FROM a AS b", "FROM a\nRUN x", "RUN x", "FROM ../x", "# FROM a"] {
+        assert_eq!(named(text), None, "{text}");
+    }
+    let build = json!({"dockerfileContent": "FROM a:1", "contextHashes": ["x"]});
+    assert_eq!(wish(json!({"buildInfo": build})), None);
+    let both = json!({"snapshot": "s", "buildInfo": {"dockerfileContent": "FROM a:1"}});
+    assert_eq!(wish(both), None);
+}
+
+#[test]
 fn every_field_that_is_understood_is_in_the_wish() {
     let body = json!({
         "name": "n", "snapshot": "s", "user": "u", "target": "t", "env": {"A": "1"},
@@ -31,6 +48,7 @@ fn every_field_that_is_understood_is_in_the_wish() {
     let wanted = CreateSandbox {
         name: Some(SandboxName::new("n").unwrap()),
         snapshot: Some("s".to_owned()),
+        image: None,
         user: Some("u".to_owned()),
         environment: Environment::new(pair("A", "1")).unwrap(),
         labels: pair("a", "b"),
