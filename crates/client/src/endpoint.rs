@@ -74,6 +74,15 @@ impl Endpoint {
     ///
     /// [`EndpointError::Url`], [`EndpointError::Kind`], [`EndpointError::User`]: give another address.
     pub fn new(url: &str, key: Key) -> Result<Self, EndpointError> {
+        Self::check_url(url).map(|url| Self { url: url.to_owned(), key })
+    }
+
+    /// The address as [`Self::new`] takes it, before there is a key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn check_url(url: &str) -> Result<&str, EndpointError> {
         let url = url.trim().trim_end_matches('/');
         if url.contains('@') {
             return Err(EndpointError::User);
@@ -86,7 +95,7 @@ impl Endpoint {
         if !is_usable {
             return Err(EndpointError::Kind { url: url.to_owned() });
         }
-        Ok(Self { url: url.to_owned(), key })
+        Ok(url)
     }
 
     /// The address, without a slash at its end.

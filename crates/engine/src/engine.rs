@@ -27,7 +27,7 @@ use crate::launcher::{EndedAs, FirstProcess, Launcher, LauncherError, ROUTER};
 use crate::pool::Pool;
 use crate::prepared::{DiskFile, Preparer, Recipe};
 use crate::room::Ledger;
-use crate::running::Running;
+use crate::running::{Running, SocketFile};
 use crate::slot::{Slot, Slots};
 use crate::{EngineConfig, log_path, socket_path};
 
@@ -93,6 +93,17 @@ pub enum StartEngineError {
         #[source]
         cause: std::io::Error,
     },
+    /// The sockets in the run-time folder would have longer paths than the kernel takes.
+    #[error(
+        "the folder of run-time files, {path}, has a path of {} bytes; sockets in it allow {longest}: choose another with --run-dir",
+        path.len()
+    )]
+    LongRunFolder {
+        /// The folder.
+        path: String,
+        /// How many bytes its path may have.
+        longest: usize,
+    },
     /// The disks cannot be read.
     #[error("cannot open the sandboxes' disks")]
     Disks(#[source] Cause),
@@ -111,6 +122,8 @@ pub enum StartEngineError {
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// SIGKILL takes milliseconds; a process that hangs in the kernel longer than this is reported.
 const KILL_DEADLINE: Duration = Duration::from_secs(20);
+/// The bytes of a socket's path, without the 0 at its end (`unix(7)`).
+const LONGEST_SOCKET: usize = 107;
 /// Slots are limited by the network's addresses.
 const SLOT_COUNT: u32 = 32_000;
 
@@ -181,6 +194,15 @@ fn folder_error(path: &Path) -> impl FnOnce(std::io::Error) -> StartEngineError 
     move |cause| StartEngineError::Folder { path, cause }
 }
 
+/// Refuses what would fail when the first sandbox is reached.
+fn check_run_folder(run: &Path) -> Result<(), StartEngineError> {
+    let longest = LONGEST_SOCKET - "/sandboxes/".len() - SocketFile::LONGEST_NAME;
+    if run.as_os_str().len() <= longest {
+        return Ok(());
+    }
+    Err(StartEngineError::LongRunFolder { path: run.display().to_string(), longest })
+}
+
 impl Inner {
     fn start(
         config: EngineConfig,
@@ -200,6 +222,7 @@ impl Inner {
             disk_overcommit,
         } = config;
         let sockets = run.join("sandboxes");
+        check_run_folder(&run)?;
         for folder in [&state, &run, &sockets] {
             std::fs::create_dir_all(folder).map_err(folder_error(folder))?;
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
@@ -453,5 +476,26 @@ async fn end(process: &FirstProcess, force: bool) -> Result<bool, Cause> {
     match tokio::time::timeout(KILL_DEADLINE, ended(process)).await {
         Ok(ended) => ended.map(|()| true).map_err(Cause::from),
         Err(_elapsed) => Ok(false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn a_run_time_folder_is_taken_if_sockets_in_it_can_be_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = SandboxId::from_random([7; 16]);
+        for length in 40..=108 {
+            let rest = length - folder.path().as_os_str().len() - 1;
+            let run = folder.path().join("r".repeat(rest));
+            let sockets = run.join("sandboxes");
+            std::fs::create_dir_all(&sockets).unwrap();
+            let bound = UnixListener::bind(sockets.join(format!("{id}.isolated.sock")));
+            assert_eq!(check_run_folder(&run).is_ok(), bound.is_ok(), "{length}");
+        }
     }
 }

@@ -52,6 +52,9 @@ fn path_of(sockets: &Path, name: &str) -> Arc<Path> {
 }
 
 impl SocketFile {
+    /// The bytes of `UUID.isolated.sock`.
+    pub(crate) const LONGEST_NAME: usize = 36 + ISOLATED.len() + ".sock".len();
+
     /// Listens for a sandbox at a path that only the host sees.
     pub(crate) fn bind(sockets: &Path, name: &str) -> Result<(Self, UnixListener), SyscallError> {
         let socket = Self::of(sockets, name);

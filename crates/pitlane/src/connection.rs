@@ -78,13 +78,15 @@ impl Sources {
         } else {
             return self.local();
         };
+        let usage = |error| Failure::from(anyhow::Error::new(error)).exit(Exit::Usage);
         let url = url.unwrap_or_default();
+        // Before anything repeats it: it may have a password in it.
+        Endpoint::check_url(&url).map_err(usage)?;
         let key = key.ok_or_else(|| {
             Failure::new(format!("no API key for {url}"))
                 .hint("`pitlane login URL` keeps a key for it; or export PITLANE_API_KEY=…")
                 .exit(Exit::Usage)
         })?;
-        let usage = |error| Failure::from(anyhow::Error::new(error)).exit(Exit::Usage);
         Endpoint::new(&url, Key::new(&key).map_err(usage)?).map_err(usage)
     }
 
@@ -182,6 +184,15 @@ mod tests {
         };
         let failure = found.endpoint().unwrap_err().to_string();
         assert!(failure.starts_with("error: no API key for http://flag/api\nhint: "), "{failure}");
+    }
+
+    #[test]
+    fn a_password_in_an_address_without_a_key_is_not_repeated() {
+        let folder = tempfile::tempdir().unwrap();
+        let found =
+            Sources { flag: Some("http://me:hunter2@host/api".into()), ..sources(folder.path()) };
+        let failure = found.endpoint().unwrap_err().to_string();
+        assert!(!failure.contains("hunter2"), "{failure}");
     }
 
     #[test]

@@ -45,8 +45,11 @@ impl<'a> Arguments<'a> {
     /// Names that are nearly right are mistakes to be told of; what is nothing of ours at all is ignored, as the
     /// contract does it.
     fn refuse_misspelt(&self) -> Result<(), CallError> {
+        // Far longer than any name, something is no misspelt one.
+        const LONGEST: usize = 64;
         let known = properties(self.operation);
-        for name in self.given.keys().filter(|name| !known.contains_key(*name)) {
+        let is_unknown = |name: &&String| name.len() <= LONGEST && !known.contains_key(*name);
+        for name in self.given.keys().filter(is_unknown) {
             let near = known
                 .keys()
                 .filter(|known| !self.given.contains_key(*known))
