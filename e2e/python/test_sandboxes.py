@@ -142,9 +142,9 @@ def test_what_is_not_there_yet_is_refused_and_not_left_out(make):
         make(CreateSandboxFromSnapshotParams(network_allow_list="10.0.0.0/8"))
 
 
-def test_an_operation_that_is_not_there_yet_says_so(sandbox):
-    with pytest.raises(DaytonaError, match="setAutoPauseInterval is not available") as refused:
-        sandbox.set_auto_pause_interval(60)
+def test_an_operation_that_is_not_there_yet_says_so(daytona):
+    with pytest.raises(DaytonaError, match="listVolumes is not available") as refused:
+        daytona.volume.list()
     assert refused.value.status_code == 501
 
 
