@@ -79,7 +79,11 @@ fn every_figure_that_a_server_shows_is_documented_and_the_other_way_round() {
         "pitlane_sandbox_memory_kills_total",
         "process_virtual_memory_max_bytes",
     ]);
-    let missing: BTreeSet<&str> = documented.difference(&shown).copied().collect();
+    // Tools are called in the tests of MCP, which look at their figures.
+    let of_tools =
+        |name: &&str| name.starts_with("pitlane_mcp_") || name.starts_with("pitlane_tool_");
+    let missing = documented.difference(&shown).copied();
+    let missing: BTreeSet<&str> = missing.filter(|name| !of_tools(name)).collect();
     assert_eq!(missing.difference(&rare).collect::<Vec<_>>(), [&""; 0], "{answer}");
 }
 
