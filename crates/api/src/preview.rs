@@ -35,7 +35,7 @@ use crate::authentication::KeyHolder;
 use crate::metrics::OpenStream;
 use crate::request::AskedBy;
 use crate::state::State;
-use crate::toolbox;
+use crate::toolbox::{self, FAREWELL, Parting};
 
 use self::body::{Ended, Progress, Sent, Told};
 use self::place::Place;
@@ -253,7 +253,8 @@ fn join(
         let begun = Instant::now();
         let joined = async {
             let (client, application) = tokio::try_join!(client, application)?;
-            let (mut client, mut application) = (TokioIo::new(client), TokioIo::new(application));
+            let mut client = Parting::new(TokioIo::new(client), FAREWELL);
+            let mut application = Parting::new(TokioIo::new(application), FAREWELL);
             let joined = tokio::io::copy_bidirectional(&mut client, &mut application).await;
             Ok::<_, hyper::Error>(joined)
         };

@@ -45,6 +45,7 @@ use self::watch::{CancelOnDrop, Watched};
 
 pub(crate) use self::headers::presence;
 pub(crate) use self::operation::template;
+pub(crate) use self::parting::{FAREWELL, Parting};
 pub(crate) use self::target::PREFIX;
 
 /// The route of every request that is passed on.

@@ -12,11 +12,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 /// How long. A daemon waits for five seconds until a client has heard why it closes.
-pub(super) const FAREWELL: Duration = Duration::from_secs(30);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(30);
 
 /// A side of a connection.
 #[derive(Debug)]
-pub(super) struct Parting<S> {
+pub(crate) struct Parting<S> {
     stream: S,
     farewell: Duration,
     /// There from the end of the other side on.
@@ -25,7 +25,7 @@ pub(super) struct Parting<S> {
 
 impl<S> Parting<S> {
     /// One that has so long after the other side's end.
-    pub(super) const fn new(stream: S, farewell: Duration) -> Self {
+    pub(crate) const fn new(stream: S, farewell: Duration) -> Self {
         Self { stream, farewell, end: None }
     }
 }

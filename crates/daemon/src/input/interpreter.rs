@@ -3,8 +3,9 @@
 //! Code that runs in a context shares its process and can say anything here. A message is bounded, and nothing that is
 //! none gets through.
 
-/// The longest text of a message: more than name, value and traceback of any error are allowed.
-const MAX_PAYLOAD: usize = 2 << 20;
+/// The longest text of a message: more than name, value and traceback of any error are allowed. As JSON it may be six
+/// times that, and as many contexts as there can be may each have one that its client does not read.
+const MAX_PAYLOAD: usize = 128 << 10;
 /// Letter, number and length.
 const HEAD: usize = 13;
 
@@ -175,6 +176,21 @@ mod tests {
         for data in garbled {
             assert_eq!(read(&data, 1), (Vec::new(), true), "{data:?}");
         }
+    }
+
+    #[test]
+    fn an_error_is_short_even_where_all_of_it_must_be_escaped() {
+        let longest = |more| "\u{1}".repeat(MAX_PAYLOAD - 8 + more);
+        let (told, is_garbled) = read(&bytes(b'E', 1, &error("", "", &longest(0))), 1 << 14);
+        let [ContextMessage::Over { run: 1, outcome: RunOutcome::Failed(told) }] = &told[..] else {
+            panic!("{} messages, garbled: {is_garbled}", told.len());
+        };
+        assert_eq!(told.traceback, longest(0));
+        assert!(serde_json::to_string(&told.traceback).unwrap().len() < 1 << 20);
+        let too_long = bytes(b'E', 1, &error("", "", &longest(1)));
+        assert_eq!(read(&too_long, 1 << 14), (Vec::new(), true));
+        // Nothing of it is waited for.
+        assert_eq!(read(&too_long[..HEAD], 1), (Vec::new(), true));
     }
 
     proptest! {

@@ -134,8 +134,11 @@ impl Run {
         self.end.send(End { code, reason: reason.into(), cuts }).ok();
     }
 
-    async fn say(&self, message: &InterpreterMessage) {
-        if let Ok(message) = serde_json::to_string(message) {
+    async fn say(&self, message: InterpreterMessage) {
+        let text = serde_json::to_string(&message);
+        // It may be long, and so may the wait.
+        drop(message);
+        if let Ok(message) = text {
             // A client that has gone is noticed elsewhere.
             self.messages.send(message).await.ok();
         }
@@ -245,7 +248,7 @@ impl Keeper {
         if let Some(loss) = self.loss.take() {
             let text =
                 format!("[pitlane: this context was started anew, its state is lost: {loss}]\n");
-            run.say(&InterpreterMessage::Stderr { text }).await;
+            run.say(InterpreterMessage::Stderr { text }).await;
         }
         let Some(worker) = &mut self.worker else { return };
         let outcome = worker.run(code, &run.variables, Sink::Client(&run.messages)).await;
@@ -258,16 +261,16 @@ impl Keeper {
                 let value =
                     format!("{death}; the context's state is lost, its next run starts anew");
                 let name = String::from("InterpreterDied");
-                run.say(&InterpreterMessage::Error { name, value, traceback: String::new() }).await;
-                run.say(&InterpreterMessage::Control { text: String::from("completed") }).await;
+                run.say(InterpreterMessage::Error { name, value, traceback: String::new() }).await;
+                run.say(InterpreterMessage::Control { text: String::from("completed") }).await;
                 return;
             }
         };
         if let Some(error) = error {
             let pitlane_daemon::input::RunError { name, value, traceback } = error;
-            run.say(&InterpreterMessage::Error { name, value, traceback }).await;
+            run.say(InterpreterMessage::Error { name, value, traceback }).await;
         }
-        run.say(&InterpreterMessage::Control { text: String::from(end) }).await;
+        run.say(InterpreterMessage::Control { text: String::from(end) }).await;
     }
 
     /// Ends what runs, the process along with it where it must be; answers whether its state is still there.

@@ -14,7 +14,7 @@ OWN = "<interpreter>"
 # What tracebacks call the code of a run, and how a run is told from others until then.
 SHOWN, PREFIX = "<stdin>", "<stdin-"
 ABOVE = 100
-MOST_NAME, MOST_VALUE, MOST_TRACEBACK = 1 << 10, 256 << 10, 1 << 20
+MOST_NAME, MOST_VALUE, MOST_TRACEBACK = 1 << 10, 32 << 10, 64 << 10
 # How much source is kept for the tracebacks of later runs.
 MOST_SOURCE = 16 << 20
 PROGRAM_STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"}

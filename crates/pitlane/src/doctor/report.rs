@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rustix::process::{Resource, getrlimit};
@@ -58,7 +58,13 @@ pub(super) fn keep(text: &str, path: &Path) -> Result<(), Failure> {
     options.write(true).create(true).truncate(true).mode(0o600);
     options
         .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|mut file| {
+            // One that was there keeps its mode otherwise. What is no file, as a pipe or a terminal, keeps its own.
+            if file.metadata()?.is_file() {
+                file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            }
+            file.write_all(text.as_bytes())
+        })
         .doing(format!("cannot write {}", path.display()))
 }
 
@@ -262,6 +268,18 @@ mod tests {
         assert_eq!(last("a line that is too long", 5), "");
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(tail(&folder.path().join("nowhere")), "");
+    }
+
+    #[test]
+    fn a_report_is_its_owners_alone_also_where_a_file_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report");
+        fs::write(&path, "something longer than the report").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        keep("report", &path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "report");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        keep("report", Path::new("/dev/null")).unwrap();
     }
 
     #[test]
