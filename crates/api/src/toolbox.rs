@@ -47,6 +47,8 @@ pub(crate) use self::headers::presence;
 pub(crate) use self::operation::template;
 pub(crate) use self::parting::{FAREWELL, Parting};
 pub(crate) use self::target::PREFIX;
+#[cfg(fuzzing)]
+pub(crate) use self::target::read_any as read_any_target;
 
 /// The route of every request that is passed on.
 pub(crate) const ROUTE: &str = "/toolbox/{*rest}";

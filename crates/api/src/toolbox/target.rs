@@ -55,6 +55,19 @@ impl Target {
     }
 }
 
+/// Reads any text as what follows a sandbox's id in the address of a toolbox request.
+#[cfg(fuzzing)]
+pub(crate) fn read_any(text: &str) {
+    let id = SandboxId::from_bytes([7; 16]);
+    let Ok(request) = http::Request::get(format!("{PREFIX}{id}{text}")).body(()) else { return };
+    let (parts, ()) = request.into_parts();
+    let _shown = signed::Shown::of(&parts);
+    let Ok(target) = Target::of(&parts.uri) else { return };
+    assert!(!is_own(target.path_and_query.path()));
+    let query = target.path_and_query.query().unwrap_or_default();
+    assert!(form_urlencoded::parse(query.as_bytes()).all(|(name, _)| name != KEY_PARAMETER));
+}
+
 /// Whether a daemon could take a path for one of the server's own, however it is written: with escapes, doubled
 /// slashes or dot segments.
 fn is_own(path: &str) -> bool {
