@@ -70,7 +70,7 @@ for _ in range(12):
                 os.write(sockets[0], bytes(150_000))
             except BlockingIOError:
                 pass
-os.write(sockets[0], b'E' + (1).to_bytes(8, 'little') + (2 << 20).to_bytes(4, 'little'))
+os.write(sockets[0], b'E' + (1).to_bytes(8, 'little') + (128 << 10).to_bytes(4, 'little'))
 open('floods', 'w')
 # Until then the daemon hears nothing.
 while open(f'/proc/{os.getppid()}/stat').read().rsplit(') ')[1][0] != 'T':
