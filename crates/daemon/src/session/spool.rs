@@ -16,8 +16,9 @@ use crate::files::Files;
 
 /// Blocks begin here, so that each can be given back on its own.
 const ALIGNMENT: u64 = 4096;
-/// What stays free of the disk: a sixteenth of it, and at least this.
+/// What stays free of the disk: a sixteenth of it, within these.
 const LEAST_FREE: u64 = 32 << 20;
+const MOST_FREE: u64 = 1 << 30;
 const FREE_SHARE: u64 = 16;
 /// What readers of logs may have in their hands, all together and each.
 const MOST_IN_HANDS: usize = 8 << 20;
@@ -174,7 +175,8 @@ impl Spool {
 /// Whether there is room for so much beside what stays free.
 fn has_room(file: &File, length: u64) -> io::Result<bool> {
     let disk = fstatvfs(file)?;
-    let reserve = (disk.f_blocks / FREE_SHARE).saturating_mul(disk.f_frsize).max(LEAST_FREE);
+    let reserve = (disk.f_blocks / FREE_SHARE).saturating_mul(disk.f_frsize);
+    let reserve = reserve.clamp(LEAST_FREE, MOST_FREE);
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(length) >= reserve)
 }
 
