@@ -81,6 +81,15 @@ impl Connection {
         Ok(sandbox)
     }
 
+    /// Creates one with as much memory as a sandbox can have by default. What it keeps of its files in memory counts as its
+    /// own: with less, copies of 1 GiB beside bare ones, which have the machine's memory, would measure the disk.
+    pub(crate) async fn create_large(&mut self) -> anyhow::Result<Sandbox> {
+        let sandbox = self.create().await?;
+        let path = format!("/api/sandbox/{}/resize", sandbox.id);
+        self.call(Method::POST, &path, Some(json!({ "memory": 8 }))).await?;
+        Ok(sandbox)
+    }
+
     /// Runs `true`.
     pub(crate) async fn exec_true(&mut self, sandbox: &Sandbox) -> anyhow::Result<()> {
         self.process(sandbox, "execute", json!({ "command": "true" }), "").await

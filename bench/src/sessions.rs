@@ -47,7 +47,7 @@ struct Ended {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<Sessions> {
     let server = Server::start(options, &[])?;
     let mut connection = Connection::open(&server).await?;
-    let sandbox = connection.create().await?;
+    let sandbox = connection.create_large().await?;
     let measured = measure(options, &server, &mut connection, &sandbox).await;
     connection.delete(&sandbox).await?;
     let sessions = measured?;

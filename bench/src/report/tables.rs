@@ -171,7 +171,11 @@ fn transfers(transfer: &Transfer) -> [(String, &Samples, String); 4] {
             &transfer.bare_upload,
             "from memory over a local socket into a file, 256 KiB at a time",
         ),
-        ("upload", &transfer.upload, "the same bytes as a form to `files/upload-v2` of a sandbox"),
+        (
+            "upload",
+            &transfer.upload,
+            "the same bytes as a form to `files/upload-v2` of a sandbox with 8 GiB of memory",
+        ),
         (
             "bare download",
             &transfer.bare_download,
@@ -205,7 +209,7 @@ fn sessions(sessions: &Sessions) -> [(String, &Samples, String); 6] {
         (
             said("log"),
             &sessions.stream,
-            "the same command in a session, followed over a WebSocket from before its start",
+            "the same command in a session of a sandbox with 8 GiB of memory, followed over a WebSocket from before its start",
         ),
         (said("log"), &sessions.again, "followed after the command's end"),
     ]
