@@ -14,7 +14,7 @@ from conftest import DEPLOY, ROOT, ask, metric_names, queries, rules, run, tool,
 RARE = {
     "pitlane_event_sockets_open",
     "pitlane_http_requests_unfinished_total",
-    "pitlane_mcp_backend_failures_total",
+    "pitlane_tool_backend_failures_total",
     "pitlane_mcp_resource_reads_total",
     "pitlane_mcp_sessions",
     "pitlane_mcp_tasks_total",

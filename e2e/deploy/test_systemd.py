@@ -143,7 +143,7 @@ def test_the_mcp_server_runs_as_nobody_on_a_read_only_file_system(watched, tmp_p
         writable = [fields[4] for fields in mounts if "rw" in fields[5].split(",")]
         assert all(re.match("/(proc|sys|dev)(/|$)", point) for point in writable), writable
         use(mcp.ready["url"], server.key)
-        assert "pitlane_mcp_tool_calls_total" in ask(mcp.ready["metrics"])
+        assert "pitlane_tool_calls_total" in ask(mcp.ready["metrics"])
     finally:
         mcp.close()
 

@@ -172,12 +172,12 @@ def test_figures_tell_what_was_called(apart, server):
     wire.call(apart.url, server.key, "get_sandbox_info", {})
     wire.post(apart.url, LIST)
     for line in [
-        'pitlane_mcp_tool_calls_total{tool="list_sandboxes",outcome="done"}',
-        'pitlane_mcp_tool_calls_total{tool="get_sandbox_info",outcome="failed"}',
-        'pitlane_mcp_tool_calls_total{tool="get_sandbox_info",outcome="invalid"}',
+        'pitlane_tool_calls_total{tool="list_sandboxes",outcome="ok"}',
+        'pitlane_tool_calls_total{tool="get_sandbox_info",outcome="failed"}',
+        'pitlane_tool_calls_total{tool="get_sandbox_info",outcome="invalid"}',
         'pitlane_mcp_refusals_total{reason="key"}',
-        "pitlane_mcp_tool_calls_in_flight 0",
-        'pitlane_mcp_tool_call_seconds_count{tool="list_sandboxes"}',
+        "pitlane_tool_calls_in_flight 0",
+        'pitlane_tool_call_seconds_count{tool="list_sandboxes"}',
     ]:
         eventually(lambda line=line: line in figures(), f"no {line}")
     assert "no-such-sandbox" not in figures()

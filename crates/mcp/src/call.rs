@@ -10,10 +10,12 @@ use rmcp::service::{Peer, RequestContext, RoleServer};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use pitlane_tools::{Answer, Call, CallError, Missing, Operation, Progress, Tools};
+use pitlane_tools::{
+    Answer, Call, CallError, Missing, Operation, Progress, Tools, Unmade, count_unmade,
+};
 
 use crate::access::Access;
-use crate::metrics::{self, Outcome, Underway};
+use crate::metrics;
 use crate::question::{self, Question};
 use crate::server::Server;
 use crate::tasks;
@@ -54,11 +56,10 @@ pub(crate) async fn call(
     let operation =
         server.operation(&request.name).ok_or_else(|| unknown(server, &request.name))?;
     let access = server.access(&context)?;
-    let underway = Underway::begin(operation.name);
     let arguments = match question::answered(server.seal(), &access.caller, operation, &request)? {
         Ok(arguments) => arguments,
         Err(refusal) => {
-            underway.end(Outcome::Invalid);
+            count_unmade(operation, Unmade::Invalid);
             return Ok(refusal.into());
         }
     };
@@ -68,21 +69,19 @@ pub(crate) async fn call(
         Err(error) => {
             let missing = error.missing().to_vec();
             let asked = ask(server, operation, &access, &context, arguments, &missing);
-            let response = match asked.await? {
-                Asked::Call(call) => {
-                    return run(operation, access, *call, context, server, underway).await;
+            let (response, outcome) = match asked.await {
+                Ok(Asked::Call(call)) => {
+                    return run(operation, access, *call, context, server).await;
                 }
-                Asked::Respond(response) => response,
-                Asked::Nobody => {
-                    underway.end(Outcome::Invalid);
-                    return Ok(invalid(&error).into());
-                }
+                Ok(Asked::Respond(response)) => (Ok(response), Unmade::Asked),
+                Ok(Asked::Nobody) => (Ok(invalid(&error).into()), Unmade::Invalid),
+                Err(cancelled) => (Err(cancelled), Unmade::Cancelled),
             };
-            underway.end(Outcome::Asked);
-            return Ok(response);
+            count_unmade(operation, outcome);
+            return response;
         }
     };
-    run(operation, access, call, context, server, underway).await
+    run(operation, access, call, context, server).await
 }
 
 /// What came of asking.
@@ -126,11 +125,10 @@ async fn run(
     call: Call,
     context: RequestContext<RoleServer>,
     server: &Server,
-    underway: Underway,
 ) -> Result<CallToolResponse, ErrorData> {
     let knows_tasks = context.client_capabilities().is_some_and(|client| client.supports_tasks());
     let (sender, reports) = watch::channel(None);
-    let work = work(access.tools.clone(), call, Arc::new(Reports(sender)), operation, underway);
+    let work = work(access.tools.clone(), call, Arc::new(Reports(sender)), operation);
     let mut work = Box::pin(work);
     let telling = tell(&context, reports);
     tokio::select! {
@@ -154,11 +152,8 @@ async fn work(
     call: Call,
     progress: Arc<Reports>,
     operation: &'static Operation,
-    underway: Underway,
 ) -> CallToolResult {
-    let answer = tools.call(call, progress.as_ref()).await;
-    underway.end(if answer.failed { Outcome::Failed } else { Outcome::Done });
-    result(operation, answer)
+    result(operation, tools.call(call, progress.as_ref()).await)
 }
 
 /// Tells the client how far a call is, if it wants to know. Never ends.

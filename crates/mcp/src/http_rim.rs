@@ -74,7 +74,6 @@ fn no_access(settings: &Settings, headers: &HeaderMap, error: &AccessError) -> R
             well_known::unauthorized(settings, headers, &error.to_string())
         }
         AccessError::Backend(_) => {
-            metrics::backend_failed("key");
             refusal(StatusCode::BAD_GATEWAY, "backend_unreachable", &error.to_string())
         }
     }

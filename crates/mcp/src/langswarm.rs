@@ -22,12 +22,11 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
-use pitlane_tools::{Call, CallError, Tools};
+use pitlane_tools::{Call, CallError, Tools, Unmade, count_unmade};
 use serde_json::{Value, json};
 
 use crate::access::Keys;
 use crate::gate::Gate;
-use crate::metrics::{Outcome, Underway};
 use crate::server::{Server, TOO_MANY};
 
 /// The port that LangSwarm's clients expect.
@@ -79,7 +78,7 @@ impl LangSwarm {
         };
         let parsed = self.server.settings().toolset.parse(operation.name, arguments);
         if matches!(parsed, Err(CallError::InvalidParameter(_))) {
-            Underway::begin(operation.name).end(Outcome::Invalid);
+            count_unmade(operation, Unmade::Invalid);
         }
         parsed
     }
@@ -104,12 +103,9 @@ fn takes_events(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Does what was asked for, counted. Dropping the future ends the command that it runs.
+/// Does what was asked for. Dropping the future ends the command that it runs.
 async fn run(tools: &Tools, call: Call) -> pitlane_tools::Answer {
-    let underway = Underway::begin(call.name());
-    let answer = tools.call(call, &()).await;
-    underway.end(if answer.failed { Outcome::Failed } else { Outcome::Done });
-    answer
+    tools.call(call, &()).await
 }
 
 fn reply(status: StatusCode, body: &Value) -> Response {

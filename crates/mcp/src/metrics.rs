@@ -1,62 +1,17 @@
-//! Figures of this rim, for whoever watches it.
+//! Figures of this rim, for whoever watches it; calls of tools are counted by the tools.
 //!
-//! Every figure has its row in [`METRICS`] and with it in the documentation. Labels come from lists in the code: tools
-//! that do not exist are counted under one name.
+//! Every figure has its row in [`METRICS`] and with it in the documentation. Labels come from lists in the code.
 
-use std::time::Duration;
+use ::metrics::{counter, describe_counter, describe_gauge, gauge};
+pub use pitlane_tools::{Metric, MetricKind};
 
-use ::metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
-
-/// What a figure does over time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricKind {
-    /// It only grows, until the process starts again.
-    Counter,
-    /// It goes up and down.
-    Gauge,
-    /// It counts how many of a thing took how long.
-    Histogram,
-}
-
-/// One figure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Metric {
-    /// Its name, the same for ever.
-    pub name: &'static str,
-    /// What it does over time.
-    pub kind: MetricKind,
-    /// By what it is divided.
-    pub labels: &'static [&'static str],
-    /// What it says.
-    pub help: &'static str,
-}
-
-const CALLS: &str = "pitlane_mcp_tool_calls_total";
-const SECONDS: &str = "pitlane_mcp_tool_call_seconds";
-const IN_FLIGHT: &str = "pitlane_mcp_tool_calls_in_flight";
 const TASKS: &str = "pitlane_mcp_tasks_total";
 const SESSIONS: &str = "pitlane_mcp_sessions";
 const REFUSED: &str = "pitlane_mcp_refusals_total";
-const BACKEND: &str = "pitlane_mcp_backend_failures_total";
 const READS: &str = "pitlane_mcp_resource_reads_total";
 
 /// All of them.
-pub const METRICS: [Metric; 8] = [
-    Metric {
-        name: CALLS,
-        kind: MetricKind::Counter,
-        labels: &["tool", "outcome"],
-        help: "Tool calls that have ended; the outcome is done, failed, invalid, asked or cancelled",
-    },
-    Metric {
-        name: SECONDS,
-        kind: MetricKind::Histogram,
-        labels: &["tool"],
-        help: "Time of a tool call, from its arrival to its end",
-    },
-    Metric { name: IN_FLIGHT, kind: MetricKind::Gauge, labels: &[], help: "Tool calls under way" },
+pub const METRICS: [Metric; 4] = [
     Metric {
         name: TASKS,
         kind: MetricKind::Counter,
@@ -76,12 +31,6 @@ pub const METRICS: [Metric; 8] = [
         help: "Requests turned away; the reason is key, host, origin or body",
     },
     Metric {
-        name: BACKEND,
-        kind: MetricKind::Counter,
-        labels: &["during"],
-        help: "Times the API that runs the sandboxes could not be asked, while a key was checked or a resource read",
-    },
-    Metric {
         name: READS,
         kind: MetricKind::Counter,
         labels: &["outcome"],
@@ -96,70 +45,8 @@ pub fn describe_metrics() {
         match metric.kind {
             MetricKind::Counter => describe_counter!(metric.name, metric.help),
             MetricKind::Gauge => describe_gauge!(metric.name, metric.help),
-            MetricKind::Histogram => describe_histogram!(metric.name, Unit::Seconds, metric.help),
+            MetricKind::Histogram => ::metrics::describe_histogram!(metric.name, metric.help),
         }
-    }
-}
-
-/// How a tool call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The tool did what it does; a program's exit code is not looked at.
-    Done,
-    /// The tool failed.
-    Failed,
-    /// The arguments made no sense.
-    Invalid,
-    /// Something was missing, and the client was asked for it.
-    Asked,
-    /// The client wanted it no more.
-    Cancelled,
-}
-
-impl Outcome {
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Invalid => "invalid",
-            Self::Asked => "asked",
-            Self::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// A tool call while it is under way; dropped before it was told how it ended, it was cancelled.
-#[derive(Debug)]
-pub(crate) struct Underway {
-    tool: &'static str,
-    began: std::time::Instant,
-    outcome: Outcome,
-}
-
-impl Underway {
-    pub(crate) fn begin(tool: &'static str) -> Self {
-        gauge!(IN_FLIGHT).increment(1.0);
-        Self { tool, began: std::time::Instant::now(), outcome: Outcome::Cancelled }
-    }
-
-    /// Ends as `outcome`.
-    pub(crate) fn end(mut self, outcome: Outcome) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for Underway {
-    fn drop(&mut self) {
-        gauge!(IN_FLIGHT).decrement(1.0);
-        counter!(CALLS, "tool" => self.tool, "outcome" => self.outcome.label()).increment(1);
-        let took: Duration = self.began.elapsed();
-        histogram!(SECONDS, "tool" => self.tool).record(took.as_secs_f64());
-        tracing::debug!(
-            tool = self.tool,
-            outcome = self.outcome.label(),
-            took_ms = took.as_millis(),
-            "tool call"
-        );
     }
 }
 
@@ -173,10 +60,6 @@ pub(crate) fn sessions(count: usize) {
 
 pub(crate) fn refused(reason: &'static str) {
     counter!(REFUSED, "reason" => reason).increment(1);
-}
-
-pub(crate) fn backend_failed(during: &'static str) {
-    counter!(BACKEND, "during" => during).increment(1);
 }
 
 pub(crate) fn resource_read(is_done: bool) {

@@ -52,10 +52,7 @@ pub(crate) async fn read(
         ReadError::Address { .. } | ReadError::NotFound { .. } | ReadError::Forbidden { .. } => {
             not_found(&error.to_string(), uri)
         }
-        ReadError::Backend { .. } => {
-            metrics::backend_failed("read");
-            ErrorData::internal_error(error.to_string(), None)
-        }
+        ReadError::Backend { .. } => ErrorData::internal_error(error.to_string(), None),
     })?;
     let contents = match piece.text() {
         Some(text) => ResourceContents::text(text, uri),

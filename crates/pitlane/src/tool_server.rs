@@ -57,7 +57,10 @@ pub(crate) fn keys(
                 Err(RequestError::Refused { status: 401, message, .. }) => {
                     Err(AccessError::Unknown(message))
                 }
-                Err(error) => Err(AccessError::Backend(Failure::from(error).reason())),
+                Err(error) => {
+                    pitlane_tools::count_backend_failure(&error);
+                    Err(AccessError::Backend(Failure::from(error).reason()))
+                }
             }
         })
     });

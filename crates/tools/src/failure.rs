@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use pitlane_client::{RequestError, WriteError};
 
 use crate::Missing;
+use crate::figures::count_backend_failure;
 
 /// What is said to whoever has no key.
 pub const NO_KEY: &str = "Daytona API key is required. Set DAYTONA_API_KEY environment variable or pass api_key parameter.";
@@ -54,7 +55,7 @@ impl Failure {
 
 impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
-        count(&error);
+        count_backend_failure(&error);
         let failure = Self::new(chain(&error));
         match &error {
             RequestError::Unreachable { .. } => failure.next(
@@ -102,18 +103,4 @@ pub(crate) fn chain(error: &dyn StdError) -> String {
         cause = error.source();
     }
     text
-}
-
-fn count(error: &RequestError) {
-    let kind = match error {
-        RequestError::Unreachable { .. } => "unreachable",
-        RequestError::Broken { .. } => "broken",
-        RequestError::Late { .. } => "late",
-        RequestError::Refused { status: 401 | 403, .. } => "forbidden",
-        RequestError::Refused { status: 429, .. } => "rate_limited",
-        RequestError::Refused { status: 500.., .. } => "server",
-        RequestError::Refused { .. } => return,
-        RequestError::Unreadable { .. } | RequestError::Unencrypted { .. } => "unreadable",
-    };
-    crate::figures::backend_failed(kind);
 }

@@ -37,7 +37,9 @@ pub use answer::{Answer, Missing, ResourceLink};
 pub use call::{Call, CallError, InvalidParameter};
 pub use daytona::DaytonaCall;
 pub use failure::NO_KEY;
-pub use figures::{METRICS, Metric, describe_metrics};
+pub use figures::{
+    METRICS, Metric, MetricKind, Unmade, count_backend_failure, count_unmade, describe_metrics,
+};
 pub use input::{
     CreateSandbox, DeleteSandbox, ExecSession, ExecuteCode, ExecuteShell, FileAction,
     FileOperation, GetPreviewUrl, GetSandboxInfo, GitAction, GitOperation, ListSandboxes,

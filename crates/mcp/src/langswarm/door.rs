@@ -37,7 +37,6 @@ impl LangSwarm {
         let why = match self.keys.access(headers).await {
             Ok(access) => return Ok(access.tools().clone()),
             Err(AccessError::Backend(why)) => {
-                metrics::backend_failed("key");
                 return Err(Box::new(refusal(StatusCode::BAD_GATEWAY, &why)));
             }
             Err(AccessError::NoKey) => String::from(NO_KEY),
