@@ -9,10 +9,11 @@ use super::Finding;
 use super::source::Tree;
 
 /// Every crate, with the crates of ours it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 18] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 20] = [
     ("api", &["control", "model", "wire"]),
+    ("build", &["driver", "model", "wire"]),
     ("client", &["wire"]),
-    ("control", &["driver", "fault", "model", "store"]),
+    ("control", &["build", "driver", "fault", "model", "storage", "store"]),
     ("daemon", &["wire", "sys"]),
     ("driver", &["model"]),
     ("engine", &["driver", "fault", "model", "image", "network", "sys", "wire"]),
@@ -22,6 +23,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("network", &["model", "sys"]),
     ("pitlane", PITLANE),
+    ("storage", &["fault", "model"]),
     ("store", &["fault", "model"]),
     ("sys", &[]),
     ("tools", &["client", "wire"]),
@@ -32,8 +34,8 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 18] = [
 
 /// The composition root depends on whatever it composes.
 const PITLANE: &[&str] = &[
-    "api", "client", "control", "driver", "engine", "fault", "image", "mcp", "model", "network",
-    "store", "sys", "tools", "wire",
+    "api", "build", "client", "control", "driver", "engine", "fault", "image", "mcp", "model",
+    "network", "storage", "store", "sys", "tools", "wire",
 ];
 
 /// Crates that are not in `crates`.
