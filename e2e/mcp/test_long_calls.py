@@ -4,6 +4,7 @@ import json
 import time
 import urllib.request
 
+import processes
 import pytest
 import wire
 from waiting import eventually
@@ -82,6 +83,25 @@ def test_a_cancelled_call_of_an_earlier_revision_ends_the_command(url, server, m
     assert wire.post(url, cancelled, server.key, legacy)[0] == 202
     eventually(lambda: not runs(server, mcp_url, box, 4004), "the command goes on")
     connection.close()
+
+
+def test_a_process_that_stops_says_so_to_whoever_waits_and_ends_their_commands(server, mcp_url, box):
+    process = processes.McpProcess(api_url=server.url)
+    sent = sleeping(box, 4007)
+    connection = wire.connection(process.url)
+    connection.request("POST", "/mcp", json.dumps(sent), wire.headers(sent, server.key))
+    rest = wire.connection(process.url)
+    asked = {"sandbox_id": box, "command": "sleep 4008"}
+    headers = {"X-API-Key": server.key, "Content-Type": "application/json"}
+    rest.request("POST", "/execute_shell", json.dumps(asked), headers)
+    for seconds in (4007, 4008):
+        eventually(lambda seconds=seconds: runs(server, mcp_url, box, seconds), "the command did not begin")
+    process.close()
+    told = json.load(connection.getresponse())["result"]
+    assert told["isError"] and "this server stops" in told["content"][0]["text"], told
+    assert "this server stops" in json.load(rest.getresponse())["message"]
+    for seconds in (4007, 4008):
+        eventually(lambda seconds=seconds: not runs(server, mcp_url, box, seconds), "the command goes on")
 
 
 def test_progress_is_told_while_the_call_goes_on(url, server, box):

@@ -9,6 +9,7 @@ use rmcp::model::{
 use rmcp::service::{Peer, RequestContext, RoleServer};
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use pitlane_tools::{
     Answer, Call, CallError, Missing, Operation, Progress, Tools, Unmade, count_unmade,
@@ -110,6 +111,7 @@ async fn ask(
     let answer = tokio::select! {
         answer = question.put_to(context) => answer,
         () = context.ct.cancelled() => return Err(cancelled()),
+        () = server.closing().cancelled() => return Ok(Asked::Nobody),
     };
     let Some(answer) = answer else { return Ok(Asked::Nobody) };
     let completed = question::completed(arguments, answer);
@@ -128,7 +130,8 @@ async fn run(
 ) -> Result<CallToolResponse, ErrorData> {
     let knows_tasks = context.client_capabilities().is_some_and(|client| client.supports_tasks());
     let (sender, reports) = watch::channel(None);
-    let work = work(access.tools.clone(), call, Arc::new(Reports(sender)), operation);
+    let closing = server.closing().clone();
+    let work = work(access.tools.clone(), call, Arc::new(Reports(sender)), operation, closing);
     let mut work = Box::pin(work);
     let telling = tell(&context, reports);
     tokio::select! {
@@ -152,8 +155,9 @@ async fn work(
     call: Call,
     progress: Arc<Reports>,
     operation: &'static Operation,
+    closing: CancellationToken,
 ) -> CallToolResult {
-    result(operation, tools.call(call, progress.as_ref()).await)
+    result(operation, tools.call_until(call, progress.as_ref(), closing.cancelled()).await)
 }
 
 /// Tells the client how far a call is, if it wants to know. Never ends.

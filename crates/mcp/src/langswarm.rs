@@ -22,7 +22,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
-use pitlane_tools::{Call, CallError, Tools, Unmade, count_unmade};
+use pitlane_tools::{Answer, Call, CallError, Tools, Unmade, count_unmade};
 use serde_json::{Value, json};
 
 use crate::access::Keys;
@@ -82,6 +82,11 @@ impl LangSwarm {
         }
         parsed
     }
+
+    /// Does what was asked for, as long as the server lets it. Dropping the future ends the command that it runs.
+    async fn run(&self, tools: &Tools, call: Call) -> Answer {
+        tools.call_until(call, &(), self.server.closing().cancelled()).await
+    }
 }
 
 /// Whether a request to an MCP address is LangSwarm's and would be refused by the protocol: it does not take a stream of
@@ -101,11 +106,6 @@ fn takes_events(headers: &HeaderMap) -> bool {
             .split(|byte| *byte == b',')
             .any(|kind| kind.trim_ascii().to_ascii_lowercase().starts_with(b"text/event-stream"))
     })
-}
-
-/// Does what was asked for. Dropping the future ends the command that it runs.
-async fn run(tools: &Tools, call: Call) -> pitlane_tools::Answer {
-    tools.call(call, &()).await
 }
 
 fn reply(status: StatusCode, body: &Value) -> Response {

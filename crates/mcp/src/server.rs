@@ -37,6 +37,8 @@ pub(crate) const TOO_MANY: &str =
 
 /// How long calls may take to end once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(8);
+/// How long the others may take to be told.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What clients tell their models about this server as a whole.
 const INSTRUCTIONS: &str = "Isolated Linux sandboxes for running code, shell commands and git, and for working with \
@@ -58,6 +60,7 @@ struct Parts {
     seal: Seal,
     tasks: Tasks,
     calls: TaskTracker,
+    closing: CancellationToken,
     ending: CancellationToken,
 }
 
@@ -91,20 +94,26 @@ impl Server {
             seal: Seal::new()?,
             tasks: Tasks::default(),
             calls: TaskTracker::new(),
+            closing: CancellationToken::new(),
             ending: CancellationToken::new(),
             settings,
         })))
     }
 
-    /// Waits for `stop`, then lets calls under way end for a while, and ends what is left: sessions, streams, tasks.
+    /// Waits for `stop`, then lets calls under way end for a while, tells those that do not, and ends what is left:
+    /// sessions, streams, tasks.
     pub async fn run_until(self, stop: CancellationToken) {
         stop.cancelled().await;
         self.0.calls.close();
         if tokio::time::timeout(GRACE, self.0.calls.wait()).await.is_err() {
             tracing::info!(grace_s = GRACE.as_secs(), "ending tool calls");
+            self.0.closing.cancel();
+            if tokio::time::timeout(LAST_WORDS, self.0.calls.wait()).await.is_err() {
+                tracing::warn!("some tool calls were not told of the end");
+            }
         }
-        self.0.ending.cancel();
         self.0.tasks.end();
+        self.0.ending.cancel();
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -123,6 +132,11 @@ impl Server {
     pub(crate) fn begin_call(&self) -> Option<TaskTrackerToken> {
         let is_full = self.0.settings.max_calls.is_some_and(|most| self.0.calls.len() >= most);
         (!is_full).then(|| self.0.calls.token())
+    }
+
+    /// Cancelled when calls under way must end.
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        &self.0.closing
     }
 
     /// Cancelled when everything must end.

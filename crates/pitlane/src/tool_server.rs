@@ -32,18 +32,15 @@ pub(crate) fn beside_the_api(
         ..settings.mcp.clone()
     };
     let server = Server::new(told, None)?;
-    let keys = keys(&client, pitlane_tools::Settings::default(), None);
+    let tools = Tools::new(client.clone(), pitlane_tools::Settings::default());
+    let keys = keys(&client, &tools, None);
     let routes = pitlane_mcp::router(&server, keys);
     Ok((server, routes))
 }
 
-/// Tools for whoever brings a key that the API behind `client` knows; `shared` for those that bring none.
-pub(crate) fn keys(
-    client: &Client,
-    settings: pitlane_tools::Settings,
-    shared: Option<Access>,
-) -> Arc<Keys> {
-    let (client, tools) = (client.clone(), Tools::new(client.clone(), settings));
+/// Tools as `tools` are for whoever brings a key that the API behind `client` knows; `shared` for those that bring none.
+pub(crate) fn keys(client: &Client, tools: &Tools, shared: Option<Access>) -> Arc<Keys> {
+    let (client, tools) = (client.clone(), tools.clone());
     let open: OpenWith = Arc::new(move |key| {
         let (client, tools) = (client.clone(), tools.clone());
         Box::pin(async move {

@@ -111,9 +111,24 @@ impl Tools {
 
     /// Does what was asked for. What fails is an answer, too. Dropping the future ends the command it runs.
     pub async fn call(&self, call: Call, progress: &dyn Progress) -> Answer {
+        self.call_until(call, progress, std::future::pending()).await
+    }
+
+    /// Like [`Self::call`]; when `end` comes first, the command is ended and the answer says so.
+    pub async fn call_until(
+        &self,
+        call: Call,
+        progress: &dyn Progress,
+        end: impl Future<Output = ()>,
+    ) -> Answer {
         let counted = Counted::begin(call.name());
         let shape = Shape::of(&call);
-        let answer = match self.attempt(call, progress).await {
+        let attempted = tokio::select! {
+            biased;
+            attempted = self.attempt(call, progress) => attempted,
+            () = end => Err(ended()),
+        };
+        let answer = match attempted {
             Ok(answer) => answer,
             Err(failure) => {
                 tracing::debug!(tool = shape.tool(), why = %failure.message, "failed");
@@ -183,6 +198,12 @@ impl Tools {
         let (settings, began) = (&self.inner.settings, Instant::now());
         Some(Context { client, settings, progress, began, inner: &self.inner })
     }
+}
+
+/// What is said of a call that had not ended when whoever serves it had to.
+fn ended() -> Failure {
+    Failure::new("this server stops, and what it waited for was ended")
+        .next("It may have had its effect: look before doing it again.")
 }
 
 /// One future of all operations is too large for a stack.

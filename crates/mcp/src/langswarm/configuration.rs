@@ -3,7 +3,7 @@
 //! Reads what LangSwarm's own files say (`daytona_environment`, `remote_mcp`, `mcpremote`) and refuses what it does not
 //! know: a key that is misspelt is told with its place and the name that was probably meant, and all faults of a file at
 //! once. Values may name variables of the environment, `${NAME}`; a variable that is not set is a fault, and no message
-//! repeats what a variable or a key holds.
+//! repeats what a variable or a key holds. What is LangSwarm's own and changes nothing here is told as well, as a note.
 
 mod fields;
 mod tool;
@@ -15,7 +15,7 @@ mod tests;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use tool::{Backend, Pattern, RemoteServer, Sandboxes, Tool};
+pub use tool::{Backend, RemoteServer, Sandboxes, Tool};
 
 use fields::{Fields, Reader};
 
@@ -23,6 +23,7 @@ use fields::{Fields, Reader};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
     tools: Vec<Tool>,
+    notes: Vec<String>,
 }
 
 /// What is wrong with a file: all of it.
@@ -76,9 +77,13 @@ impl Configuration {
         let root = yaml::read(text).map_err(|fault| refused(vec![fault]))?;
         let reader = Reader::new(variable);
         let tools = tools(&reader, &root);
-        match (reader.into_faults(), tools) {
-            (faults, Some(tools)) if faults.is_empty() => Ok(Self { tools }),
-            (faults, _) => Err(refused(faults)),
+        let found = reader.into_findings();
+        match tools {
+            Some(tools) if found.faults.is_empty() => {
+                let notes = found.notes.iter().map(|note| note.told_of(file)).collect();
+                Ok(Self { tools, notes })
+            }
+            Some(_) | None => Err(refused(found.faults)),
         }
     }
 
@@ -86,6 +91,12 @@ impl Configuration {
     #[must_use]
     pub fn tools(&self) -> &[Tool] {
         &self.tools
+    }
+
+    /// What the file says without any effect here, in its order: `FILE:LINE:COLUMN: KEY: why`.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The tool of this id; the first one if none is named.
@@ -133,14 +144,20 @@ impl ConfigurationError {
     }
 }
 
+impl Fault {
+    fn told_of(&self, file: &Path) -> String {
+        let Self { line, column, key, why } = self;
+        let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
+        format!("{}:{line}:{column}: {key}{why}", file.display())
+    }
+}
+
 /// A line for each fault: `FILE:LINE:COLUMN: KEY: what is wrong`.
 impl fmt::Display for ConfigurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, fault) in self.faults.iter().enumerate() {
-            let Fault { line, column, key, why } = fault;
             let end = if number + 1 < self.faults.len() { "\n" } else { "" };
-            let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
-            write!(f, "{}:{line}:{column}: {key}{why}{end}", self.file.display())?;
+            write!(f, "{}{end}", fault.told_of(&self.file))?;
         }
         Ok(())
     }

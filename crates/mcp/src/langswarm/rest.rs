@@ -7,7 +7,7 @@ use pitlane_tools::{Call, CallError, InvalidParameter, Operation};
 use serde_json::{Value, json};
 
 use super::body::{self, BodyError};
-use super::{LangSwarm, NAME, busy, refusal, reply, run, shortened};
+use super::{LangSwarm, NAME, busy, refusal, reply, shortened};
 
 /// What the surface is for.
 const DESCRIPTION: &str =
@@ -81,7 +81,7 @@ pub(super) async fn call(
         Ok(call) => call,
         Err(details) => return unprocessable(&details),
     };
-    let answer = run(&tools, call).await;
+    let answer = surface.run(&tools, call).await;
     match answer.structured {
         model @ Value::Object(_) => reply(StatusCode::OK, &model),
         // An answer without a model is an operation's own failure.

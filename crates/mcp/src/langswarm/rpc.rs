@@ -10,7 +10,7 @@ use http::StatusCode;
 use pitlane_tools::{Answer, CallError, Operation, ResourceLink, Tools};
 use serde_json::{Map, Value, json};
 
-use super::{LangSwarm, NAME, body, busy, reply, run, shortened};
+use super::{LangSwarm, NAME, body, busy, reply, shortened};
 
 /// The revision that is told to those who ask for none that is known.
 const REVISION: &str = "2025-11-25";
@@ -103,7 +103,7 @@ async fn envelope(surface: &LangSwarm, tools: &Tools, mut message: Map<String, V
     let method = shortened(method.as_ref().and_then(Value::as_str).unwrap_or_default());
     let params = message.remove("params").unwrap_or_default();
     let answer = match surface.parse(&method, params) {
-        Ok(call) => run(tools, call).await.structured,
+        Ok(call) => surface.run(tools, call).await.structured,
         Err(failure) => failure.to_json(NAME),
     };
     reply(StatusCode::OK, &answer)
@@ -112,7 +112,7 @@ async fn envelope(surface: &LangSwarm, tools: &Tools, mut message: Map<String, V
 /// `{"name": …, "arguments": …}`, as `mcp_call` sends it.
 async fn bare(surface: &LangSwarm, tools: &Tools, mut message: Map<String, Value>) -> Response {
     let answer = match surface.parse_named(&mut message) {
-        Ok(call) => run(tools, call).await.structured,
+        Ok(call) => surface.run(tools, call).await.structured,
         Err(failure) => surface.refusal(&failure),
     };
     reply(StatusCode::OK, &answer)
@@ -135,7 +135,7 @@ impl LangSwarm {
             return Err(RpcError::new(INVALID_PARAMS, why));
         };
         match self.parse_named(&mut params.clone()) {
-            Ok(call) => Ok(result(&run(tools, call).await)),
+            Ok(call) => Ok(result(&self.run(tools, call).await)),
             Err(CallError::UnknownMethod { method, known }) => {
                 let data = self.refusal(&CallError::UnknownMethod { method, known });
                 let message = data["error"].as_str().unwrap_or_default().to_owned();

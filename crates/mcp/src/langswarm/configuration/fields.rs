@@ -15,26 +15,38 @@ const LONGEST: usize = 300;
 /// What all parts of a file share: the environment, and the faults so far.
 pub(super) struct Reader<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
-    faults: RefCell<Vec<Fault>>,
+    findings: RefCell<Findings>,
+}
+
+/// What there is to say about a file.
+#[derive(Default)]
+pub(super) struct Findings {
+    /// What is wrong.
+    pub(super) faults: Vec<Fault>,
+    /// What has no effect.
+    pub(super) notes: Vec<Fault>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { variable, faults: RefCell::default() }
+        Self { variable, findings: RefCell::default() }
     }
 
     pub(super) fn fault(&self, place: Place, key: &str, why: &str) {
-        let Place { line, column } = place;
-        let short = |text: &str| text.chars().take(LONGEST).collect();
-        let fault = Fault { line, column, key: short(key), why: short(why) };
-        self.faults.borrow_mut().push(fault);
+        self.findings.borrow_mut().faults.push(finding(place, key, why));
     }
 
-    /// All faults, in the order of the file.
-    pub(super) fn into_faults(self) -> Vec<Fault> {
-        let mut faults = self.faults.into_inner();
-        faults.sort_by_key(|fault| (fault.line, fault.column));
-        faults
+    fn note(&self, place: Place, key: &str, why: &str) {
+        self.findings.borrow_mut().notes.push(finding(place, key, why));
+    }
+
+    /// Everything, in the order of the file.
+    pub(super) fn into_findings(self) -> Findings {
+        let mut findings = self.findings.into_inner();
+        for list in [&mut findings.faults, &mut findings.notes] {
+            list.sort_by_key(|found| (found.line, found.column));
+        }
+        findings
     }
 
     /// A text with its variables filled in.
@@ -67,6 +79,12 @@ impl<'a> Reader<'a> {
     }
 }
 
+fn finding(place: Place, key: &str, why: &str) -> Fault {
+    let Place { line, column } = place;
+    let short = |text: &str| text.chars().take(LONGEST).collect();
+    Fault { line, column, key: short(key), why: short(why) }
+}
+
 /// The fields of one map.
 pub(super) struct Fields<'a> {
     reader: &'a Reader<'a>,
@@ -92,9 +110,17 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn fault(&self, name: &str, why: &str) {
-        let place = self.entries.iter().find(|entry| entry.name == name);
-        let place = place.map_or(self.place, |entry| entry.node.place);
-        self.reader.fault(place, &self.path(name), why);
+        self.reader.fault(self.place_of(name), &self.path(name), why);
+    }
+
+    /// Notes that a field has no effect.
+    pub(super) fn note(&self, name: &str, why: &str) {
+        self.reader.note(self.place_of(name), &self.path(name), why);
+    }
+
+    fn place_of(&self, name: &str) -> Place {
+        let entry = self.entries.iter().find(|entry| entry.name == name);
+        entry.map_or(self.place, |entry| entry.node.place)
     }
 
     /// A field that may be there and is not looked at.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use pitlane_tools::{Permission, Settings};
 
-use super::{Backend, Configuration, Pattern, Sandboxes};
+use super::{Backend, Configuration, Sandboxes};
 
 fn variable(name: &str) -> Option<String> {
     (name == "KEY").then(|| "dtn_secret".to_owned())
@@ -50,15 +50,16 @@ tools:
         permission: Permission::Developer,
         ..Settings::default()
     };
+    let described = (tool.id.as_str(), tool.description.as_deref());
+    assert_eq!(described, ("daytona", Some("Sandboxes")));
     assert_eq!(
-        (tool.id.as_str(), &tool.description, tool.local_mode, tool.pattern, &tool.main_workflow),
-        (
-            "daytona",
-            &Some("Sandboxes".to_owned()),
-            true,
-            Pattern::Hybrid,
-            &Some("use_daytona_environment_tool".to_owned())
-        )
+        parsed.notes(),
+        [
+            "tools.yaml:8:17: tools[0].local_mode: has no effect: these tools run in this process, and not in LangSwarm's",
+            "tools.yaml:9:14: tools[0].pattern: has no effect: calls are understood as a method with parameters, not as a \
+             sentence",
+            "tools.yaml:10:20: tools[0].main_workflow: has no effect: workflows are run by LangSwarm, not here",
+        ]
     );
     assert_eq!((&tool.settings, tool.methods.len()), (&settings, 2));
     let sandboxes = Sandboxes {
@@ -87,6 +88,12 @@ fn a_remote_server_is_named_in_either_spelling() {
         unreachable!()
     };
     assert_eq!(remote.headers[0].1.to_str().unwrap(), "Bearer dtn_secret");
+}
+
+#[test]
+fn what_says_how_it_is_anyway_needs_no_note() {
+    let text = "tools:\n- {id: a, type: daytona_environment, local_mode: false, pattern: direct}\n";
+    assert_eq!(parse(text).unwrap().notes(), [""; 0]);
 }
 
 #[test]

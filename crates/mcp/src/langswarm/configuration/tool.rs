@@ -17,12 +17,6 @@ pub struct Tool {
     pub id: String,
     /// What it is for, for people and models.
     pub description: Option<String>,
-    /// Whether LangSwarm would run it inside its own process. Pitlane's tools are a process of their own either way.
-    pub local_mode: bool,
-    /// How agents are meant to call it.
-    pub pattern: Pattern,
-    /// The workflow that turns a sentence into a call.
-    pub main_workflow: Option<String>,
     /// The operations that may be called; all if empty.
     pub methods: Vec<String>,
     /// How it behaves.
@@ -60,7 +54,7 @@ pub struct RemoteServer {
 
 /// How agents call a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pattern {
+enum Pattern {
     /// By sentences.
     Intent,
     /// By methods and parameters.
@@ -93,9 +87,7 @@ pub(super) fn read(reader: &Reader<'_>, node: &Node, key: String) -> Option<Tool
     }
     let kind = fields.text("type");
     let description = fields.text("description");
-    let local_mode = fields.is("local_mode").unwrap_or(false);
-    let pattern = fields.parsed("pattern").unwrap_or(Pattern::Direct);
-    let main_workflow = fields.text("main_workflow");
+    of_agents(&mut fields);
     let operations: Vec<&str> =
         pitlane_tools::operations().iter().map(|operation| operation.name).collect();
     let methods = fields.words("methods", &operations).unwrap_or_default();
@@ -122,7 +114,25 @@ pub(super) fn read(reader: &Reader<'_>, node: &Node, key: String) -> Option<Tool
     };
     fields.finish();
     let (id, backend) = (id?, backend?);
-    Some(Tool { id, description, local_mode, pattern, main_workflow, methods, settings, backend })
+    Some(Tool { id, description, methods, settings, backend })
+}
+
+/// What LangSwarm decides by, and changes nothing about tools that are a process of their own.
+fn of_agents(fields: &mut Fields<'_>) {
+    if fields.is("local_mode") == Some(true) {
+        let why = "has no effect: these tools run in this process, and not in LangSwarm's";
+        fields.note("local_mode", why);
+    }
+    match fields.parsed("pattern") {
+        Some(Pattern::Intent | Pattern::Hybrid) => {
+            let why = "has no effect: calls are understood as a method with parameters, not as a sentence";
+            fields.note("pattern", why);
+        }
+        Some(Pattern::Direct) | None => {}
+    }
+    if fields.text("main_workflow").is_some() {
+        fields.note("main_workflow", "has no effect: workflows are run by LangSwarm, not here");
+    }
 }
 
 /// What stands at the tool itself in some files and under `config` in others.

@@ -47,6 +47,9 @@ impl ConfigurationArguments {
             .map_err(usage)?;
         let configuration = Configuration::parse(file, &text, &environment::variable)
             .map_err(|faults| usage(Failure::new(faults)))?;
+        for note in configuration.notes() {
+            tracing::warn!("{note}");
+        }
         match configuration.tool(self.tool.as_deref()) {
             Some(tool) => Ok(Some(tool.clone())),
             None => {

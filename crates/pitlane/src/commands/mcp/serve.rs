@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::configuration::{self, Keys};
-use super::start::ToolArguments;
+use super::start::{PATIENCE, ToolArguments};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Format;
@@ -100,21 +100,23 @@ pub(super) fn serve(
     let keys = if arguments.share_key { Keys::Own } else { Keys::Callers };
     let tool = arguments.tools.configuration.tool()?;
     let behaviour = configuration::settings(arguments.tools.settings(), tool.as_ref());
-    let keys_of_callers = if let Some(tools) = configuration::remote(tool.as_ref(), &behaviour) {
-        if keys == Keys::Callers {
-            return Err(Failure::new(
-                "the file names another server, which callers' keys are not for",
-            )
-            .hint("--share-key lets callers without a key use what the file says")
-            .exit(Exit::Usage));
-        }
-        configuration::for_all(tools)
-    } else {
-        let client = configuration::client(api_url, tool.as_ref(), keys)?;
-        let shared = (arguments.share_key || arguments.conformance)
-            .then(|| Access::new("own", Tools::new(client.clone(), behaviour.clone())));
-        tool_server::keys(&client, behaviour, shared)
-    };
+    let (keys_of_callers, tools) =
+        if let Some(tools) = configuration::remote(tool.as_ref(), &behaviour) {
+            if keys == Keys::Callers {
+                return Err(Failure::new(
+                    "the file names another server, which callers' keys are not for",
+                )
+                .hint("--share-key lets callers without a key use what the file says")
+                .exit(Exit::Usage));
+            }
+            (configuration::for_all(tools.clone()), tools)
+        } else {
+            let client = configuration::client(api_url, tool.as_ref(), keys)?;
+            let tools = Tools::new(client.clone(), behaviour);
+            let shared = (arguments.share_key || arguments.conformance)
+                .then(|| Access::new("own", tools.clone()));
+            (tool_server::keys(&client, &tools, shared), tools)
+        };
     if let Some(Backend::Sandboxes(Sandboxes { api_key: Some(_), .. })) =
         tool.as_ref().map(|tool| &tool.backend)
         && keys == Keys::Callers
@@ -124,7 +126,10 @@ pub(super) fn serve(
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(Box::pin(run(keys_of_callers, arguments, tool, format)))?;
+    let served = runtime.block_on(Box::pin(run(keys_of_callers, arguments, tool, format)));
+    // Of calls that were dropped something may have to be ended.
+    runtime.block_on(tools.finish(PATIENCE));
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 }
 
 /// How long what calls left is tidied at the end.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What both ways to serve tools have.
 #[derive(Debug, clap::Args)]
