@@ -4,7 +4,7 @@
 
 use std::error::Error as StdError;
 
-use pitlane_model::{ImageName, SandboxId};
+use pitlane_model::{ImageName, SandboxId, VolumeId};
 
 /// The cause of a failure that only an operator can act on.
 pub type Cause = Box<dyn StdError + Send + Sync>;
@@ -43,6 +43,80 @@ pub enum PrepareImageError {
     },
 }
 
+/// Why there is no image of a sandbox.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// It has no disk here.
+    #[error("sandbox {id} does not exist")]
+    NotFound {
+        /// The id asked for.
+        id: SandboxId,
+    },
+    /// Its disk is packed away.
+    #[error("sandbox {id} is archived")]
+    Archived {
+        /// The sandbox.
+        id: SandboxId,
+    },
+    /// Its own image has as many layers as an image can have.
+    #[error("the image of sandbox {id} has {most} layers, and no image has more")]
+    TooManyLayers {
+        /// The sandbox.
+        id: SandboxId,
+        /// How many an image can have.
+        most: usize,
+    },
+    /// The machine's disk has no room for it.
+    #[error("this machine's disk has no room for an image of sandbox {id}")]
+    Full {
+        /// The sandbox.
+        id: SandboxId,
+    },
+    /// The machine failed.
+    #[error("cannot make an image of sandbox {id}")]
+    Host {
+        /// The sandbox.
+        id: SandboxId,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// Why an image did not get another name and other words.
+#[derive(Debug, thiserror::Error)]
+pub enum DeriveImageError {
+    /// The image is not on this machine.
+    #[error("image {image} is not on this machine")]
+    NoImage {
+        /// The image asked for.
+        image: ImageName,
+    },
+    /// The machine failed.
+    #[error("cannot derive from image {image}")]
+    Host {
+        /// The image asked for.
+        image: ImageName,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// Why a name of an image is not forgotten.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveImageError {
+    /// The machine failed.
+    #[error("cannot remove image {image}")]
+    Host {
+        /// The name.
+        image: String,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
 /// Why a sandbox was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
@@ -70,6 +144,14 @@ pub enum CreateError {
     /// The machine's disk has no room for another sandbox's.
     #[error("this machine's disk has no room for another sandbox")]
     DiskFull,
+    /// A volume cannot be mounted as it was asked for.
+    #[error("cannot mount a volume in sandbox {id}: {reason}")]
+    Mount {
+        /// The sandbox.
+        id: SandboxId,
+        /// Why, for whoever asked.
+        reason: String,
+    },
     /// The machine failed.
     #[error("cannot create sandbox {id}")]
     Host {
@@ -89,6 +171,14 @@ pub enum StartError {
     NotFound {
         /// The id asked for.
         id: SandboxId,
+    },
+    /// A volume cannot be mounted as it was asked for.
+    #[error("cannot mount a volume in sandbox {id}: {reason}")]
+    Mount {
+        /// The sandbox.
+        id: SandboxId,
+        /// Why, for whoever asked.
+        reason: String,
     },
     /// The machine failed.
     #[error("cannot start sandbox {id}")]
@@ -248,6 +338,37 @@ pub enum InventoryError {
     /// The machine failed.
     #[error("cannot list sandboxes")]
     Host {
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// Why a volume was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateVolumeError {
+    /// The machine's disk has no room for another volume.
+    #[error("this machine's disk has no room for another volume")]
+    Full,
+    /// The machine failed.
+    #[error("cannot make volume {id}")]
+    Host {
+        /// The volume.
+        id: VolumeId,
+        /// What failed.
+        #[source]
+        cause: Cause,
+    },
+}
+
+/// Why a volume is still there.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteVolumeError {
+    /// The machine failed.
+    #[error("cannot remove volume {id}")]
+    Host {
+        /// The volume.
+        id: VolumeId,
         /// What failed.
         #[source]
         cause: Cause,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId};
+use pitlane_model::{ImageConfig, ImageName, Limits, NetworkPolicy, SandboxId, VolumeMount};
+
+use crate::PoolKey;
 
 /// One sandbox as a driver needs to know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,10 @@ pub struct LaunchSpec {
     pub environment: BTreeMap<String, String>,
     /// A program, with its arguments, that runs beside everything else; empty for none.
     pub entrypoint: Vec<String>,
+    /// The pools that it may come from, the best one first. Only a create looks here.
+    pub pools: Vec<PoolKey>,
+    /// The volumes mounted in it; none is in another's way.
+    pub volumes: Vec<VolumeMount>,
 }
 
 /// What a sandbox's daemon said when it was ready.
@@ -48,8 +54,6 @@ pub struct PreparedImage {
     pub image: ImageName,
     /// Bytes of its root filesystem.
     pub size_bytes: u64,
-    /// The program and its arguments that the image says are its own; empty for none.
-    pub entrypoint: Vec<String>,
-    /// The user that the image says is its own, if it says so.
-    pub user: Option<String>,
+    /// What it says of itself.
+    pub config: ImageConfig,
 }

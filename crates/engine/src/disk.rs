@@ -9,7 +9,7 @@
 
 mod archive;
 mod growth;
-mod sparse;
+pub(crate) mod sparse;
 mod template;
 
 use std::fs::{File, OpenOptions};
@@ -94,7 +94,7 @@ pub(crate) fn fingerprint(disk: &Path) -> Option<&str> {
     disk.file_name()?.to_str()?.split('.').nth(2)
 }
 
-fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {
+pub(crate) fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {
     let path = path.display().to_string();
     move |cause| DiskError::File { action, path, cause }
 }
@@ -127,6 +127,11 @@ impl Disks {
             }
         }
         Ok(disks)
+    }
+
+    /// Where what fresh disks are copies of is kept.
+    pub(crate) fn templates(&self) -> &Path {
+        &self.templates
     }
 
     /// Makes a fresh disk for a slot.
@@ -271,7 +276,7 @@ pub(crate) fn size_gib(disk: &Path) -> Result<u32, DiskError> {
     Ok(u32::try_from(length >> 30).unwrap_or(u32::MAX))
 }
 
-fn sync_folder(folder: &Path) -> Result<(), DiskError> {
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), DiskError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(file_error("sync", folder))
 }
 

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::volume;
+
 /// What must stay free on the state folder's file system, whatever is promised: the server itself writes there.
 pub const RESERVE_BYTES: u64 = 1 << 30;
 
@@ -20,7 +22,7 @@ const GOOD_FOR: Duration = Duration::from_secs(1);
 pub struct Room {
     /// Free, less [`RESERVE_BYTES`].
     pub free: u64,
-    /// What sandboxes may still write to their disks.
+    /// What sandboxes may still write to their disks and to volumes.
     pub promised: u64,
 }
 
@@ -31,7 +33,12 @@ impl Room {
     ///
     /// The folder cannot be read.
     pub fn of(state: &Path) -> io::Result<Self> {
-        Ok(Self { free: free(state)?, promised: promised(&owned(state))? })
+        Ok(Self { free: free(state)?, promised: promised(state)? })
+    }
+
+    /// The bytes that sandboxes' disks may take until nothing is left but the reserve; unknown where that cannot be read.
+    pub(crate) fn free_of(state: &Path) -> Option<u64> {
+        free(state).ok()
     }
 
     /// Whether another `bytes` may be promised when `overcommit` times what is free may be; 0 promises without end.
@@ -67,7 +74,7 @@ impl Ledger {
             return true;
         }
         // Disks may be gone, and written to, since they were counted.
-        let promised = promised(&owned(&self.state)).unwrap_or(0);
+        let promised = promised(&self.state).unwrap_or(0);
         let room = Room { free, promised };
         let has_room = room.has_room(bytes, self.overcommit);
         if !has_room {
@@ -94,8 +101,13 @@ fn free(state: &Path) -> io::Result<u64> {
     Ok(status.f_bavail.saturating_mul(status.f_frsize).saturating_sub(RESERVE_BYTES))
 }
 
-/// What the disks of a folder may still take: their sizes less what is in them.
-fn promised(folder: &Path) -> io::Result<u64> {
+/// What the disks and volumes of a state folder may still take.
+fn promised(state: &Path) -> io::Result<u64> {
+    Ok(rests(&owned(state))?.saturating_add(rests(&volume::folder(state))?))
+}
+
+/// What the files of a folder may still take: their sizes less what is in them.
+fn rests(folder: &Path) -> io::Result<u64> {
     const BLOCK: u64 = 512;
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -126,12 +138,16 @@ mod tests {
     fn what_is_written_is_no_longer_promised() {
         let state = tempfile::tempdir().unwrap();
         let folder = owned(state.path());
-        assert_eq!(promised(&folder).unwrap(), 0);
+        assert_eq!(promised(state.path()).unwrap(), 0);
         std::fs::create_dir_all(&folder).unwrap();
         let disk = std::fs::File::create(folder.join("a")).unwrap();
         disk.set_len(1 << 20).unwrap();
-        assert_eq!(promised(&folder).unwrap(), 1 << 20);
+        assert_eq!(promised(state.path()).unwrap(), 1 << 20);
         std::fs::write(folder.join("b"), vec![1; 1 << 16]).unwrap();
-        assert_eq!(promised(&folder).unwrap(), 1 << 20);
+        assert_eq!(promised(state.path()).unwrap(), 1 << 20);
+        let volumes = volume::folder(state.path());
+        std::fs::create_dir(&volumes).unwrap();
+        std::fs::File::create(volumes.join("c")).unwrap().set_len(1 << 21).unwrap();
+        assert_eq!(promised(state.path()).unwrap(), 3 << 20);
     }
 }

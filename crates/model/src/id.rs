@@ -102,12 +102,29 @@ id! {
     SnapshotId
 }
 id! {
+    /// Identifies a volume.
+    VolumeId
+}
+id! {
     /// Identifies an organization: the owner of every row.
     OrganizationId
 }
 id! {
     /// Identifies an API key; it is no secret.
     KeyId
+}
+id! {
+    /// Identifies a warm pool.
+    WarmPoolId
+}
+
+id! {
+    /// Identifies a registry that an organization has a password for.
+    RegistryId
+}
+id! {
+    /// Says for whom alone an image is that came with somebody's password, in no other word than this one.
+    ImageOwner
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ pub use memory_file::sealed_memory_file;
 pub use message::{MAX_DESCRIPTORS, MessageListener, MessageSocket};
 pub use mount::{DetachedMount, FilesystemContext, MountOptions, change_root, make_mounts_private};
 pub use namespace::{
-    enter_network, new_cgroup_namespace, new_mount_namespace, new_session_keyring, set_host_name,
+    enter_mounts_of, enter_network, new_cgroup_namespace, new_mount_namespace, new_session_keyring,
+    set_host_name,
 };
 pub use netns::{current_network_namespace, new_network_namespace};
 pub use process::{

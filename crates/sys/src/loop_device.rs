@@ -21,6 +21,7 @@ static TURN: Mutex<()> = Mutex::new(());
 // From linux/loop.h; libc has no layout for `struct loop_config`.
 const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
 const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
+const LOOP_GET_STATUS64: libc::Ioctl = 0x4C05;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 const LO_FLAGS_DIRECT_IO: u32 = 16;
 
@@ -47,6 +48,24 @@ struct LoopConfiguration {
     block_size: u32,
     information: LoopInformation,
     reserved: [u64; 8],
+}
+
+impl LoopInformation {
+    const EMPTY: Self = Self {
+        device: 0,
+        inode: 0,
+        real_device: 0,
+        offset: 0,
+        size_limit: 0,
+        number: 0,
+        encrypt_type: 0,
+        encrypt_key_size: 0,
+        flags: 0,
+        file_name: [0; 64],
+        crypt_name: [0; 64],
+        encrypt_key: [0; 32],
+        init: [0; 2],
+    };
 }
 
 impl LoopDevice {
@@ -82,6 +101,50 @@ impl LoopDevice {
         Err(SyscallError { call: "ioctl(LOOP_CONFIGURE)", errno: Errno::BUSY })
     }
 
+    /// The device that `image` is already, if it is one; while this value is there, it stays one.
+    ///
+    /// Two devices of one file would be two file systems that each believe that the file is theirs.
+    ///
+    /// # Errors
+    ///
+    /// The devices cannot be listed or asked.
+    pub fn of_image(image: BorrowedFd<'_>) -> Result<Option<Self>, SyscallError> {
+        for entry in std::fs::read_dir("/dev").context("readdir(/dev)")? {
+            let name = entry.context("readdir(/dev)")?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix("loop"));
+            if number.is_none_or(|number| number.parse::<u32>().is_err()) {
+                continue;
+            }
+            let found = Self::at(&format!("/dev/{}", name.to_string_lossy()), image)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The device at `path`, if it is `image`'s; while this value is there, it stays that.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be asked.
+    pub fn at(path: &str, image: BorrowedFd<'_>) -> Result<Option<Self>, SyscallError> {
+        let wanted = rustix::fs::fstat(image).context("fstat(image)")?;
+        // Whatever cannot be opened is nobody's device.
+        let Ok(device) = open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) else {
+            return Ok(None);
+        };
+        let mut found = LoopInformation::EMPTY;
+        match ioctl(&device, LOOP_GET_STATUS64, std::ptr::from_mut(&mut found).addr()) {
+            Ok(_) if (found.device, found.inode) == (wanted.st_dev, wanted.st_ino) => {
+                Ok(Some(Self { _descriptor: device, path: path.to_owned() }))
+            }
+            // Another file's, no file's, or one that is being taken apart.
+            Ok(_) | Err(Errno::NXIO) => Ok(None),
+            Err(errno) => Err(errno).context("ioctl(LOOP_GET_STATUS64)"),
+        }
+    }
+
     /// The device's path, for mounting.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -93,21 +156,7 @@ fn configure(device: &OwnedFd, image: BorrowedFd<'_>, flags: u32) -> Result<(), 
     let configuration = LoopConfiguration {
         descriptor: image.as_raw_fd().cast_unsigned(),
         block_size: 4096,
-        information: LoopInformation {
-            device: 0,
-            inode: 0,
-            real_device: 0,
-            offset: 0,
-            size_limit: 0,
-            number: 0,
-            encrypt_type: 0,
-            encrypt_key_size: 0,
-            flags,
-            file_name: [0; 64],
-            crypt_name: [0; 64],
-            encrypt_key: [0; 32],
-            init: [0; 2],
-        },
+        information: LoopInformation { flags, ..LoopInformation::EMPTY },
         reserved: [0; 8],
     };
     ioctl(device, LOOP_CONFIGURE, std::ptr::from_ref(&configuration).addr()).map(|_| ())
@@ -119,8 +168,9 @@ fn ioctl(
     request: libc::Ioctl,
     argument: usize,
 ) -> Result<libc::c_long, Errno> {
-    // SAFETY: the two requests of this file take no argument (LOOP_CTL_GET_FREE) or read a `struct loop_config`
-    // (LOOP_CONFIGURE), to which the only caller passes the address of a live value of that layout.
+    // SAFETY: the requests of this file take no argument (LOOP_CTL_GET_FREE), read a `struct loop_config`
+    // (LOOP_CONFIGURE) or write a `struct loop_info64` (LOOP_GET_STATUS64); to each of the latter, its only caller
+    // passes the address of a live value of that layout, which nothing else refers to meanwhile.
     check(libc::c_long::from(unsafe { libc::ioctl(descriptor.as_raw_fd(), request, argument) }))
 }
 

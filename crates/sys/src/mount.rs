@@ -220,6 +220,30 @@ impl DetachedMount {
         openat(&self.0, name, flags, Mode::empty()).context("openat(mount)")
     }
 
+    /// A new mount of the open folder `folder`, which must be on a mount that is attached in the calling thread's
+    /// namespace.
+    ///
+    /// # Errors
+    ///
+    /// It is not, or the kernel refuses the caller.
+    pub fn of_folder(folder: BorrowedFd<'_>) -> Result<Self, SyscallError> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_EMPTY_PATH;
+        open_tree(folder, c"", flags).map(Self).context("open_tree(folder)")
+    }
+
+    /// Puts the mount on the open folder `place`, of the calling thread's mount namespace.
+    ///
+    /// # Errors
+    ///
+    /// It is no folder, or the kernel refuses the caller.
+    pub fn attach_on(&self, place: BorrowedFd<'_>) -> Result<(), SyscallError> {
+        let flags =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        move_mount(&self.0, c"", place, c"", flags).context("move_mount(folder)")
+    }
+
     /// Puts the mount on `name` in `parent`, of the calling thread's mount namespace. A symbolic link is not followed.
     ///
     /// # Errors

@@ -2,7 +2,10 @@
 
 use std::os::fd::BorrowedFd;
 
-use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+use rustix::thread::{
+    LinkNameSpaceType, ThreadNameSpaceType, UnshareFlags, move_into_link_name_space,
+    move_into_thread_name_spaces, unshare_unsafe,
+};
 
 use crate::error::{Context as _, SyscallError, check};
 
@@ -13,6 +16,16 @@ use crate::error::{Context as _, SyscallError, check};
 /// The descriptor is not one, or the kernel refuses the caller.
 pub fn enter_network(namespace: BorrowedFd<'_>) -> Result<(), SyscallError> {
     move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network)).context("setns(net)")
+}
+
+/// Moves the calling process, which must have one thread, into the mount namespace of another, whose root becomes its
+/// own root and working directory (Linux 5.8).
+///
+/// # Errors
+///
+/// The other process has ended, or the kernel refuses the caller.
+pub fn enter_mounts_of(process: BorrowedFd<'_>) -> Result<(), SyscallError> {
+    move_into_thread_name_spaces(process, ThreadNameSpaceType::MOUNT).context("setns(mount)")
 }
 
 /// Gives the calling thread a cgroup namespace whose root is the group it is in.

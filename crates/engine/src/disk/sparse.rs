@@ -18,7 +18,7 @@ pub(super) fn next_data(file: &File, position: u64) -> io::Result<Option<Range<u
 }
 
 /// Copies what a sparse file holds, and leaves the holes holes.
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let source = File::open(from)?;
     let target = File::create_new(to)?;
     ftruncate(&target, source.metadata()?.len())?;

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use pitlane_sys::{Context as _, MessageSocket, SyscallError, UserNamespace};
+use pitlane_sys::{Context as _, DetachedMount, MessageSocket, SyscallError, UserNamespace};
 use rustix::io::Errno;
 
 use super::process::FOLDER_IN_USE;
@@ -236,7 +236,9 @@ impl Launcher {
                 failure.is(Errno::CONNREFUSED) || failure.is(Errno::NOENT)
             }
             // It died with the question, which does no harm twice.
-            Err(LauncherError::Died) => !matches!(request, Request::Launch { .. }),
+            Err(LauncherError::Died) => {
+                !matches!(request, Request::Launch { .. } | Request::Attach { .. })
+            },
             _ => false,
         };
         if !is_gone {
@@ -301,6 +303,31 @@ impl Launcher {
         };
         match self.ask(&request, &parts.borrow())? {
             (Reply::Launched { .. }, Some(descriptor)) => Ok(FirstProcess { descriptor }),
+            _ => Err(LauncherError::Reply),
+        }
+    }
+
+    /// Starts a process called `name` that puts mounts into the sandbox `id`, each at its path, and tells on `report`
+    /// what failed. It has done its work when it has ended.
+    pub(crate) fn attach(
+        &self,
+        (id, name): (&str, &str),
+        first_id: u32,
+        report: BorrowedFd<'_>,
+        mounts: &[(String, DetachedMount)],
+    ) -> Result<FirstProcess, LauncherError> {
+        let request = Request::Attach {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            first_id,
+            paths: mounts.iter().map(|(path, _)| path.clone()).collect(),
+        };
+        let mut descriptors = vec![report];
+        descriptors.extend(mounts.iter().map(|(_, mount)| mount.as_fd()));
+        match self.ask(&request, &descriptors)? {
+            (Reply::Launched { .. }, Some(descriptor)) => Ok(FirstProcess { descriptor }),
+            // It ended before it was told which sandbox it is.
+            (Reply::Unknown, None) => Err(LauncherError::Died),
             _ => Err(LauncherError::Reply),
         }
     }

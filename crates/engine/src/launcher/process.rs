@@ -16,7 +16,9 @@ use pitlane_sys::{
 use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::attach::{self, Attachment};
 use super::child;
 use super::protocol::{EndedAs, LaunchDescriptors, MAX_MESSAGE, Reply, Request, identity};
 use super::seccomp;
@@ -42,6 +44,8 @@ struct Process {
     /// By the number under which the event queue knows them.
     watched: BTreeMap<u64, String>,
     next_watch: u64,
+    /// The read ends of pipes whose write ends are closed when a sandbox's process 1 becomes its daemon.
+    building: BTreeMap<u64, (String, OwnedFd)>,
     kept: BTreeMap<String, OwnedFd>,
     events: OwnedFd,
     /// Which program this is.
@@ -111,6 +115,7 @@ fn start(arguments: &LauncherArguments) -> Result<(Process, MessageListener), Sy
         sandboxes: BTreeMap::new(),
         watched: BTreeMap::new(),
         next_watch: STARTER + 1,
+        building: BTreeMap::new(),
         kept: BTreeMap::new(),
         events,
         program,
@@ -196,6 +201,9 @@ impl Process {
                     if process.starter.is_some() {
                         return Ok(());
                     }
+                } else if let Some((_, pipe)) = process.building.remove(&number) {
+                    // A process that attaches volumes may have a copy, for which it would be reported again.
+                    epoll::delete(&process.events, &pipe).context("epoll_ctl")?;
                 } else {
                     process.record_exit(number);
                 }
@@ -263,6 +271,9 @@ impl Process {
                     )?,
                 }
             }
+            Request::Attach { id, name, first_id, paths } => {
+                self.attach(socket, (&id, name), first_id, paths, descriptors)?;
+            }
             Request::Open { id } => match self.sandboxes.get(&id) {
                 Some(Launched::Running(child)) => {
                     reply(socket, &Reply::Launched { pid: child.pid() }, &[child.as_fd()])?;
@@ -299,6 +310,74 @@ impl Process {
             Request::Quit => return self.quit(socket),
         }
         Ok(false)
+    }
+
+    /// Starts a child that puts volumes into a sandbox.
+    fn attach(
+        &mut self,
+        socket: &MessageSocket,
+        (id, name): (&str, String),
+        first_id: u32,
+        paths: Vec<String>,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), SyscallError> {
+        let Some(Launched::Running(process)) = self.sandboxes.get(id) else {
+            return reply(socket, &Reply::Unknown, &[]);
+        };
+        let mut descriptors = descriptors.into_iter();
+        let report = descriptors.next();
+        let mounts: Vec<_> = paths.into_iter().zip(descriptors.map(DetachedMount::from)).collect();
+        let (Some(report), false) = (report, matches!(self.sandboxes.get(&name), Some(Launched::Running(_))))
+        else {
+            let why = String::from("descriptors are missing, or it is done already");
+            return reply(socket, &Reply::Failed { why }, &[]);
+        };
+        let building = self.building.values().find(|(building, _)| building == id);
+        let attachment = Attachment {
+            process: process.as_fd(),
+            building: building.map(|(_, pipe)| pipe.as_fd()),
+            first_id,
+            mounts,
+        };
+        let mut attachment = Some(attachment);
+        let started = clone_process(self.single, CloneFlags::default(), None, || {
+            let Some(Err(failure)) = attachment.take().map(attach::attach) else { return 0 };
+            let text = serde_json::to_vec(&failure).unwrap_or_default();
+            match rustix::io::write(&report, &text) {
+                Ok(_) | Err(_) => 1,
+            }
+        });
+        drop(attachment);
+        match started {
+            Ok(child) => {
+                pitlane_fault::point("launcher.attaching");
+                let sent = reply(socket, &Reply::Launched { pid: child.pid() }, &[child.as_fd()]);
+                self.record(name, child)?;
+                sent
+            }
+            Err(failure) => reply_failure(socket, &failure),
+        }
+    }
+
+    /// Keeps a child until it has ended and somebody has asked how.
+    fn record(&mut self, id: String, child: Child) -> Result<(), SyscallError> {
+        let number = self.await_event(&child, epoll::EventFlags::IN)?;
+        self.watched.insert(number, id.clone());
+        self.sandboxes.insert(id, Launched::Running(child));
+        Ok(())
+    }
+
+    /// Has the main loop told when something happens to a descriptor, under the number that is answered.
+    fn await_event(
+        &mut self,
+        of: impl std::os::fd::AsFd,
+        flags: epoll::EventFlags,
+    ) -> Result<u64, SyscallError> {
+        let number = self.next_watch;
+        self.next_watch += 1;
+        epoll::add(&self.events, of, epoll::EventData::new_u64(number), flags)
+            .context("epoll_ctl")?;
+        Ok(number)
     }
 
     fn quit(&self, socket: &MessageSocket) -> Result<bool, SyscallError> {
@@ -356,6 +435,8 @@ impl Process {
             pitlane_sys::Entrance::Tasks(_) => None,
         };
         let mut parts = Some(parts);
+        // The child's copy is closed when it executes its program.
+        let (building, built) = pipe_with(PipeFlags::CLOEXEC).context("pipe2")?;
         let launched = clone_process(
             self.single,
             CloneFlags::NEW_SANDBOX,
@@ -367,19 +448,12 @@ impl Process {
         );
         match launched {
             Ok(child) => {
+                drop(built);
                 pitlane_fault::point("launcher.process-made");
-                let number = self.next_watch;
-                self.next_watch += 1;
-                epoll::add(
-                    &self.events,
-                    &child,
-                    epoll::EventData::new_u64(number),
-                    epoll::EventFlags::IN,
-                )
-                .context("epoll_ctl")?;
+                let number = self.await_event(&building, epoll::EventFlags::empty())?;
+                self.building.insert(number, (id.clone(), building));
                 let sent = reply(socket, &Reply::Launched { pid: child.pid() }, &[child.as_fd()]);
-                self.watched.insert(number, id.clone());
-                self.sandboxes.insert(id, Launched::Running(child));
+                self.record(id, child)?;
                 pitlane_fault::point("launcher.process-handed-over");
                 sent
             }

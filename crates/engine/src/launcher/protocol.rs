@@ -46,6 +46,18 @@ pub(crate) enum Request {
         /// cgroup namespace do.
         tasks: usize,
     },
+    /// Starts a process that attaches volumes in a sandbox that has just been launched; carries a pipe on which it tells
+    /// what failed and one mount for each path, the reply carries its pidfd. It is collected under `name`.
+    Attach {
+        /// The sandbox.
+        id: String,
+        /// What the process is called.
+        name: String,
+        /// The host's id of the sandbox's id 0.
+        first_id: u32,
+        /// Where the mounts are to be.
+        paths: Vec<String>,
+    },
     /// Asks for the pidfd of a running sandbox.
     Open {
         /// The sandbox.
@@ -245,6 +257,12 @@ mod tests {
                 command_files: 3,
                 tasks: 4,
             },
+            Request::Attach {
+                id: text("slot-3"),
+                name: text("slot-3.volumes"),
+                first_id: 65_536,
+                paths: vec![text("/data")],
+            },
             Request::Open { id: text("slot-3") },
             Request::Collect { id: text("slot-3") },
             Request::List { after: text("slot-3") },
@@ -267,6 +285,7 @@ mod tests {
             {"request": "userNamespace", "first": 65_536, "count": 65_536},
             {"request": "groupView"},
             {"request": "launch", "id": "slot-3", "host_name": "sandbox", "command_files": 3, "tasks": 4},
+            {"request": "attach", "id": "slot-3", "name": "slot-3.volumes", "first_id": 65_536, "paths": ["/data"]},
             {"request": "open", "id": "slot-3"},
             {"request": "collect", "id": "slot-3"},
             {"request": "list", "after": "slot-3"},
