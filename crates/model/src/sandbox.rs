@@ -1,11 +1,12 @@
 //! What a sandbox is asked to be, and what it is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    DesiredState, Lifecycle, Limits, Minutes, NetworkPolicy, OrganizationId, SandboxId,
-    SandboxName, SandboxState, Timestamp,
+    Build, DesiredState, Lifecycle, Limits, Minutes, NetworkPolicy, OrganizationId, SandboxId,
+    SandboxName, SandboxState, Timestamp, VolumeMount,
 };
 
 /// Labels: free text by free text, set by the caller.
@@ -70,9 +71,11 @@ pub struct SandboxSpec {
     pub organization: OrganizationId,
     /// Its name; the id's text when the caller gave none.
     pub name: SandboxName,
-    /// The name of the snapshot it starts from.
+    /// The name of the snapshot or image it starts from.
     pub snapshot: String,
-    /// The user its processes run as.
+    /// How its image is built, if it is built for it.
+    pub build: Option<Arc<Build>>,
+    /// The user its processes run as. Empty while its image, which decides that, is not here.
     pub user: String,
     /// Variables of every process in it.
     pub environment: Environment,
@@ -86,6 +89,8 @@ pub struct SandboxSpec {
     pub network: NetworkPolicy,
     /// Whether its previews are open to anyone.
     pub is_public: bool,
+    /// The volumes mounted in it; none is in another's way.
+    pub volumes: Vec<VolumeMount>,
     /// The region the caller named; reported back, one machine has one region.
     pub target: String,
 }
@@ -99,7 +104,7 @@ pub struct Sandbox {
     pub state: SandboxState,
     /// What it is on its way to.
     pub desired: DesiredState,
-    /// Why it is in [`SandboxState::Error`], for its owner.
+    /// Why it is in [`SandboxState::Error`] or [`SandboxState::BuildFailed`], for its owner.
     pub error_reason: Option<String>,
     /// Version of the daemon that last said hello.
     pub daemon_version: Option<String>,
@@ -190,6 +195,7 @@ mod tests {
                 organization: OrganizationId::from_random([2; 16]),
                 name: SandboxName::from(id),
                 snapshot: "default".to_owned(),
+                build: None,
                 user: "daytona".to_owned(),
                 environment: Environment::default(),
                 labels: Labels::new(),
@@ -197,6 +203,7 @@ mod tests {
                 lifecycle,
                 network: NetworkPolicy::Open,
                 is_public: false,
+                volumes: Vec::new(),
                 target: "local".to_owned(),
             },
             state,

@@ -1,8 +1,9 @@
 //! Snapshots: what sandboxes start from.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::{ImageReference, Limits, OrganizationId, SnapshotId, Timestamp};
+use crate::{Build, ImageReference, Limits, OrganizationId, SnapshotId, Timestamp};
 
 /// The name under which a root filesystem is kept on this machine: letters, digits, `.`, `_`, `-`; it is a folder name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +30,12 @@ impl ImageName {
         if is_valid { Ok(Self(name)) } else { Err(ImageNameError) }
     }
 
+    /// The image without a file: what Dockerfiles call `scratch`. Every driver has it.
+    #[must_use]
+    pub fn scratch() -> Self {
+        Self("scratch".to_owned())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -45,6 +52,8 @@ impl fmt::Display for ImageName {
 /// Where a snapshot stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SnapshotState {
+    /// The build of its image waits for its turn.
+    Pending,
     /// Its image is being made.
     Building,
     /// Its image is on its way here.
@@ -55,22 +64,33 @@ pub enum SnapshotState {
     Inactive,
     /// Its image could not be prepared.
     Error,
+    /// Its image could not be built.
+    BuildFailed,
 }
 
 impl SnapshotState {
     /// All states.
-    pub const ALL: [Self; 5] =
-        [Self::Building, Self::Pulling, Self::Active, Self::Inactive, Self::Error];
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::Building,
+        Self::Pulling,
+        Self::Active,
+        Self::Inactive,
+        Self::Error,
+        Self::BuildFailed,
+    ];
 
     /// The word of the Daytona API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Pending => "pending",
             Self::Building => "building",
             Self::Pulling => "pulling",
             Self::Active => "active",
             Self::Inactive => "inactive",
             Self::Error => "error",
+            Self::BuildFailed => "build_failed",
         }
     }
 }
@@ -86,6 +106,8 @@ pub struct Snapshot {
     pub name: String,
     /// The image it stands for, as whoever added it named it.
     pub reference: ImageReference,
+    /// How that image is built, if it is not one that was there before.
+    pub build: Option<Arc<Build>>,
     /// The root filesystem, once it has been here.
     pub image: Option<ImageName>,
     /// The program, with its arguments, that runs in its sandboxes beside everything else; empty for none. Until the
@@ -99,7 +121,7 @@ pub struct Snapshot {
     pub limits: Limits,
     /// Bytes of the root filesystem, once known.
     pub size_bytes: Option<u64>,
-    /// Why it is in [`SnapshotState::Error`].
+    /// Why it is in [`SnapshotState::Error`] or [`SnapshotState::BuildFailed`].
     pub error_reason: Option<String>,
     /// When it was added.
     pub created_at: Timestamp,

@@ -1,6 +1,9 @@
 //! A sandbox's states and the legal ways between them.
 //!
 //! ```text
+//! pending_build ──► building_snapshot ──► creating      pulling_snapshot ──► creating
+//!       └──────────────────┴────► build_failed
+//!
 //! creating ──► started ──► stopping ──► stopped ──► starting ──► started
 //!                                        │   ▲
 //!                              archiving ◄   └─ a start or an archiving that failed
@@ -18,6 +21,14 @@
 /// What a sandbox is now, in the words of the Daytona API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SandboxState {
+    /// Accepted; the build of its image waits for its turn.
+    PendingBuild,
+    /// Its image is being built.
+    BuildingSnapshot,
+    /// Its image is on its way here.
+    PullingSnapshot,
+    /// Its image could not be built; says why. It can be deleted.
+    BuildFailed,
     /// Accepted; its isolation is being built.
     Creating,
     /// Usable.
@@ -60,6 +71,12 @@ pub enum DesiredState {
 /// Something that happens to a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transition {
+    /// The build of its image has begun.
+    BuildBegun,
+    /// Its image could not be built.
+    BuildFailed,
+    /// Its image is here.
+    ImageFound,
     /// Its daemon said hello.
     Ready,
     /// A caller asked for it to start.
@@ -102,7 +119,11 @@ pub enum TransitionError {
 
 impl SandboxState {
     /// All states.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
+        Self::PendingBuild,
+        Self::BuildingSnapshot,
+        Self::PullingSnapshot,
+        Self::BuildFailed,
         Self::Creating,
         Self::Started,
         Self::Stopping,
@@ -128,6 +149,11 @@ impl SandboxState {
         use SandboxState as S;
         use Transition as T;
         Ok(match (self, transition) {
+            (S::PendingBuild | S::BuildingSnapshot, T::BuildBegun) => S::BuildingSnapshot,
+            (S::PendingBuild | S::BuildingSnapshot, T::BuildFailed) => S::BuildFailed,
+            (S::PendingBuild | S::BuildingSnapshot | S::PullingSnapshot, T::ImageFound) => {
+                S::Creating
+            }
             (S::Creating | S::Starting | S::Restoring | S::Resizing, T::Ready) => S::Started,
             (S::Stopped, T::Start) | (S::Error, T::Recover) => S::Starting,
             (S::Archived, T::Start) => S::Restoring,
@@ -140,7 +166,7 @@ impl SandboxState {
                 T::Ended,
             ) => S::Stopped,
             (S::Archiving | S::Restoring, T::Packed) => S::Archived,
-            (S::Error | S::Destroyed, T::Fail) => {
+            (S::Error | S::BuildFailed | S::Destroyed, T::Fail) => {
                 return Err(TransitionError::Illegal { from: self, transition });
             }
             (_, T::Fail) => S::Error,
@@ -165,7 +191,10 @@ impl SandboxState {
     pub const fn is_transient(self) -> bool {
         matches!(
             self,
-            Self::Creating
+            Self::PendingBuild
+                | Self::BuildingSnapshot
+                | Self::PullingSnapshot
+                | Self::Creating
                 | Self::Starting
                 | Self::Stopping
                 | Self::Archiving
@@ -179,6 +208,10 @@ impl SandboxState {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::PendingBuild => "pending_build",
+            Self::BuildingSnapshot => "building_snapshot",
+            Self::PullingSnapshot => "pulling_snapshot",
+            Self::BuildFailed => "build_failed",
             Self::Creating => "creating",
             Self::Started => "started",
             Self::Stopping => "stopping",
@@ -210,7 +243,10 @@ impl DesiredState {
 
 impl Transition {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
+        Self::BuildBegun,
+        Self::BuildFailed,
+        Self::ImageFound,
         Self::Ready,
         Self::Start,
         Self::Stop,
@@ -232,9 +268,15 @@ impl Transition {
             Self::Stop => Some(DesiredState::Stopped),
             Self::Archive => Some(DesiredState::Archived),
             Self::Destroy => Some(DesiredState::Destroyed),
-            Self::Resize | Self::Ready | Self::Ended | Self::Packed | Self::Fail | Self::Freed => {
-                None
-            }
+            Self::Resize
+            | Self::BuildBegun
+            | Self::BuildFailed
+            | Self::ImageFound
+            | Self::Ready
+            | Self::Ended
+            | Self::Packed
+            | Self::Fail
+            | Self::Freed => None,
         }
     }
 
@@ -242,6 +284,9 @@ impl Transition {
     #[must_use]
     pub const fn as_verb(self) -> &'static str {
         match self {
+            Self::BuildBegun => "be built",
+            Self::BuildFailed => "fail to be built",
+            Self::ImageFound => "have its image",
             Self::Ready => "become ready",
             Self::Start => "start",
             Self::Stop => "stop",
@@ -261,7 +306,7 @@ impl Transition {
 mod tests {
     use super::*;
 
-    const TRANSITIONS: [Transition; 11] = Transition::ALL;
+    const TRANSITIONS: [Transition; 14] = Transition::ALL;
 
     #[test]
     fn nothing_leaves_destroyed() {

@@ -1,9 +1,10 @@
 //! Values as columns hold them. Every conversion of more than one table is here.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use pitlane_model::{
-    DesiredState, ImageName, Limits, NetworkPolicy, Permission, SandboxState, SnapshotState,
+    Build, DesiredState, ImageName, Limits, NetworkPolicy, Permission, SandboxState, SnapshotState,
     Timestamp,
 };
 use rusqlite::types::FromSql;
@@ -56,8 +57,27 @@ pub(crate) fn limits(row: &Fields<'_>) -> Result<Limits, ReadError> {
     .map_err(ReadError::value("cpu_count, memory_gib, disk_gib, process_count"))
 }
 
-pub(crate) fn image(row: &Fields<'_>) -> Result<ImageName, ReadError> {
-    ImageName::new(text(row, "image")?).map_err(ReadError::value("image"))
+/// An image, or none where the text is empty: it has not been here yet.
+pub(crate) fn image(row: &Fields<'_>) -> Result<Option<ImageName>, ReadError> {
+    match text(row, "image")? {
+        name if name.is_empty() => Ok(None),
+        name => ImageName::new(name).map(Some).map_err(ReadError::value("image")),
+    }
+}
+
+/// What an image is built from.
+pub(crate) fn build(row: &Fields<'_>) -> Result<Option<Arc<Build>>, ReadError> {
+    const COLUMN: &str = "build";
+    let Some(text) = row.get::<Option<String>>(COLUMN)? else { return Ok(None) };
+    let (dockerfile, contexts, arguments, target) =
+        serde_json::from_str(&text).map_err(ReadError::value(COLUMN))?;
+    Ok(Some(Arc::new(Build { dockerfile, contexts, arguments, target })))
+}
+
+/// The same as text: a JSON list, which texts cannot fail to become.
+pub(crate) fn build_text(build: Option<&Build>) -> Option<String> {
+    let Build { dockerfile, contexts, arguments, target } = build?;
+    Some(serde_json::json!([dockerfile, contexts, arguments, target]).to_string())
 }
 
 pub(crate) fn texts(
@@ -108,9 +128,9 @@ pub(crate) const NETWORKS: [NetworkPolicy; 2] = [NetworkPolicy::Open, NetworkPol
 pub(crate) const DESIRED: [DesiredState; 4] =
     [DesiredState::Started, DesiredState::Stopped, DesiredState::Archived, DesiredState::Destroyed];
 
-pub(crate) const SNAPSHOT_STATES: [SnapshotState; 5] = SnapshotState::ALL;
+pub(crate) const SNAPSHOT_STATES: [SnapshotState; SnapshotState::ALL.len()] = SnapshotState::ALL;
 
-pub(crate) const SANDBOX_STATES: [SandboxState; 12] = SandboxState::ALL;
+pub(crate) const SANDBOX_STATES: [SandboxState; SandboxState::ALL.len()] = SandboxState::ALL;
 
 pub(crate) fn permissions(row: &Fields<'_>) -> Result<Vec<Permission>, ReadError> {
     let words = text(row, "permissions")?;

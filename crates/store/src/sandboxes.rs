@@ -9,10 +9,11 @@ use pitlane_model::{
 use rusqlite::{Transaction, named_params};
 
 use crate::row::{
-    DESIRED, Fields, NETWORKS, SANDBOX_STATES, id, image, json, json_list, limits, network_word,
-    rows, text, text_list, texts, time, word,
+    DESIRED, Fields, NETWORKS, SANDBOX_STATES, build, build_text, id, image, json, json_list,
+    limits, network_word, rows, text, text_list, texts, time, word,
 };
 use crate::store::Survives;
+use crate::volumes::{mounts, mounts_text};
 use crate::{ReadError, Store, WriteError};
 
 /// A sandbox's row.
@@ -20,10 +21,13 @@ use crate::{ReadError, Store, WriteError};
 pub struct StoredSandbox {
     /// The sandbox.
     pub sandbox: Sandbox,
-    /// The image its disk lies over: another one would break it, whatever its snapshot becomes.
-    pub image: ImageName,
+    /// The image its disk lies over: another one would break it, whatever its snapshot becomes. None while its image is
+    /// not here.
+    pub image: Option<ImageName>,
     /// The program, with its arguments, that runs in it beside everything else; empty for none.
     pub entrypoint: Vec<String>,
+    /// Whether its caller was told of it before it was ready.
+    pub is_told: bool,
     /// Grows with every change, so that a write that comes too late changes nothing.
     pub revision: u64,
 }
@@ -44,6 +48,7 @@ impl Store {
                     sandbox: sandbox(row)?,
                     image: image(row)?,
                     entrypoint: text_list(row, "entrypoint")?,
+                    is_told: row.get("is_told")?,
                     revision: revision.unsigned_abs(),
                 })
             })
@@ -114,26 +119,27 @@ fn number(revision: u64) -> i64 {
 }
 
 fn insert(transaction: &Transaction<'_>, row: &StoredSandbox) -> Result<(), WriteError> {
-    let StoredSandbox { sandbox, image, entrypoint, revision } = row;
+    let StoredSandbox { sandbox, image, entrypoint, is_told, revision } = row;
     let spec = &sandbox.spec;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO sandboxes
             (id, organization, name, snapshot, image, user, environment, labels, cpu_count,
              memory_gib, disk_gib, process_count, auto_stop, auto_archive, auto_delete, ttl,
              network, is_public, target, state, desired, error_reason, daemon_version, created_at,
-             updated_at, last_activity_at, entrypoint, revision)
+             updated_at, last_activity_at, entrypoint, build, is_told, volumes, revision)
          VALUES
             (:id, :organization, :name, :snapshot, :image, :user, :environment, :labels, :cpu_count,
              :memory_gib, :disk_gib, :process_count, :auto_stop, :auto_archive, :auto_delete, :ttl,
              :network, :is_public, :target, :state, :desired, :error_reason, :daemon_version,
-             :created_at, :updated_at, :last_activity_at, :entrypoint, :revision)",
+             :created_at, :updated_at, :last_activity_at, :entrypoint, :build, :is_told, :volumes, :revision)",
     )?;
     insert.execute(named_params! {
         ":id": spec.id.to_bytes(),
         ":organization": spec.organization.to_bytes(),
         ":name": spec.name.as_str(),
         ":snapshot": spec.snapshot,
-        ":image": image.as_str(),
+        // Empty for one that has not been here.
+        ":image": image.as_ref().map_or("", ImageName::as_str),
         ":user": spec.user,
         ":environment": json(spec.environment.variables()),
         ":labels": json(&spec.labels),
@@ -156,19 +162,22 @@ fn insert(transaction: &Transaction<'_>, row: &StoredSandbox) -> Result<(), Writ
         ":updated_at": sandbox.updated_at.as_micros(),
         ":last_activity_at": sandbox.last_activity_at.as_micros(),
         ":entrypoint": json_list(entrypoint),
+        ":build": build_text(spec.build.as_deref()),
+        ":is_told": is_told,
+        ":volumes": mounts_text(&spec.volumes),
         ":revision": number(*revision),
     })?;
     pitlane_fault::point("store.sandbox-inserted");
     Ok(())
 }
 
-/// Id, organization, image and the like never change.
+/// Id, organization and the like never change. The image, and what it says, comes once.
 fn update(transaction: &Transaction<'_>, row: &StoredSandbox) -> Result<(), WriteError> {
-    let StoredSandbox { sandbox, image: _, entrypoint: _, revision } = row;
+    let StoredSandbox { sandbox, image, entrypoint, is_told: _, revision } = row;
     let spec = &sandbox.spec;
     let mut update = transaction.prepare_cached(
         "UPDATE sandboxes SET
-            name = :name, labels = :labels, cpu_count = :cpu_count, memory_gib = :memory_gib,
+            name = :name, image = :image, user = :user, entrypoint = :entrypoint, labels = :labels, cpu_count = :cpu_count, memory_gib = :memory_gib,
             disk_gib = :disk_gib, process_count = :process_count, auto_stop = :auto_stop, auto_archive = :auto_archive,
             auto_delete = :auto_delete, ttl = :ttl, network = :network, is_public = :is_public,
             state = :state, desired = :desired, error_reason = :error_reason,
@@ -179,6 +188,9 @@ fn update(transaction: &Transaction<'_>, row: &StoredSandbox) -> Result<(), Writ
     update.execute(named_params! {
         ":id": spec.id.to_bytes(),
         ":name": spec.name.as_str(),
+        ":image": image.as_ref().map_or("", ImageName::as_str),
+        ":user": spec.user,
+        ":entrypoint": json_list(entrypoint),
         ":labels": json(&spec.labels),
         ":cpu_count": spec.limits.cpu_count(),
         ":memory_gib": spec.limits.memory_gib(),
@@ -208,6 +220,7 @@ fn sandbox(row: &Fields<'_>) -> Result<Sandbox, ReadError> {
         organization: OrganizationId::from_bytes(id(row, "organization")?),
         name: SandboxName::new(text(row, "name")?).map_err(ReadError::value("name"))?,
         snapshot: text(row, "snapshot")?,
+        build: build(row)?,
         user: text(row, "user")?,
         environment: Environment::new(texts(row, "environment")?)
             .map_err(ReadError::value("environment"))?,
@@ -221,6 +234,7 @@ fn sandbox(row: &Fields<'_>) -> Result<Sandbox, ReadError> {
         },
         network: word(row, "network", &NETWORKS, network_word)?,
         is_public: row.get("is_public")?,
+        volumes: mounts(row)?,
         target: text(row, "target")?,
     };
     Ok(Sandbox {

@@ -4,8 +4,8 @@ use pitlane_model::{ImageName, OrganizationId, Snapshot, SnapshotId, SnapshotSta
 use rusqlite::named_params;
 
 use crate::row::{
-    Fields, SNAPSHOT_STATES, id, json_list, limits, optional_time, rows, text, text_list, time,
-    word,
+    Fields, SNAPSHOT_STATES, build, build_text, id, image, json_list, limits, optional_time, rows,
+    text, text_list, time, word,
 };
 use crate::store::Survives;
 use crate::{
@@ -86,14 +86,14 @@ impl Store {
         self.write(Survives::PowerCut, move |transaction| {
             let mut save = transaction.prepare_cached(
                 "INSERT INTO snapshots
-                    (id, organization, name, reference, image, entrypoint, user, state, cpu_count, memory_gib, disk_gib,
+                    (id, organization, name, reference, build, image, entrypoint, user, state, cpu_count, memory_gib, disk_gib,
                      process_count, size_bytes, error_reason, created_at, updated_at, last_used_at)
                  VALUES
-                    (:id, :organization, :name, :reference, :image, :entrypoint, :user, :state, :cpu_count, :memory_gib, :disk_gib,
+                    (:id, :organization, :name, :reference, :build, :image, :entrypoint, :user, :state, :cpu_count, :memory_gib, :disk_gib,
                      :process_count, :size_bytes, :error_reason, :created_at, :updated_at,
                      :last_used_at)
                  ON CONFLICT (id) DO UPDATE SET
-                    name = excluded.name, reference = excluded.reference,
+                    name = excluded.name, reference = excluded.reference, build = excluded.build,
                     image = excluded.image, entrypoint = excluded.entrypoint,
                     user = excluded.user, state = excluded.state,
                     cpu_count = excluded.cpu_count, memory_gib = excluded.memory_gib,
@@ -106,6 +106,7 @@ impl Store {
                 ":organization": snapshot.organization.map(OrganizationId::to_bytes),
                 ":name": snapshot.name,
                 ":reference": snapshot.reference.to_string(),
+                ":build": build_text(snapshot.build.as_deref()),
                 // Empty for one that has not been here.
                 ":image": snapshot.image.as_ref().map_or("", ImageName::as_str),
                 ":entrypoint": json_list(&snapshot.entrypoint),
@@ -167,10 +168,8 @@ fn snapshot(row: &Fields<'_>) -> Result<Snapshot, ReadError> {
         organization: row.get::<Option<[u8; 16]>>("organization")?.map(OrganizationId::from_bytes),
         name: text(row, "name")?,
         reference: text(row, "reference")?.parse().map_err(ReadError::value("reference"))?,
-        image: match text(row, "image")? {
-            name if name.is_empty() => None,
-            name => Some(ImageName::new(name).map_err(ReadError::value("image"))?),
-        },
+        build: build(row)?,
+        image: image(row)?,
         entrypoint: text_list(row, "entrypoint")?,
         user: row.get("user")?,
         state: word(row, "state", &SNAPSHOT_STATES, SnapshotState::as_str)?,
