@@ -14,7 +14,7 @@ use crate::sandboxes::{Platform, Story, Timers};
 use crate::snapshots::Surroundings;
 use crate::{
     Clock, Event, Keys, Organizations, Policy, Previews, Random, Sandboxes, ServerSecret,
-    SigningKeys, Snapshots,
+    SigningKeys, Snapshots, UploadKeys,
 };
 
 /// How many events a slow listener may be behind before it misses some.
@@ -53,6 +53,7 @@ struct Inner {
     sandboxes: Arc<Sandboxes>,
     previews: Previews,
     signing_keys: SigningKeys,
+    upload_keys: UploadKeys,
     policy: Policy,
     events: broadcast::Sender<Event>,
     tasks: TaskTracker,
@@ -94,6 +95,7 @@ impl Control {
             tasks.clone(),
             ending.clone(),
         );
+        let upload_keys = UploadKeys::new(secret.clone(), Arc::clone(&ring), clock.clone());
         let organizations =
             Organizations::new(ring, store.clone(), clock.clone(), random.clone(), tasks.clone());
         let snapshots = Snapshots::load(Surroundings {
@@ -146,6 +148,7 @@ impl Control {
             sandboxes,
             previews,
             signing_keys,
+            upload_keys,
             policy,
             events,
             tasks,
@@ -169,6 +172,12 @@ impl Control {
     #[must_use]
     pub fn signing_keys(&self) -> &SigningKeys {
         &self.0.signing_keys
+    }
+
+    /// What lets clients upload build contexts.
+    #[must_use]
+    pub fn upload_keys(&self) -> &UploadKeys {
+        &self.0.upload_keys
     }
 
     /// What sandboxes start from.

@@ -16,6 +16,7 @@ mod sandboxes;
 mod signing;
 mod snapshots;
 mod source;
+mod upload_keys;
 
 pub use chain::Chain;
 pub use control::{Control, ControlError, Parts};
@@ -52,6 +53,7 @@ pub use snapshots::{
     FindSnapshotError, ListSnapshotsError, PageSnapshots, Snapshots,
 };
 pub use source::{Clock, NoRandomness, Random, Sleep};
+pub use upload_keys::{UploadKey, UploadKeyError, UploadKeys, Uploader};
 
 #[cfg(test)]
 mod tests;

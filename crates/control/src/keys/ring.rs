@@ -31,7 +31,7 @@ struct Known {
 
 /// A key, and what is noted about it while it works.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     key: ApiKey,
     permissions: Arc<[Permission]>,
     validity: CancellationToken,
@@ -55,7 +55,7 @@ impl Ring {
         self.read().by_hash.get(hash).cloned()
     }
 
-    pub(super) fn by_id(&self, id: KeyId) -> Option<Arc<Held>> {
+    pub(crate) fn by_id(&self, id: KeyId) -> Option<Arc<Held>> {
         self.read().by_id.get(&id).cloned()
     }
 
@@ -80,7 +80,7 @@ impl Ring {
 
     /// Forgets a key: from now on it proves nothing, and whatever was opened with it ends. One whose row could not be
     /// removed before is found once more. [`Self::forgotten`] says that the row is gone.
-    pub(super) fn expel(&self, organization: OrganizationId, name: &str) -> Option<KeyId> {
+    pub(crate) fn expel(&self, organization: OrganizationId, name: &str) -> Option<KeyId> {
         let id = {
             let mut known = self.write();
             let is_meant =
@@ -219,7 +219,7 @@ impl Held {
         self.key.id
     }
 
-    pub(super) fn organization(&self) -> OrganizationId {
+    pub(crate) fn organization(&self) -> OrganizationId {
         self.key.organization
     }
 
@@ -228,12 +228,12 @@ impl Held {
     }
 
     /// Cancelled when it stops working.
-    pub(super) fn validity(&self) -> &CancellationToken {
+    pub(crate) fn validity(&self) -> &CancellationToken {
         &self.validity
     }
 
     /// Whether it proves something at this time. One that has stopped does not begin again.
-    pub(super) fn works_at(&self, now: Timestamp) -> bool {
+    pub(crate) fn works_at(&self, now: Timestamp) -> bool {
         !self.validity.is_cancelled() && self.key.expires_at.is_none_or(|end| end > now)
     }
 

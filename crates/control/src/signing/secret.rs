@@ -17,7 +17,7 @@ impl ServerSecret {
     }
 
     /// A secret for one purpose, from parts that each have one length.
-    pub(super) fn derive(&self, purpose: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    pub(crate) fn derive(&self, purpose: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = keyed(&*self.0);
         mac.update(purpose);
         for part in parts {
