@@ -19,6 +19,7 @@ mod request;
 mod sandboxes;
 mod sessions;
 mod terminals;
+mod warm_pools;
 
 pub use endpoint::{Endpoint, EndpointError, Key};
 pub use error::RequestError;
@@ -32,5 +33,5 @@ pub use pitlane_wire::toolbox::{CodeRunRequest, ExecuteRequest, ExecuteResponse,
 pub use remote::{RemoteAnswer, RemoteTools};
 pub use request::Client;
 pub use sandboxes::{Direction, Interval, ListSandboxes, Order, PreviewUrl, Resize};
-pub use sessions::Sessions;
+pub use sessions::{LogPart, Sessions};
 pub use terminals::{NewTerminal, Terminal, TerminalOutput};

@@ -5,15 +5,36 @@ use std::time::Duration;
 use http::Method;
 use pitlane_wire::control::Sandbox;
 use pitlane_wire::toolbox::{
-    CreateSessionRequest, Session, SessionCommand, SessionCommandLogsResponse,
-    SessionExecuteRequest, SessionExecuteResponse, SessionSendInputRequest,
+    CreateSessionRequest, Session, SessionCommand, SessionExecuteRequest, SessionExecuteResponse,
+    SessionLogPiece, SessionSendInputRequest,
 };
+use serde::Deserialize;
 
 use crate::request::segment;
 use crate::{Client, RequestError};
 
 /// How long an answer may take that waits for no command.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What a server that knows no pieces puts before each stream's part of an output.
+const MARKS: [&str; 2] = ["\u{1}\u{1}\u{1}", "\u{2}\u{2}\u{2}"];
+
+/// A part of a command's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogPart {
+    /// What follows the first so many bytes.
+    From(u64),
+    /// The end.
+    Last,
+}
+
+/// A log, as a server answers that knows pieces, or as others do.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Log {
+    Piece(SessionLogPiece),
+    Whole { output: String },
+}
 
 /// The sessions of one sandbox, through its toolbox.
 #[derive(Debug, Clone)]
@@ -118,18 +139,29 @@ impl Sessions<'_> {
         self.client.toolbox::<(), _>(Method::GET, &url, None, Some(DEADLINE)).await
     }
 
-    /// Everything that a command has said so far.
+    /// A part of what a command has said so far, of `limit` bytes at most. Offsets are those that earlier pieces told. A
+    /// server that knows no pieces sends all of it each time.
     ///
     /// # Errors
     ///
     /// As [`Sessions::command`].
-    pub async fn logs(
+    pub async fn log(
         &self,
         session: &str,
         command: &str,
-    ) -> Result<SessionCommandLogsResponse, RequestError> {
-        let url = self.of_command(session, command, "/logs");
-        self.client.toolbox::<(), _>(Method::GET, &url, None, Some(DEADLINE)).await
+        part: LogPart,
+        limit: usize,
+    ) -> Result<SessionLogPiece, RequestError> {
+        let query = match part {
+            LogPart::From(offset) => format!("/logs?offset={offset}&limit={limit}"),
+            LogPart::Last => format!("/logs?tail={limit}"),
+        };
+        let url = self.of_command(session, command, &query);
+        let log = self.client.toolbox::<(), Log>(Method::GET, &url, None, Some(DEADLINE)).await?;
+        Ok(match log {
+            Log::Piece(piece) => piece,
+            Log::Whole { output } => cut(output, part, limit),
+        })
     }
 
     /// Gives a command a line to read.
@@ -155,5 +187,43 @@ impl Sessions<'_> {
 
     fn of_command(&self, session: &str, command: &str, rest: &str) -> String {
         self.of(session, &format!("/command/{}{rest}", segment(command)))
+    }
+}
+
+/// A part of a log that came as a whole.
+fn cut(output: String, part: LogPart, limit: usize) -> SessionLogPiece {
+    let said = MARKS.iter().fold(output, |said, mark| said.replace(mark, ""));
+    let from = match part {
+        LogPart::From(offset) => usize::try_from(offset).unwrap_or(usize::MAX).min(said.len()),
+        LogPart::Last => said.len().saturating_sub(limit),
+    };
+    let from = said.floor_char_boundary(from);
+    let to = said.floor_char_boundary(from.saturating_add(limit).min(said.len()));
+    let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+    SessionLogPiece {
+        output: said.get(from..to).unwrap_or_default().to_owned(),
+        offset: count(from),
+        next_offset: count(to),
+        length: count(said.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_came_as_a_whole_is_read_bit_by_bit() {
+        let log = || String::from("\u{1}\u{1}\u{1}eins\n\u{2}\u{2}\u{2}zwölf\n");
+        let piece = |output: &str, offset, next_offset| SessionLogPiece {
+            output: output.to_owned(),
+            offset,
+            next_offset,
+            length: 12,
+        };
+        assert_eq!(cut(log(), LogPart::From(0), 16), piece("eins\nzwölf\n", 0, 12));
+        assert_eq!(cut(log(), LogPart::From(5), 3), piece("zw", 5, 7));
+        assert_eq!(cut(log(), LogPart::From(99), 3), piece("", 12, 12));
+        assert_eq!(cut(log(), LogPart::Last, 3), piece("lf\n", 9, 12));
     }
 }

@@ -12,6 +12,7 @@ mod command;
 mod entrypoint;
 mod follow;
 mod log;
+mod piece;
 mod pump;
 mod request;
 mod run;

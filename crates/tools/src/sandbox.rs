@@ -112,7 +112,12 @@ async fn make(context: Context<'_>, wish: Wish, image: Option<String>) -> Result
     match context.client.create_sandbox(&with_snapshot).await {
         Err(RequestError::Refused { status: 400 | 404, message, .. }) => {
             let dockerfile_content = format!("FROM {image}\n");
-            let build_info = CreateBuildInfo { dockerfile_content, context_hashes: None };
+            let build_info = CreateBuildInfo {
+                dockerfile_content,
+                context_hashes: None,
+                build_args: None,
+                target: None,
+            };
             let with_build = Wish { build_info: Some(build_info), ..wish };
             match context.client.create_sandbox(&with_build).await {
                 // A server that builds nothing has said why the snapshot will not do.

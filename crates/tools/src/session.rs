@@ -1,10 +1,10 @@
 //! Commands that run without anybody waiting for them: each in a session of its own, which is deleted with `kill` or with
 //! the sandbox.
 
-use pitlane_client::{RequestError, Sessions};
+use pitlane_client::{LogPart, RequestError, Sessions};
 use pitlane_wire::control::Sandbox;
+use pitlane_wire::toolbox::SessionLogPiece;
 
-use crate::capture::count;
 use crate::execution::{Session, enter};
 use crate::failure::Failure;
 use crate::input::{ExecSession, SessionAction};
@@ -12,9 +12,6 @@ use crate::output::SessionDone;
 use crate::shape::value;
 use crate::tools::Context;
 use crate::{Answer, Missing, sandbox};
-
-/// What the toolbox puts before each stream's part of an output.
-const MARKS: [&str; 2] = ["\u{1}\u{1}\u{1}", "\u{2}\u{2}\u{2}"];
 
 pub(crate) async fn operate(context: Context<'_>, asked: ExecSession) -> Result<Answer, Failure> {
     if let SessionAction::Other(action) = &asked.action {
@@ -146,17 +143,12 @@ async fn poll(
 ) -> Result<Answer, Failure> {
     // First whether it has ended: whatever is in the log afterwards is then all of it.
     let (command, exit_code) = last_command(sessions, &name).await?;
-    let logs = sessions.logs(&name, &command).await.map_err(|error| of(&name, error))?;
-    let said = MARKS.iter().fold(logs.output, |said, mark| said.replace(mark, ""));
-    let limit = context.settings.output.command_bytes;
     // Who does not say from where wants to see the end.
-    let from = match offset {
-        None => said.len().saturating_sub(limit),
-        Some(offset) => usize::try_from(offset).unwrap_or(usize::MAX).min(said.len()),
-    };
-    let from = said.floor_char_boundary(from);
-    let to = said.floor_char_boundary(from.saturating_add(limit).min(said.len()));
-    let output = said.get(from..to).unwrap_or_default().to_owned();
+    let part = offset.map_or(LogPart::Last, LogPart::From);
+    let limit = context.settings.output.command_bytes;
+    let log = sessions.log(&name, &command, part, limit).await;
+    let SessionLogPiece { output, offset: from, next_offset: to, length } =
+        log.map_err(|error| of(&name, error))?;
     let running = exit_code.is_none();
     let message = match exit_code {
         None => String::from("The command is running"),
@@ -165,12 +157,11 @@ async fn poll(
     let mut more = String::new();
     if offset.is_none() && from > 0 {
         more.push_str(&format!(
-            " [the last {} of {} bytes; offset 0 is the beginning]",
-            to - from,
-            said.len()
+            " [the last {} of {length} bytes; offset 0 is the beginning]",
+            to.saturating_sub(from)
         ));
-    } else if to < said.len() {
-        more.push_str(&format!(" [{} bytes more: poll with offset {to}]", said.len() - to));
+    } else if to < length {
+        more.push_str(&format!(" [{} bytes more: poll with offset {to}]", length - to));
     } else {
         more.push_str(&format!(" [next offset {to}]"));
     }
@@ -178,6 +169,6 @@ async fn poll(
         more.push('\n');
         more.push_str(&output);
     }
-    let state = State { running, exit_code, output, next_offset: count(to) };
+    let state = State { running, exit_code, output, next_offset: to };
     Ok(done(found, name, state, message, &more))
 }

@@ -45,6 +45,6 @@ pub use pty::{
 };
 pub use session::{
     CreateSessionRequest, Session, SessionCommand, SessionCommandLogsResponse,
-    SessionExecuteRequest, SessionExecuteResponse, SessionSendInputRequest,
+    SessionExecuteRequest, SessionExecuteResponse, SessionLogPiece, SessionSendInputRequest,
 };
 pub use system::{InitializeRequest, PortInUse, PortList, SystemMetrics};

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 
 use super::command::{Command, Order, Stage};
 use super::follow::follow;
+use super::piece::{Wanted, piece};
 use super::run::run;
 use super::shell::Shell;
 use super::spool::Spool;
@@ -119,13 +120,13 @@ pub(crate) async fn route(
             let found = toolbox.sessions().entrypoint.find(ENTRYPOINT_COMMAND);
             // An image without a program says nothing.
             let command = found.unwrap_or_else(|_none| toolbox.sessions().nothing());
-            read_log(toolbox, &command, request)
+            read_log(toolbox, &command, request).await
         }
         ("GET", [id, "command", command]) => show(toolbox, id, command),
         ("POST", [id, "command", command, "input"]) => send(toolbox, id, command, request).await,
         ("GET", [id, "command", command, "logs"]) => {
             let command = toolbox.sessions().find(id)?.find(command)?;
-            read_log(toolbox, &command, request)
+            read_log(toolbox, &command, request).await
         }
         _ => {
             let message = format!("the toolbox has no {method} /process/session{rest}");
@@ -232,7 +233,7 @@ async fn send(toolbox: &Toolbox, id: &str, command: &str, request: Request<Incom
     empty(StatusCode::NO_CONTENT)
 }
 
-fn read_log(toolbox: &Arc<Toolbox>, command: &Command, request: Request<Incoming>) -> Answer {
+async fn read_log(toolbox: &Arc<Toolbox>, command: &Command, request: Request<Incoming>) -> Answer {
     let sessions = toolbox.sessions();
     let query = Query::of(request.uri());
     let is_followed = match query.optional("follow") {
@@ -240,6 +241,10 @@ fn read_log(toolbox: &Arc<Toolbox>, command: &Command, request: Request<Incoming
         Some("true" | "True" | "1") => true,
         Some(_) => return Err(Refusal::bad_request("follow must be true or false")),
     };
+    let wanted = Wanted::of(&query)?;
+    if is_followed && wanted.is_some() {
+        return Err(Refusal::bad_request("a log is followed from its beginning"));
+    }
     let places = if is_followed { &sessions.followers } else { &sessions.readers };
     let permit = Arc::clone(places).try_acquire_owned().map_err(|_none_left| {
         let message = format!("{MOST_FOLLOWERS} logs are being read: try again later");
@@ -247,6 +252,9 @@ fn read_log(toolbox: &Arc<Toolbox>, command: &Command, request: Request<Incoming
     })?;
     if is_followed {
         return follow(toolbox, command, request, permit);
+    }
+    if let Some(wanted) = wanted {
+        return piece(command, wanted, permit).await;
     }
     logs(toolbox, command, Dialect::of(request.headers()), permit)
 }

@@ -277,6 +277,47 @@ async fn a_long_log_is_the_same_in_every_form() {
 }
 
 #[tokio::test]
+async fn a_log_is_read_bit_by_bit_whatever_of_it_is_on_the_disk() {
+    let daemon = with_session().await;
+    let path = begin(&daemon, "for i in $(seq 40000); do echo \"zeile ä $i\"; done").await;
+    assert_eq!(exit_code(&daemon, &path).await, json!(0));
+    let whole: String = (1..=40000).map(|number| format!("zeile ä {number}\n")).collect();
+    let (mut read, mut offset) = (String::new(), 0);
+    loop {
+        let (status, piece) =
+            daemon.call("GET", &format!("{path}/logs?offset={offset}&limit=200000")).await;
+        assert_eq!((status, &piece["offset"]), (StatusCode::OK, &json!(offset)));
+        assert_eq!(piece["length"], json!(whole.len()));
+        read.push_str(piece["output"].as_str().expect("a text"));
+        if piece["nextOffset"] == json!(offset) {
+            break;
+        }
+        offset = piece["nextOffset"].as_u64().expect("a number");
+    }
+    assert_eq!(read, whole);
+    let (_, last) = daemon.call("GET", &format!("{path}/logs?tail=16")).await;
+    let wanted = json!({"output": "\nzeile ä 40000\n", "offset": whole.len() - 16,
+                        "nextOffset": whole.len(), "length": whole.len()});
+    assert_eq!(last, wanted);
+    // In the middle of a character.
+    let (_, last) = daemon.call("GET", &format!("{path}/logs?tail=23")).await;
+    assert!(whole.ends_with(last["output"].as_str().expect("a text")), "{last}");
+    let (_, beyond) = daemon.call("GET", &format!("{path}/logs?offset=999999999999")).await;
+    assert_eq!(beyond["output"], "");
+    for query in [
+        "offset=-1",
+        "tail=1",
+        "tail=99999999",
+        "offset=0&tail=20",
+        "limit=20",
+        "offset=0&follow=1",
+    ] {
+        let (status, _) = daemon.call("GET", &format!("{path}/logs?{query}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn a_follower_that_stops_reading_holds_nobody_up() {
     let daemon = with_session().await;
     let path = begin(&daemon, "head -c 50000000 /dev/zero; echo end >&2").await;

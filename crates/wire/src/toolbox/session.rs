@@ -88,6 +88,20 @@ pub struct SessionCommandLogsResponse {
     pub stderr: String,
 }
 
+/// A piece of a command's log: what the same address answers with `offset` or `tail`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionLogPiece {
+    /// Both outputs in the order in which they came, without marks. It ends with a whole character unless the log does not.
+    pub output: String,
+    /// How many bytes of the log come before it.
+    pub offset: u64,
+    /// How many bytes of the log come before what follows it.
+    pub next_offset: u64,
+    /// How many bytes the log has now.
+    pub length: u64,
+}
+
 /// The body of `POST /process/session/{sessionId}/command/{commandId}/input`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
