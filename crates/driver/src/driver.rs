@@ -3,13 +3,18 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use pitlane_model::{ImageReference, Limits, SandboxId};
+use pitlane_model::{
+    ImageAccess, ImageConfig, ImageName, ImageOwner, ImageReference, Limits, RegistryLogin,
+    SandboxId, VolumeId,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
 use crate::{
-    ArchiveError, ConnectError, CreateError, DestroyError, Hello, ImageProgress, InventoryError,
-    LaunchSpec, PrepareImageError, PreparedImage, ResizeError, RestoreError, StartError, StopError,
+    ArchiveError, ConnectError, CreateError, CreateVolumeError, DeleteVolumeError,
+    DeriveImageError, DestroyError, Hello, ImageProgress, InventoryError, LaunchSpec, NoRoomError,
+    PoolReport, PrepareImageError, PreparedImage, RemoveImageError, ResizeError, RestoreError,
+    SnapshotError, StartError, StopError, WantedPool,
 };
 
 /// A byte stream to a sandbox's daemon, which speaks the toolbox API over HTTP/1.1 on it.
@@ -99,6 +104,107 @@ pub trait Driver: Send + Sync + fmt::Debug {
         progress: mpsc::Sender<ImageProgress>,
     ) -> Result<PreparedImage, PrepareImageError>;
 
+    /// Whether a registry may be asked for images at all: `docker.io`, `registry.example:5000`.
+    ///
+    /// # Errors
+    ///
+    /// What forbids it, for whoever asked. A name that leads to an address that is not public shows it only when it is
+    /// asked.
+    fn admits_registry(&self, registry: &str, is_encrypted: bool) -> Result<(), String>;
+
+    /// The image that this name means for one owner alone, if sandboxes can start from it at once. What it means for
+    /// everybody is [`Driver::find_image`]'s answer.
+    async fn find_owned_image(
+        &self,
+        owner: ImageOwner,
+        reference: &ImageReference,
+    ) -> Option<PreparedImage>;
+
+    /// Brings an image here by a password. What its registry gave for that is the owner's alone, and nobody else finds
+    /// it by its name; what it gave without asking for it is everybody's. An image that the owner has, by his own name
+    /// or by everybody's, is answered at once.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepareImageError`]: nothing was left behind, the call can be repeated.
+    async fn pull_owned_image(
+        &self,
+        owner: ImageOwner,
+        login: &RegistryLogin,
+        reference: &ImageReference,
+        progress: mpsc::Sender<ImageProgress>,
+    ) -> Result<PreparedImage, PrepareImageError>;
+
+    /// The image of this name that somebody may use, if sandboxes can start from it at once: his own, else everybody's.
+    async fn find_image_for(
+        &self,
+        owner: ImageOwner,
+        reference: &ImageReference,
+    ) -> Option<PreparedImage> {
+        match self.find_owned_image(owner, reference).await {
+            Some(own) => Some(own),
+            None => self.find_image(reference).await,
+        }
+    }
+
+    /// Puts an image on this machine that somebody may use, by his password where he has one for its registry.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepareImageError`]: nothing was left behind, the call can be repeated.
+    async fn prepare_image_for(
+        &self,
+        access: &ImageAccess,
+        reference: &ImageReference,
+        progress: mpsc::Sender<ImageProgress>,
+    ) -> Result<PreparedImage, PrepareImageError> {
+        if let Some(own) = self.find_owned_image(access.owner, reference).await {
+            return Ok(own);
+        }
+        match access.login(reference) {
+            Some(login) => self.pull_owned_image(access.owner, login, reference, progress).await,
+            None => self.prepare_image(reference, progress).await,
+        }
+    }
+
+    /// Makes an image of a sandbox's file system as it is at one moment, running or stopped: the layers of its own
+    /// image, and one more. It says of itself what the sandbox's image says. From then on [`Driver::find_image`] finds
+    /// it by `reference`; what that meant before is forgotten.
+    ///
+    /// A running sandbox runs on; whatever of it writes to its disk meanwhile waits. Dropping the future may leave the
+    /// image or not: [`Driver::remove_image`] settles it.
+    ///
+    /// # Errors
+    ///
+    /// The sandbox is as it was, and there is no image. [`SnapshotError::Archived`]: restore it first.
+    /// [`SnapshotError::Full`]: make room first. [`SnapshotError::TooManyLayers`]: it never works.
+    async fn snapshot(
+        &self,
+        id: SandboxId,
+        reference: &ImageReference,
+    ) -> Result<PreparedImage, SnapshotError>;
+
+    /// Makes an image of the same files that says something else of itself, such as its variables or its user, and is
+    /// found by `reference`; what that meant before is forgotten. [`ImageName::scratch`] is an image without files.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was made. [`DeriveImageError::NoImage`]: prepare it first.
+    async fn derive_image(
+        &self,
+        image: &ImageName,
+        config: &ImageConfig,
+        reference: &ImageReference,
+    ) -> Result<PreparedImage, DeriveImageError>;
+
+    /// Forgets what a name means. An image that was made here and has no name any more goes with its last sandbox, and
+    /// each of its layers with the last image that has it. Forgetting what is not known succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoveImageError::Host`]: something may be left; call again.
+    async fn remove_image(&self, reference: &ImageReference) -> Result<(), RemoveImageError>;
+
     /// Makes a sandbox with a fresh disk and returns when its daemon answers.
     ///
     /// # Errors
@@ -167,6 +273,45 @@ pub trait Driver: Send + Sync + fmt::Debug {
     ///
     /// [`InventoryError::Host`]: what exists cannot be told.
     async fn inventory(&self) -> Result<Vec<Existing>, InventoryError>;
+
+    /// Whether `more` sandboxes can wait beside `others`, which are those that all pools want by now.
+    ///
+    /// # Errors
+    ///
+    /// [`NoRoomError`] says what is left.
+    async fn room_to_wait(&self, others: u64, more: u64) -> Result<(), NoRoomError>;
+
+    /// Has sandboxes wait in these pools from now on, and in no others: those that wait in vain are freed. Returns at
+    /// once.
+    ///
+    /// Pools are filled as soon as they are wanted or taken from, each whatever becomes of the others, and no further
+    /// than the machine has room. A sandbox that waits is in no inventory, and ends with the driver.
+    fn keep_ready(&self, wanted: Vec<WantedPool>);
+
+    /// How the pools are.
+    fn pools(&self) -> PoolReport;
+
+    /// Makes an empty volume, which every user of every sandbox can write to. Making one that is there succeeds.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is left behind. [`CreateVolumeError::Full`]: make room first.
+    async fn create_volume(&self, id: VolumeId) -> Result<(), CreateVolumeError>;
+
+    /// Removes a volume with all that is in it. Removing one that does not exist succeeds; one that a running sandbox
+    /// has mounted stays as long as that runs and cannot be mounted any more.
+    ///
+    /// # Errors
+    ///
+    /// [`DeleteVolumeError::Host`]: it may still be there; call again.
+    async fn delete_volume(&self, id: VolumeId) -> Result<(), DeleteVolumeError>;
+
+    /// Lists every volume this driver has, those of an earlier server process included.
+    ///
+    /// # Errors
+    ///
+    /// [`InventoryError::Host`]: what exists cannot be told.
+    async fn volumes(&self) -> Result<Vec<VolumeId>, InventoryError>;
 
     /// Waits for the next thing that happens without being asked for; `None` when the driver has shut down.
     ///

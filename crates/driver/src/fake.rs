@@ -6,25 +6,36 @@
 
 mod gate;
 mod http_service;
+mod images;
+mod pools;
+mod registries;
+mod volumes;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pitlane_model::{ImageName, ImageReference, Limits, SandboxId};
+use pitlane_model::{
+    ImageConfig, ImageName, ImageOwner, ImageReference, Limits, RegistryLogin, SandboxId, VolumeId,
+};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 pub use self::gate::Gate;
 use self::gate::Hold;
+use self::images::Images;
+use self::pools::Pools;
+use self::registries::Registries;
 use crate::{
-    ArchiveError, Cause, ConnectError, Connection, CreateError, DestroyError, Driver, DriverEvent,
-    Existing, Exit, Hello, ImageProgress, InventoryError, LaunchSpec, Liveness, PrepareImageError,
-    PreparedImage, ResizeError, RestoreError, StartError, StopError,
+    ArchiveError, Cause, ConnectError, Connection, CreateError, CreateVolumeError,
+    DeleteVolumeError, DeriveImageError, DestroyError, Driver, DriverEvent, Existing, Exit, Hello,
+    ImageProgress, InventoryError, LaunchSpec, Liveness, NoRoomError, PoolReport,
+    PrepareImageError, PreparedImage, RemoveImageError, ResizeError, RestoreError, SnapshotError,
+    StartError, StopError, WantedPool,
 };
 
 /// Bytes that fit into a connection before the other side reads.
@@ -71,6 +82,12 @@ impl Disk {
 pub enum Operation {
     /// [`Driver::prepare_image`]
     PrepareImage,
+    /// [`Driver::snapshot`]
+    Snapshot,
+    /// [`Driver::derive_image`]
+    DeriveImage,
+    /// [`Driver::remove_image`]
+    RemoveImage,
     /// [`Driver::create`]
     Create,
     /// [`Driver::start`]
@@ -89,6 +106,10 @@ pub enum Operation {
     Destroy,
     /// [`Driver::inventory`]
     Inventory,
+    /// [`Driver::create_volume`]
+    CreateVolume,
+    /// [`Driver::delete_volume`]
+    DeleteVolume,
 }
 
 /// When an operation waits.
@@ -105,16 +126,20 @@ pub enum Moment {
 pub enum Fault {
     /// The machine failed.
     Host,
-    /// [`CreateError::Full`], [`RestoreError::Full`] or [`ResizeError::DiskFull`]; any other operation fails with `Host`.
+    /// [`CreateError::Full`], [`RestoreError::Full`], [`SnapshotError::Full`] or [`ResizeError::DiskFull`]; any other operation fails with `Host`.
     Full,
     /// [`CreateError::NoUser`]; any other operation fails with `Host`.
     NoUser,
+    /// [`CreateError::Mount`] or [`StartError::Mount`]; any other operation fails with `Host`.
+    Mount,
 }
 
 /// The cause of a failure that a test asked for.
 #[derive(Debug, thiserror::Error)]
-#[error("failed as it was told to")]
+#[error("{TOLD}")]
 struct Told;
+
+const TOLD: &str = "failed as it was told to";
 
 /// A driver in memory.
 #[derive(Clone)]
@@ -127,12 +152,15 @@ pub struct FakeDriver {
 
 #[derive(Default)]
 struct Machine {
-    images: HashSet<ImageName>,
+    images: Images,
     sandboxes: BTreeMap<SandboxId, FakeSandbox>,
     faults: VecDeque<(Operation, Fault)>,
     holds: Vec<Hold>,
     busy: BTreeSet<SandboxId>,
+    volumes: BTreeSet<VolumeId>,
     misuses: Vec<String>,
+    pools: Pools,
+    registries: Registries,
 }
 
 struct FakeSandbox {
@@ -240,6 +268,22 @@ impl FakeDriver {
         self.machine().sandboxes.get(&id).map(|sandbox| sandbox.disk_gib)
     }
 
+    /// Lets so many sandboxes wait in all pools together.
+    pub fn let_wait(&self, most: u64) {
+        self.machine().pools.most = Some(most);
+    }
+
+    /// Has a registry give images only for this login.
+    pub fn guard_registry(&self, login: RegistryLogin) {
+        self.machine().registries.guard(login);
+    }
+
+    /// How many images there are that were made here.
+    #[must_use]
+    pub fn made_images(&self) -> usize {
+        self.machine().images.made()
+    }
+
     /// How the rules of [`Driver`] were broken so far.
     #[must_use]
     pub fn misuses(&self) -> Vec<String> {
@@ -290,6 +334,12 @@ impl Drop for Busy {
 }
 
 impl Machine {
+    /// Lets go of the images that were made here and that nobody needs.
+    fn collect_images(&mut self) {
+        let Self { images, sandboxes, .. } = self;
+        images.collect(|image| sandboxes.values().any(|sandbox| sandbox.spec.image == *image));
+    }
+
     fn existing(&self) -> Vec<Existing> {
         let liveness = |sandbox: &FakeSandbox| match sandbox.running {
             Some(_) => Liveness::Running,
@@ -311,22 +361,10 @@ fn hello() -> Hello {
     Hello { daemon_version: "0.0.0".to_owned() }
 }
 
-/// An image that pretends to have the tag, if any, as its own program.
-fn fake_image(reference: &ImageReference) -> Option<PreparedImage> {
-    let name = reference.to_string().replace(['/', ':', '@'], ".");
-    Some(PreparedImage {
-        image: ImageName::new(name).ok()?,
-        size_bytes: 1 << 20,
-        entrypoint: reference.tag().map(str::to_owned).into_iter().collect(),
-        user: None,
-    })
-}
-
 #[async_trait]
 impl Driver for FakeDriver {
     async fn find_image(&self, reference: &ImageReference) -> Option<PreparedImage> {
-        let prepared = fake_image(reference)?;
-        self.machine().images.contains(&prepared.image).then_some(prepared)
+        self.machine().images.find(reference)
     }
 
     async fn prepare_image(
@@ -338,14 +376,114 @@ impl Driver for FakeDriver {
         if self.fault(Operation::PrepareImage).is_some() {
             return Err(PrepareImageError::Host { image: reference.to_string(), cause: told() });
         }
-        let Some(prepared) = fake_image(reference) else {
+        if self.machine().registries.is_guarded(reference) {
+            return Err(registries::refused(reference));
+        }
+        let Some(prepared) = self.machine().images.prepare(reference) else {
             return Err(PrepareImageError::Unknown { image: reference.to_string() });
         };
         // A full channel drops steps, as documented.
         drop(progress.try_send(ImageProgress { step: "pretending".to_owned(), done: 1, total: 1 }));
-        self.machine().images.insert(prepared.image.clone());
         self.pass(Operation::PrepareImage, Moment::After, None).await;
         Ok(prepared)
+    }
+
+    fn admits_registry(&self, registry: &str, is_encrypted: bool) -> Result<(), String> {
+        registries::admits(registry, is_encrypted)
+    }
+
+    async fn find_owned_image(
+        &self,
+        owner: ImageOwner,
+        reference: &ImageReference,
+    ) -> Option<PreparedImage> {
+        self.machine().registries.find(owner, reference)
+    }
+
+    async fn pull_owned_image(
+        &self,
+        owner: ImageOwner,
+        login: &RegistryLogin,
+        reference: &ImageReference,
+        progress: mpsc::Sender<ImageProgress>,
+    ) -> Result<PreparedImage, PrepareImageError> {
+        let found = self.machine().registries.find(owner, reference);
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        if !self.machine().registries.is_guarded(reference) {
+            return self.prepare_image(reference, progress).await;
+        }
+        self.pass(Operation::PrepareImage, Moment::Before, None).await;
+        let mut machine = self.machine();
+        let Machine { images, registries, .. } = &mut *machine;
+        let prepared = registries.pull(images, owner, login, reference);
+        prepared.ok_or_else(|| registries::refused(reference))
+    }
+
+    async fn snapshot(
+        &self,
+        id: SandboxId,
+        reference: &ImageReference,
+    ) -> Result<PreparedImage, SnapshotError> {
+        let _busy = self.begin(id);
+        self.pass(Operation::Snapshot, Moment::Before, Some(id)).await;
+        match self.fault(Operation::Snapshot) {
+            None => {}
+            Some(Fault::Full) => return Err(SnapshotError::Full { id }),
+            Some(_) => return Err(SnapshotError::Host { id, cause: told() }),
+        }
+        let made = {
+            let mut machine = self.machine();
+            let sandbox = machine.sandboxes.get(&id).ok_or(SnapshotError::NotFound { id })?;
+            if sandbox.is_archived {
+                return Err(SnapshotError::Archived { id });
+            }
+            let files = sandbox.disk.files().clone();
+            let config = machine.images.config(&sandbox.spec.image);
+            let made = machine.images.make(config, files, reference);
+            machine.collect_images();
+            made
+        };
+        self.pass(Operation::Snapshot, Moment::After, Some(id)).await;
+        made.ok_or_else(|| SnapshotError::Host { id, cause: told() })
+    }
+
+    async fn derive_image(
+        &self,
+        image: &ImageName,
+        config: &ImageConfig,
+        reference: &ImageReference,
+    ) -> Result<PreparedImage, DeriveImageError> {
+        let host = || DeriveImageError::Host { image: image.clone(), cause: told() };
+        self.pass(Operation::DeriveImage, Moment::Before, None).await;
+        if self.fault(Operation::DeriveImage).is_some() {
+            return Err(host());
+        }
+        let made = {
+            let mut machine = self.machine();
+            let files = machine.images.files(image);
+            let files = files.ok_or_else(|| DeriveImageError::NoImage { image: image.clone() })?;
+            let made = machine.images.make(config.clone(), files, reference);
+            machine.collect_images();
+            made
+        };
+        self.pass(Operation::DeriveImage, Moment::After, None).await;
+        made.ok_or_else(host)
+    }
+
+    async fn remove_image(&self, reference: &ImageReference) -> Result<(), RemoveImageError> {
+        self.pass(Operation::RemoveImage, Moment::Before, None).await;
+        if self.fault(Operation::RemoveImage).is_some() {
+            return Err(RemoveImageError::Host { image: reference.to_string(), cause: told() });
+        }
+        {
+            let mut machine = self.machine();
+            machine.images.forget(reference);
+            machine.collect_images();
+        }
+        self.pass(Operation::RemoveImage, Moment::After, None).await;
+        Ok(())
     }
 
     async fn create(&self, spec: &LaunchSpec) -> Result<Hello, CreateError> {
@@ -357,23 +495,28 @@ impl Driver for FakeDriver {
             Some(Fault::Host) => return Err(CreateError::Host { id, cause: told() }),
             Some(Fault::Full) => return Err(CreateError::Full),
             Some(Fault::NoUser) => return Err(CreateError::NoUser { user: spec.user.clone() }),
+            Some(Fault::Mount) => return Err(CreateError::Mount { id, reason: TOLD.to_owned() }),
         }
         {
             let mut machine = self.machine();
-            if !machine.images.contains(&spec.image) {
+            let Some(files) = machine.images.files(&spec.image) else {
                 return Err(CreateError::NoImage { image: spec.image.clone() });
-            }
+            };
             if machine.sandboxes.contains_key(&id) {
                 return Err(CreateError::Exists { id });
             }
+            if let Some(reason) = machine.cannot_mount(spec) {
+                return Err(CreateError::Mount { id, reason });
+            }
             let sandbox = FakeSandbox {
                 spec: spec.clone(),
-                disk: Disk::default(),
+                disk: Disk(Arc::new(Mutex::new(files))),
                 running: Some(JoinSet::new()),
                 is_archived: false,
                 disk_gib: spec.limits.disk_gib(),
             };
             machine.sandboxes.insert(id, sandbox);
+            machine.pools.claim(spec);
         }
         self.pass(Operation::Create, Moment::After, Some(id)).await;
         Ok(hello())
@@ -383,11 +526,16 @@ impl Driver for FakeDriver {
         let id = spec.id;
         let _busy = self.begin(id);
         self.pass(Operation::Start, Moment::Before, Some(id)).await;
-        if self.fault(Operation::Start).is_some() {
-            return Err(StartError::Host { id, cause: told() });
+        match self.fault(Operation::Start) {
+            None => {}
+            Some(Fault::Mount) => return Err(StartError::Mount { id, reason: TOLD.to_owned() }),
+            Some(_) => return Err(StartError::Host { id, cause: told() }),
         }
         {
             let mut machine = self.machine();
+            if let Some(reason) = machine.cannot_mount(spec) {
+                return Err(StartError::Mount { id, reason });
+            }
             let sandbox = machine.sandboxes.get_mut(&id).ok_or(StartError::NotFound { id })?;
             if sandbox.is_archived {
                 return Err(StartError::NotFound { id });
@@ -435,7 +583,7 @@ impl Driver for FakeDriver {
         match self.fault(Operation::Resize) {
             None => {}
             Some(Fault::Full) => return Err(ResizeError::DiskFull { id }),
-            Some(Fault::Host | Fault::NoUser) => {
+            Some(Fault::Host | Fault::NoUser | Fault::Mount) => {
                 return Err(ResizeError::Host { id, cause: told() });
             }
         }
@@ -482,7 +630,7 @@ impl Driver for FakeDriver {
         match self.fault(Operation::Restore) {
             None => {}
             Some(Fault::Full) => return Err(RestoreError::Full),
-            Some(Fault::Host | Fault::NoUser) => {
+            Some(Fault::Host | Fault::NoUser | Fault::Mount) => {
                 return Err(RestoreError::Host { id, cause: told() });
             }
         }
@@ -501,7 +649,11 @@ impl Driver for FakeDriver {
         if self.fault(Operation::Destroy).is_some() {
             return Err(DestroyError::Host { id, cause: told() });
         }
-        drop(self.machine().sandboxes.remove(&id));
+        {
+            let mut machine = self.machine();
+            drop(machine.sandboxes.remove(&id));
+            machine.collect_images();
+        }
         self.pass(Operation::Destroy, Moment::After, Some(id)).await;
         Ok(())
     }
@@ -514,6 +666,30 @@ impl Driver for FakeDriver {
         let existing = self.existing();
         self.pass(Operation::Inventory, Moment::After, None).await;
         Ok(existing)
+    }
+
+    async fn room_to_wait(&self, others: u64, more: u64) -> Result<(), NoRoomError> {
+        self.machine().pools.room(others, more)
+    }
+
+    fn keep_ready(&self, wanted: Vec<WantedPool>) {
+        self.machine().pools.keep(wanted);
+    }
+
+    fn pools(&self) -> PoolReport {
+        self.machine().pools.report()
+    }
+
+    async fn create_volume(&self, id: VolumeId) -> Result<(), CreateVolumeError> {
+        self.make_volume(id).await
+    }
+
+    async fn delete_volume(&self, id: VolumeId) -> Result<(), DeleteVolumeError> {
+        self.remove_volume(id).await
+    }
+
+    async fn volumes(&self) -> Result<Vec<VolumeId>, InventoryError> {
+        Ok(self.existing_volumes())
     }
 
     async fn next_event(&self) -> Option<DriverEvent> {

@@ -11,10 +11,13 @@ mod error;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod launch;
+mod pool;
 
 pub use driver::{ByteStream, Connection, Driver, DriverEvent, Existing, Exit, Liveness};
 pub use error::{
-    ArchiveError, Cause, ConnectError, CreateError, DestroyError, InventoryError,
-    PrepareImageError, ResizeError, RestoreError, StartError, StopError,
+    ArchiveError, Cause, ConnectError, CreateError, CreateVolumeError, DeleteVolumeError,
+    DeriveImageError, DestroyError, InventoryError, PrepareImageError, RemoveImageError,
+    ResizeError, RestoreError, SnapshotError, StartError, StopError,
 };
 pub use launch::{Hello, ImageProgress, LaunchSpec, PreparedImage};
+pub use pool::{Claims, NoRoomError, PoolKey, PoolReport, PoolStatus, PoolTrouble, WantedPool};

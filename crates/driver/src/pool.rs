@@ -51,40 +51,40 @@ pub enum PoolTrouble {
     Host,
 }
 
-/// Why so many sandboxes cannot wait on this machine. The numbers are of all pools together.
+/// Why no more sandboxes can wait on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoomError {
-    /// The operator allows fewer.
-    #[error("{wanted} sandboxes would wait in all pools together, and this server allows {most}")]
+    /// There cannot be so many sandboxes.
+    #[error("{more} more sandboxes cannot wait: this server has room for {left}")]
     Count {
-        /// How many would wait.
-        wanted: u64,
-        /// How many may.
-        most: u64,
+        /// How many more were to wait.
+        more: u64,
+        /// How many more can.
+        left: u64,
     },
     /// They would take too much memory.
     #[error(
-        "{wanted} sandboxes that wait in all pools together need {needed_mib} MiB of memory, and this machine has {free_mib} MiB for them"
+        "{more} more sandboxes that wait need {needed_mib} MiB of memory, and this server has {left_mib} MiB left for them"
     )]
     Memory {
-        /// How many would wait.
-        wanted: u64,
-        /// What they need, those that wait already included.
+        /// How many more were to wait.
+        more: u64,
+        /// What they need.
         needed_mib: u64,
-        /// What there is for them, what those that wait have included.
-        free_mib: u64,
+        /// What is left.
+        left_mib: u64,
     },
     /// They would take too much of the disk.
     #[error(
-        "{wanted} sandboxes that wait in all pools together need {needed_mib} MiB of disk, and this machine has {free_mib} MiB for them"
+        "{more} more sandboxes that wait need {needed_mib} MiB of disk, and this server has {left_mib} MiB left for them"
     )]
     Disk {
-        /// How many would wait.
-        wanted: u64,
-        /// What they need, those that wait already included.
+        /// How many more were to wait.
+        more: u64,
+        /// What they need.
         needed_mib: u64,
-        /// What there is for them, what those that wait have included.
-        free_mib: u64,
+        /// What is left.
+        left_mib: u64,
     },
 }
 

@@ -26,8 +26,10 @@ pub struct EngineConfig {
     pub network: RouterConfig,
     /// The host's id of the first sandbox's id 0; 65,536 ids for each sandbox follow.
     pub first_id: u32,
-    /// How many sandboxes are kept prepared.
-    pub prepared: usize,
+    /// Memory that sandboxes waiting in all pools together may take, in MiB; a quarter of the machine's if it is not said.
+    pub pool_memory_mib: Option<u64>,
+    /// How large a volume is, in GiB.
+    pub volume_gib: u32,
     /// How many times the room that is left may be promised to sandboxes' disks; 0 sets no bound.
     pub disk_overcommit: u32,
 }

@@ -5,30 +5,34 @@ mod driver;
 mod memory;
 mod recovery;
 mod rest;
+mod snapshot;
+mod volumes;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pitlane_driver::{Cause, DriverEvent, Exit, Hello};
-use pitlane_image::{Images, Rootfs};
-use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId};
+use pitlane_image::Images;
+use pitlane_model::SandboxId;
 use pitlane_network::{OpenRouterError, Router, RouterConfig};
 use pitlane_sys::{Hierarchies, HierarchyError, SyscallError, sealed_memory_file};
 use rustix::process::Signal;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::disk::{self, Disks};
+use crate::disk::{self, DiskLayers, Disks};
 use crate::launcher::{EndedAs, FirstProcess, Launcher, LauncherError, ROUTER};
-use crate::pool::Pool;
-use crate::prepared::{DiskFile, Preparer, Recipe};
+use crate::pool::{PoolRoom, Pools, Supplies};
+use crate::prepared::{DiskFile, Preparer};
 use crate::room::Ledger;
 use crate::running::{Running, SocketFile};
 use crate::slot::{Slot, Slots};
+use crate::volume::Volumes;
 use crate::{EngineConfig, log_path, socket_path};
 
 use self::memory::MemoryWatch;
@@ -43,16 +47,20 @@ pub struct Engine {
 #[derive(Debug)]
 struct Inner {
     room: Ledger,
+    volumes: Volumes,
     launcher: Launcher,
     images: Images,
-    /// The image of which sandboxes wait.
-    kept: OnceLock<ImageName>,
     slots: Slots,
     preparer: Arc<Preparer>,
-    pool: Pool,
+    pools: Pools,
     sandboxes: Mutex<HashMap<SandboxId, Arc<Sandbox>>>,
     events: mpsc::Sender<DriverEvent>,
     tasks: TaskTracker,
+    /// The builds of images without a name, which go with their last sandbox.
+    unnamed: Mutex<BTreeSet<String>>,
+    /// Copies of disks, which have sandboxes stand still and are given up when this process ends.
+    copies: TaskTracker,
+    closing: CancellationToken,
 }
 
 /// One sandbox: its parts, and the turn that whoever changes them holds.
@@ -162,9 +170,12 @@ impl Engine {
 
     /// Lets go of everything prepared. Sandboxes run on, and the launcher with them; without any, it ends as well.
     pub async fn close(&self) {
+        self.inner.closing.cancel();
+        self.inner.copies.close();
+        self.inner.copies.wait().await;
         let inner = Arc::clone(&self.inner);
         let closed = tokio::task::spawn_blocking(move || {
-            inner.pool.close();
+            inner.pools.close();
             let sandboxes = std::mem::take(&mut *lock(&inner.sandboxes));
             let mut has_running = false;
             for running in
@@ -218,7 +229,8 @@ impl Inner {
             images,
             network,
             first_id,
-            prepared,
+            pool_memory_mib,
+            volume_gib,
             disk_overcommit,
         } = config;
         let sockets = run.join("sandboxes");
@@ -230,11 +242,16 @@ impl Inner {
         }
         images.note_user(&state).map_err(folder_error(&state))?;
         images.remove_half_made_layers();
+        images.prepare_to_make().map_err(folder_error(&state))?;
         let groups = Hierarchies::detect()?.group(Path::new("pitlane").join(&state_id));
         groups.create()?;
         pitlane_fault::point("engine.groups-made");
         let disks =
             Disks::open(&state).map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
+        disks.thaw_all().map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
+        pitlane_fault::point("engine.thawed");
+        let volumes = Volumes::open(&state, &disks, volume_gib)
+            .map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
         let launcher = Launcher::find_or_start(&run, &launcher)
             .map_err(|cause| StartEngineError::Launcher(Box::new(cause)))?;
         pitlane_fault::point("engine.launcher-found");
@@ -247,23 +264,32 @@ impl Inner {
             sockets,
             launcher: launcher.clone(),
             disks,
+            disk_layers: DiskLayers::default(),
             router,
             groups,
             runtime: handle,
         });
-        let pool = Pool::start(Arc::clone(&preparer), slots.clone(), prepared)
-            .map_err(folder_error(&state))?;
+        let pools = Pools::start(Supplies {
+            preparer: Arc::clone(&preparer),
+            slots: slots.clone(),
+            images: images.clone(),
+            room: PoolRoom::new(state.clone(), pool_memory_mib, SLOT_COUNT),
+        })
+        .map_err(folder_error(&state))?;
         let inner = Self {
             room: Ledger::new(state, disk_overcommit),
+            volumes,
             launcher,
             images,
-            kept: OnceLock::new(),
             slots,
             preparer,
-            pool,
+            pools,
             sandboxes: Mutex::new(HashMap::new()),
             events,
             tasks: TaskTracker::new(),
+            unnamed: Mutex::default(),
+            copies: TaskTracker::new(),
+            closing: CancellationToken::new(),
         };
         inner
             .find_sandboxes()
@@ -297,16 +323,6 @@ impl Inner {
 
     fn get(&self, id: SandboxId) -> Option<Arc<Sandbox>> {
         lock(&self.sandboxes).get(&id).cloned()
-    }
-
-    fn recipe(image: Rootfs, limits: Limits, network: NetworkPolicy) -> Recipe {
-        Recipe {
-            layers: image.layers.into(),
-            fingerprint: image.fingerprint.into(),
-            config: Arc::new(image.config),
-            disk_gib: limits.disk_gib(),
-            network,
-        }
     }
 
     /// Tells when memory runs out in a sandbox, and when it ends without having been asked to.

@@ -5,25 +5,28 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pitlane_image::ImageConfig;
+use pitlane_image::{ImageConfig, Layer, Rootfs};
 use pitlane_model::{Limits, NetworkPolicy};
 use pitlane_network::{LinkError, Router};
 use pitlane_sys::{DetachedMount, Entrance, Group, SyscallError};
 
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::io::Errno;
 use tokio::runtime::Handle;
 
-use crate::disk::{self, Blank, DiskError, Disks};
+use crate::disk::{self, Blank, DiskError, DiskLayers, Disks};
 use crate::launcher::{FirstProcess, Launcher, LauncherError};
-use crate::layer::{self, Devices, Layers};
+use crate::layer::{self, Devices, LayerHold, Layers};
 use crate::slot::Slot;
 use crate::waiting::{LaunchError, Waiting};
 
 /// What decides whether two preparations are alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recipe {
-    /// The folders of the image's root file system, the lowest first.
-    pub(crate) layers: Arc<[PathBuf]>,
+    /// What the image's root file system is made of, the lowest first.
+    pub(crate) layers: Arc<[Layer]>,
+    /// Which folders and files those were: the same paths may be of others, made anew after an image was removed.
+    pub(crate) folders: Arc<[Option<FolderIdentity>]>,
     /// Tells this build of the image from others.
     pub(crate) fingerprint: Arc<str>,
     /// What that build says of itself.
@@ -32,6 +35,14 @@ pub(crate) struct Recipe {
     pub(crate) disk_gib: u32,
     /// What it may reach.
     pub(crate) network: NetworkPolicy,
+}
+
+/// Tells a folder from all others that ever had its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FolderIdentity {
+    device: (u32, u32),
+    inode: u64,
+    made_at: (i64, u32),
 }
 
 /// A sandbox without processes. Dropping it frees everything but a disk that is owned.
@@ -45,6 +56,7 @@ pub(crate) struct Prepared {
     pub(crate) network: OwnedFd,
     pub(crate) groups: Groups,
     pub(crate) group_view: Option<OwnedFd>,
+    pub(crate) layers: LayerHold,
 }
 
 /// A disk file that is removed with its value, unless a sandbox owns it.
@@ -96,10 +108,37 @@ pub(crate) struct Preparer {
     pub(crate) sockets: PathBuf,
     pub(crate) launcher: Launcher,
     pub(crate) disks: Disks,
+    pub(crate) disk_layers: DiskLayers,
     pub(crate) router: Arc<Router>,
     pub(crate) groups: Group,
     /// Where the router's answers are awaited; preparations block.
     pub(crate) runtime: Handle,
+}
+
+impl Recipe {
+    /// What sandboxes of this image, with these limits, are made by.
+    pub(crate) fn of(image: Rootfs, limits: Limits, network: NetworkPolicy) -> Self {
+        Self {
+            folders: image.layers.iter().map(|layer| FolderIdentity::of(layer.path())).collect(),
+            layers: image.layers.into(),
+            fingerprint: image.fingerprint.into(),
+            config: Arc::new(image.config),
+            disk_gib: limits.disk_gib(),
+            network,
+        }
+    }
+}
+
+impl FolderIdentity {
+    fn of(folder: &Path) -> Option<Self> {
+        let wanted = StatxFlags::INO.union(StatxFlags::BTIME);
+        let found = statx(CWD, folder, AtFlags::SYMLINK_NOFOLLOW, wanted).ok()?;
+        Some(Self {
+            device: (found.stx_dev_major, found.stx_dev_minor),
+            inode: found.stx_ino,
+            made_at: (found.stx_btime.tv_sec, found.stx_btime.tv_nsec),
+        })
+    }
 }
 
 impl Preparer {
@@ -146,19 +185,16 @@ impl Preparer {
         pitlane_fault::point("prepare.linked");
         let mounted = disk::mount(&disk.path)?;
         pitlane_fault::point("prepare.mounted");
-        let layers = Layers {
-            image: &recipe.layers,
-            disk: mounted,
-            users: &users,
-            first_id: slot.first_id(),
-        };
+        let (image, hold) = layer::mount_lower(&recipe.layers, &self.disk_layers)?;
+        let layers =
+            Layers { image: &image, disk: mounted, users: &users, first_id: slot.first_id() };
         let root = layer::assemble(layers).map_err(PrepareError::Layers)?;
         let devices = Devices::new(slot.first_id()).map_err(PrepareError::Layers)?;
         pitlane_fault::point("prepare.layered");
         let (groups, group_view) = self.groups(&slot)?;
         pitlane_fault::point("prepare.grouped");
         let users = users.into();
-        Ok(Prepared { slot, disk, root, devices, users, network, groups, group_view })
+        Ok(Prepared { slot, disk, root, devices, users, network, groups, group_view, layers: hold })
     }
 
     /// Makes the groups and, on version 2, the cgroup namespace: its root is the outer group, so that processes can be

@@ -19,7 +19,10 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::launcher::{FirstProcess, LaunchDescriptors, Launcher, LauncherError};
+use crate::launcher::{
+    AttachFailure, EndedAs, FirstProcess, LaunchDescriptors, Launcher, LauncherError,
+};
+use crate::layer::LayerHold;
 use crate::prepared::{DiskFile, Groups, Prepared};
 use crate::running::{Running, SocketFile};
 use crate::slot::Slot;
@@ -39,6 +42,7 @@ pub(crate) struct Waiting {
     boot: Option<OwnedFd>,
     other_tasks: usize,
     usage_files: Vec<&'static str>,
+    layers: LayerHold,
 }
 
 /// A process that ends with its value.
@@ -81,6 +85,29 @@ pub(crate) enum LaunchError {
     Silent,
 }
 
+/// Why volumes are not in a sandbox.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttachError {
+    /// The image does not allow it.
+    #[error("{why}")]
+    Refused {
+        /// Why, for whoever asked.
+        why: String,
+    },
+    /// The machine failed.
+    #[error("cannot attach volumes: {why}")]
+    Failed {
+        /// The failed step.
+        why: String,
+    },
+    /// A pipe could not be made or read.
+    #[error("cannot make what attaches volumes")]
+    Descriptors(#[source] SyscallError),
+    /// The launcher did not do it.
+    #[error("cannot start what attaches volumes")]
+    Launcher(#[from] LauncherError),
+}
+
 /// Loaded machines take longer than the usual two milliseconds, but not this long.
 const HELLO_DEADLINE: Duration = Duration::from_secs(20);
 /// SIGKILL takes milliseconds.
@@ -97,7 +124,8 @@ impl Waiting {
         daemon: &OwnedFd,
         sockets: &Path,
     ) -> Result<Self, LaunchError> {
-        let Prepared { slot, disk, root, devices, users, network, groups, group_view } = prepared;
+        let Prepared { slot, disk, root, devices, users, network, groups, group_view, layers } =
+            prepared;
         groups.limit(limits).map_err(LaunchError::Limits)?;
         let descriptors = LaunchError::Descriptors;
         let pipe = || pipe_with(PipeFlags::CLOEXEC).context("pipe2");
@@ -156,7 +184,20 @@ impl Waiting {
             boot,
             other_tasks,
             usage_files,
+            layers,
         })
+    }
+
+    /// Whether its process has ended, so that nothing waits any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.process.process.wait(Duration::ZERO)
+    }
+
+    /// Has its process end without waiting for that: dropping the value does.
+    pub(crate) fn begin_to_end(&self) {
+        if let Err(failure) = self.process.process.kill() {
+            tracing::debug!(name = self.process.name, %failure, "cannot end a sandbox that waits");
+        }
     }
 
     /// The number of its slot.
@@ -167,6 +208,45 @@ impl Waiting {
     /// Its disk.
     pub(crate) const fn disk(&mut self) -> &mut DiskFile {
         &mut self.disk
+    }
+
+    /// Puts volumes into it; nothing of its owner's runs there yet. Blocks for about a millisecond.
+    ///
+    /// # Errors
+    ///
+    /// Some of them may be there: it must not be woken.
+    pub(crate) fn attach(&self, mounts: &[(String, DetachedMount)]) -> Result<(), AttachError> {
+        let failed = AttachError::Descriptors;
+        let (told, report) = pipe_with(PipeFlags::CLOEXEC).context("pipe2").map_err(failed)?;
+        let (name, launcher) = (&self.process.name, &self.process.launcher);
+        let worker = format!("{name}.volumes");
+        let first_id = self.slot.first_id();
+        let process = launcher.attach((name, &worker), first_id, report.as_fd(), mounts)?;
+        drop(report);
+        pitlane_fault::point("attach.begun");
+        let in_time = process.wait(HELLO_DEADLINE);
+        if !in_time && process.kill().is_ok() {
+            process.wait(KILL_DEADLINE);
+        }
+        let ended = launcher.collect(&worker)?;
+        pitlane_fault::point("attach.ended");
+        let mut text = Vec::new();
+        std::fs::File::from(told)
+            .take(MAX_HELLO)
+            .read_to_end(&mut text)
+            .context("read(report)")
+            .map_err(failed)?;
+        match serde_json::from_slice(&text) {
+            Ok(AttachFailure::Refused(why)) => Err(AttachError::Refused { why }),
+            Ok(AttachFailure::Failed(why)) => Err(AttachError::Failed { why }),
+            Err(_silent) if ended == Some(EndedAs::Code(0)) => Ok(()),
+            Err(_silent) => Err(AttachError::Failed { why: format!("it ended as {ended:?}") }),
+        }
+    }
+
+    /// The host's id of its id 0.
+    pub(crate) fn first_id(&self) -> u32 {
+        self.slot.first_id()
     }
 
     /// Tells the daemon which sandbox it is and waits for its hello.
@@ -181,7 +261,7 @@ impl Waiting {
         sockets: &Path,
     ) -> Result<Woken, LaunchError> {
         let hello = self.introduce(spec, config, sockets)?;
-        let Self { mut process, socket, groups, disk, slot, .. } = self;
+        let Self { mut process, socket, groups, disk, slot, layers, .. } = self;
         process.is_claimed = true;
         let running = Running {
             process: Arc::clone(&process.process),
@@ -189,6 +269,7 @@ impl Waiting {
             socket,
             groups,
             hello: Some(hello),
+            layers,
         };
         Ok(Woken { running, slot, disk })
     }

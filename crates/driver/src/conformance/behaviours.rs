@@ -1,17 +1,19 @@
 //! The behaviours, each a function named as what it checks.
 
+mod images;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId};
+use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId, WarmPoolId};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::{Run, Violation, violated};
 use crate::{
-    ArchiveError, ConnectError, CreateError, DriverEvent, Existing, LaunchSpec, Liveness,
-    ResizeError, RestoreError, StartError, StopError,
+    ArchiveError, ConnectError, CreateError, DriverEvent, Existing, LaunchSpec, Liveness, PoolKey,
+    ResizeError, RestoreError, StartError, StopError, WantedPool,
 };
 
 const EVENT_DEADLINE: Duration = Duration::from_secs(10);
@@ -29,6 +31,8 @@ pub(super) async fn all(run: &Run<'_>) -> Result<(), Violation> {
     limits_change_while_it_runs_and_its_disk_grows_while_it_does_not(run).await?;
     an_archived_sandbox_comes_back_as_it_was(run).await?;
     destroy_leaves_nothing(run).await?;
+    images::all(run).await?;
+    what_waits_is_seen_by_nobody(run).await?;
     many_are_made_at_once(run).await
 }
 
@@ -267,6 +271,36 @@ async fn destroy_leaves_nothing(run: &Run<'_>) -> Result<(), Violation> {
     Ok(())
 }
 
+async fn what_waits_is_seen_by_nobody(run: &Run<'_>) -> Result<(), Violation> {
+    const RULE: &str = "sandboxes that wait are in no inventory, are taken by whoever may, and go when nobody wants them";
+    let driver = run.subject.driver;
+    let before = run.inventory(RULE).await?;
+    let key = PoolKey::Own(WarmPoolId::from_random((run.subject.random)()));
+    let image = run.subject.image.clone();
+    driver.keep_ready(vec![WantedPool { key, image, limits: Limits::DEFAULT, count: 2 }]);
+    run.until_ready(RULE, &[(key, 2, 2)]).await?;
+    let after = run.inventory(RULE).await?;
+    if after != before {
+        return violated(RULE, format!("{before:?}, then {after:?}"));
+    }
+    let mut spec = run.spec();
+    spec.pools = vec![PoolKey::General, key];
+    let claims = driver.pools().own;
+    if let Err(error) = driver.create(&spec).await {
+        return violated(RULE, error);
+    }
+    let hits = driver.pools().own.hits;
+    if hits != claims.hits + 1 {
+        return violated(RULE, format!("{hits} were taken after {}", claims.hits));
+    }
+    if run.has_mark(RULE, spec.id).await? {
+        return violated(RULE, "its disk is not fresh");
+    }
+    run.destroy(RULE, spec.id).await?;
+    driver.keep_ready(Vec::new());
+    run.until_ready(RULE, &[]).await
+}
+
 async fn many_are_made_at_once(run: &Run<'_>) -> Result<(), Violation> {
     const RULE: &str = "sandboxes are made and destroyed side by side";
     let (a, b, c, d) =
@@ -292,6 +326,39 @@ impl Run<'_> {
             user: self.subject.user.clone(),
             environment: BTreeMap::new(),
             entrypoint: Vec::new(),
+            pools: Vec::new(),
+            volumes: Vec::new(),
+        }
+    }
+
+    async fn inventory(&self, rule: &'static str) -> Result<Vec<Existing>, Violation> {
+        let mut existing = match self.subject.driver.inventory().await {
+            Ok(existing) => existing,
+            Err(error) => return violated(rule, error),
+        };
+        existing.sort_by_key(|existing| existing.id);
+        Ok(existing)
+    }
+
+    /// Waits until the pools are these: which, how many are wanted, how many wait.
+    async fn until_ready(
+        &self,
+        rule: &'static str,
+        pools: &[(PoolKey, u32, u32)],
+    ) -> Result<(), Violation> {
+        let reached = async {
+            loop {
+                let report = self.subject.driver.pools();
+                let found = report.pools.iter().map(|pool| (pool.key, pool.wanted, pool.ready));
+                if found.eq(pools.iter().copied()) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        match timeout(EVENT_DEADLINE, reached).await {
+            Ok(()) => Ok(()),
+            Err(_elapsed) => violated(rule, format!("{:?}", self.subject.driver.pools())),
         }
     }
 

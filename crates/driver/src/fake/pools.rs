@@ -17,11 +17,9 @@ pub(super) struct Pools {
 }
 
 impl Pools {
-    pub(super) fn room(&self, wanted: u64) -> Result<(), NoRoomError> {
-        match self.most {
-            Some(most) if wanted > most => Err(NoRoomError::Count { wanted, most }),
-            _ => Ok(()),
-        }
+    pub(super) fn room(&self, others: u64, more: u64) -> Result<(), NoRoomError> {
+        let left = self.most.unwrap_or(u64::MAX).saturating_sub(others);
+        if more > left { Err(NoRoomError::Count { more, left }) } else { Ok(()) }
     }
 
     pub(super) fn keep(&mut self, wanted: Vec<WantedPool>) {
@@ -55,7 +53,7 @@ impl Pools {
 
     pub(super) fn report(&self) -> PoolReport {
         let wanted: u64 = self.wanted.values().map(|pool| u64::from(pool.count)).sum();
-        let trouble = self.room(wanted).err();
+        let trouble = self.room(0, wanted).err();
         let mut left = self.most.unwrap_or(u64::MAX);
         let status = |pool: &WantedPool| {
             let ready = u32::try_from(left.min(pool.count.into())).unwrap_or(0);

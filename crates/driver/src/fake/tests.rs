@@ -58,6 +58,8 @@ fn spec(id: SandboxId) -> LaunchSpec {
         user: "daytona".to_owned(),
         environment: BTreeMap::new(),
         entrypoint: Vec::new(),
+        pools: Vec::new(),
+        volumes: Vec::new(),
     }
 }
 

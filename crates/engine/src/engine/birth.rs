@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pitlane_driver::{Cause, CreateError, Hello, LaunchSpec, StartError};
 use pitlane_model::SandboxId;
 
+use super::volumes::NoVolumes;
 use super::{Inner, Parts, Run, Sandbox, hello_of, lock};
 use crate::disk::{self, DiskError};
 use crate::launcher::LauncherError;
@@ -32,7 +33,7 @@ impl Inner {
             }
             sandboxes.insert(id, Arc::clone(&sandbox));
         }
-        let recipe = Self::recipe(image, spec.limits, spec.network);
+        let recipe = Recipe::of(image, spec.limits, spec.network);
         let made = self.make(spec, &recipe, &sandbox);
         if made.is_err() {
             // The parts that were made were dropped on the way, the disk included.
@@ -49,8 +50,17 @@ impl Inner {
     ) -> Result<Hello, CreateError> {
         let id = spec.id;
         let host = |cause: Cause| CreateError::Host { id, cause };
-        if let Some(waiting) = self.pool.claim(recipe) {
-            match self.wake(waiting, spec, recipe) {
+        if let Some(waiting) = self.pools.claim(&spec.pools, &spec.image, recipe) {
+            let mounted = self.mount_volumes(&waiting, spec);
+            if let Err(refused @ NoVolumes::Refused(_)) = mounted {
+                return Err(refused.of_create(id));
+            }
+            let woken = match mounted {
+                Ok(()) => self.wake(waiting, spec, recipe),
+                Err(NoVolumes::Refused(why)) => Err(why.into()),
+                Err(NoVolumes::Failed(cause)) => Err(cause),
+            };
+            match woken {
                 Ok(woken) => return Ok(self.settle(id, sandbox, woken)),
                 Err(cause) => tracing::warn!(
                     sandbox = %id,
@@ -68,10 +78,10 @@ impl Inner {
             tracing::warn!(sandbox = %id, "the launcher died meanwhile; trying once more");
             made = fresh()?;
         }
-        let woken = made
-            .map_err(|cause| -> Cause { Box::new(cause) })
-            .and_then(|waiting| self.wake(waiting, spec, recipe));
-        Ok(self.settle(id, sandbox, woken.map_err(host)?))
+        let waiting = made.map_err(|cause| host(Box::new(cause)))?;
+        self.mount_volumes(&waiting, spec).map_err(|failure| failure.of_create(id))?;
+        let woken = self.wake(waiting, spec, recipe).map_err(host)?;
+        Ok(self.settle(id, sandbox, woken))
     }
 
     /// Gives a fresh sandbox its owner.
@@ -122,11 +132,12 @@ impl Inner {
             .images
             .find_build(&spec.image, fingerprint)
             .ok_or_else(|| host(Box::new(CreateError::NoImage { image: spec.image.clone() })))?;
-        let recipe = Self::recipe(image, spec.limits, spec.network);
+        let recipe = Recipe::of(image, spec.limits, spec.network);
         let waiting = self
             .preparer
             .again(slot, &recipe, spec.limits, &path)
             .map_err(|cause| host(Box::new(cause)))?;
+        self.mount_volumes(&waiting, spec).map_err(|failure| failure.of_start(id))?;
         let woken = waiting.wake(spec, &recipe.config, &self.preparer.sockets);
         Ok(self.settle(id, sandbox, woken.map_err(|cause| host(Box::new(cause)))?))
     }
@@ -146,11 +157,17 @@ impl Inner {
         if let Some(archive) = &parts.archive {
             disk::remove(archive)?;
         }
-        parts.disk = None;
+        let disk = parts.disk.take().map(|disk| disk.path().to_owned());
         parts.slot = None;
-        parts.archive = None;
+        let archive = parts.archive.take();
         drop(parts);
         lock(&self.sandboxes).remove(&id);
+        if let Some(build) = disk.as_deref().and_then(disk::fingerprint) {
+            self.collect_after(build);
+        }
+        if let Some(build) = archive.as_deref().and_then(disk::fingerprint_of_archive) {
+            self.collect_after(build);
+        }
         Ok(())
     }
 }

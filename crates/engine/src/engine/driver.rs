@@ -4,16 +4,22 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pitlane_driver::{
-    ArchiveError, Cause, ConnectError, Connection, CreateError, DestroyError, Driver, DriverEvent,
-    Existing, Hello, ImageProgress, InventoryError, LaunchSpec, Liveness, PrepareImageError,
-    PreparedImage, ResizeError, RestoreError, StartError, StopError,
+    ArchiveError, Cause, ConnectError, Connection, CreateError, CreateVolumeError,
+    DeleteVolumeError, DeriveImageError, DestroyError, Driver, DriverEvent, Existing, Hello,
+    ImageProgress, InventoryError, LaunchSpec, Liveness, NoRoomError, PoolReport,
+    PrepareImageError, PreparedImage, RemoveImageError, ResizeError, RestoreError, SnapshotError,
+    StartError, StopError, WantedPool,
 };
-use pitlane_model::{ImageReference, Limits, NetworkPolicy, SandboxId};
+use pitlane_image::PullAs;
+use pitlane_model::{
+    ImageConfig, ImageName, ImageOwner, ImageReference, Limits, RegistryLogin,
+    SandboxId, VolumeId,
+};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, Inner, end, lock};
+use super::{Engine, end, lock};
 use crate::image;
 
 #[async_trait]
@@ -30,14 +36,75 @@ impl Driver for Engine {
         progress: mpsc::Sender<ImageProgress>,
     ) -> Result<PreparedImage, PrepareImageError> {
         let found = image::prepare(&self.inner.images, reference, progress).await?;
-        let prepared = image::describe(&found);
-        // Sandboxes of one image wait for whoever asks: of the server's own, which it prepares before any other.
-        if self.inner.kept.get_or_init(|| prepared.image.clone()) == &prepared.image {
-            let recipe = Inner::recipe(found.1, Limits::DEFAULT, NetworkPolicy::Open);
-            let inner = Arc::clone(&self.inner);
-            self.inner.tasks.spawn_blocking(move || inner.pool.keep_ready(recipe));
-        }
-        Ok(prepared)
+        Ok(image::describe(&found))
+    }
+
+    fn admits_registry(&self, registry: &str, is_encrypted: bool) -> Result<(), String> {
+        self.inner.images.admits_registry(registry, is_encrypted)
+    }
+
+    async fn find_owned_image(
+        &self,
+        owner: ImageOwner,
+        reference: &ImageReference,
+    ) -> Option<PreparedImage> {
+        let (inner, reference) = (Arc::clone(&self.inner), reference.clone());
+        let find = move || inner.images.find_owned(owner, &reference);
+        let found = self.inner.tasks.spawn_blocking(find);
+        found.await.ok().flatten().as_ref().map(image::describe)
+    }
+
+    async fn pull_owned_image(
+        &self,
+        owner: ImageOwner,
+        login: &RegistryLogin,
+        reference: &ImageReference,
+        progress: mpsc::Sender<ImageProgress>,
+    ) -> Result<PreparedImage, PrepareImageError> {
+        let who = PullAs { login: Some(login.clone()), owner: Some(owner) };
+        let found = image::pull(&self.inner.images, reference, who, progress).await?;
+        Ok(image::describe(&found))
+    }
+
+    async fn snapshot(
+        &self,
+        id: SandboxId,
+        reference: &ImageReference,
+    ) -> Result<PreparedImage, SnapshotError> {
+        let Some(sandbox) = self.inner.get(id) else { return Err(SnapshotError::NotFound { id }) };
+        let turn = sandbox.take_turn().await;
+        let (inner, reference) = (Arc::clone(&self.inner), reference.clone());
+        let given_up = CancellationToken::new();
+        let _when_dropped = given_up.clone().drop_guard();
+        let made = self.inner.copies.spawn_blocking(move || {
+            let is_given_up = || given_up.is_cancelled() || inner.closing.is_cancelled();
+            let made = inner.snapshot(id, &sandbox, &reference, &is_given_up);
+            drop(turn);
+            made
+        });
+        made.await.unwrap_or_else(|cause| Err(SnapshotError::Host { id, cause: Box::new(cause) }))
+    }
+
+    async fn derive_image(
+        &self,
+        image: &ImageName,
+        config: &ImageConfig,
+        reference: &ImageReference,
+    ) -> Result<PreparedImage, DeriveImageError> {
+        let inner = Arc::clone(&self.inner);
+        let (of, config, reference) = (image.clone(), config.clone(), reference.clone());
+        let derive = move || inner.derive_image(&of, &config, &reference);
+        let host = |cause| DeriveImageError::Host { image: image.clone(), cause: Box::new(cause) };
+        self.inner.tasks.spawn_blocking(derive).await.unwrap_or_else(|cause| Err(host(cause)))
+    }
+
+    async fn remove_image(&self, reference: &ImageReference) -> Result<(), RemoveImageError> {
+        let (inner, name) = (Arc::clone(&self.inner), reference.clone());
+        let removed = self.inner.tasks.spawn_blocking(move || inner.remove_image(&name)).await;
+        let image = || reference.to_string();
+        removed.unwrap_or_else(|cause| {
+            Err(RemoveImageError::Host { image: image(), cause: Box::new(cause) })
+        })
     }
 
     async fn create(&self, spec: &LaunchSpec) -> Result<Hello, CreateError> {
@@ -187,6 +254,43 @@ impl Driver for Engine {
             Existing { id: *id, liveness }
         });
         Ok(existing.collect())
+    }
+
+    async fn room_to_wait(&self, others: u64, more: u64) -> Result<(), NoRoomError> {
+        let inner = Arc::clone(&self.inner);
+        let checked = self.inner.tasks.spawn_blocking(move || inner.pools.room(others, more));
+        // What cannot be measured is not refused for.
+        checked.await.unwrap_or(Ok(()))
+    }
+
+    fn keep_ready(&self, wanted: Vec<WantedPool>) {
+        self.inner.pools.keep_ready(wanted);
+    }
+
+    fn pools(&self) -> PoolReport {
+        self.inner.pools.report()
+    }
+
+    async fn create_volume(&self, id: VolumeId) -> Result<(), CreateVolumeError> {
+        let inner = Arc::clone(&self.inner);
+        let made = self.inner.tasks.spawn_blocking(move || inner.create_volume(id));
+        made.await
+            .unwrap_or_else(|cause| Err(CreateVolumeError::Host { id, cause: Box::new(cause) }))
+    }
+
+    async fn delete_volume(&self, id: VolumeId) -> Result<(), DeleteVolumeError> {
+        let inner = Arc::clone(&self.inner);
+        let removed = self.inner.tasks.spawn_blocking(move || inner.delete_volume(id));
+        removed
+            .await
+            .unwrap_or_else(|cause| Err(DeleteVolumeError::Host { id, cause: Box::new(cause) }))
+    }
+
+    async fn volumes(&self) -> Result<Vec<VolumeId>, InventoryError> {
+        let inner = Arc::clone(&self.inner);
+        let listed = self.inner.tasks.spawn_blocking(move || inner.volumes.list());
+        let listed = listed.await.map_err(|cause| InventoryError::Host { cause: cause.into() })?;
+        listed.map_err(|cause| InventoryError::Host { cause: cause.into() })
     }
 
     async fn next_event(&self) -> Option<DriverEvent> {

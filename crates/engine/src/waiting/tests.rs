@@ -72,6 +72,8 @@ fn an_image_speaks_where_the_owner_says_nothing_else() {
         user: String::from("daytona"),
         environment: texts(&[("MODE", "mine"), ("OWN", "1")]),
         entrypoint: vec![String::from("/serve")],
+        pools: Vec::new(),
+        volumes: Vec::new(),
     };
     let config = ImageConfig {
         environment: texts(&[("MODE", "image"), ("PATH", "/opt/bin:/bin")]),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
-use pitlane_driver::{Connection, Driver as _, LaunchSpec};
+use pitlane_driver::{Connection, Driver as _, LaunchSpec, PoolKey, WantedPool};
 use pitlane_engine::{Engine, EngineConfig, LaunchCommand};
 use pitlane_image::Images;
 use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId};
@@ -120,7 +120,8 @@ impl Folder {
                 upstreams,
             },
             first_id: 0x7000_0000,
-            prepared: 2,
+            pool_memory_mib: None,
+            volume_gib: 1,
             disk_overcommit: 0,
         }
     }
@@ -146,6 +147,12 @@ impl Bench {
             .prepare_image(&image().as_str().parse().expect("a name"), progress)
             .await
             .expect("the default image");
+        bench.engine.keep_ready(vec![WantedPool {
+            key: PoolKey::General,
+            image: image(),
+            limits: Limits::DEFAULT,
+            count: 2,
+        }]);
         bench
     }
 
@@ -285,6 +292,8 @@ pub(crate) fn spec() -> LaunchSpec {
         user: String::from("daytona"),
         environment: BTreeMap::new(),
         entrypoint: Vec::new(),
+        pools: vec![PoolKey::General],
+        volumes: Vec::new(),
     }
 }
 
