@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use pitlane_control::Policy;
 use pitlane_model::{
-    ApiKey, NetworkPolicy, Organization, Permission, Sandbox, SandboxState, Snapshot,
+    ApiKey, Build, NetworkPolicy, Organization, Permission, Sandbox, SandboxState, Snapshot,
+    StoredRegistry, Timestamp, Volume, VolumeMount,
 };
 use pitlane_wire::control as wire;
 
@@ -22,8 +23,10 @@ pub(crate) fn sandbox(sandbox: &Sandbox, origin: &Origin) -> wire::Sandbox {
         core: sandbox_core(sandbox, origin),
         env: sandbox.spec.environment.variables().clone(),
         kvm: false,
-        volumes: Some(Vec::new()),
-        build_info: None,
+        volumes: Some(sandbox.spec.volumes.iter().map(mount).collect()),
+        build_info: sandbox.spec.build.as_ref().map(|build| {
+            build_info(build, &sandbox.spec.snapshot, sandbox.created_at, sandbox.updated_at)
+        }),
     }
 }
 
@@ -71,6 +74,20 @@ pub(crate) fn sandbox_core(sandbox: &Sandbox, origin: &Origin) -> wire::SandboxC
     }
 }
 
+/// A registry, without its password.
+pub(crate) fn registry(registry: &StoredRegistry) -> wire::DockerRegistry {
+    wire::DockerRegistry {
+        id: registry.id.to_string(),
+        name: registry.name.clone(),
+        url: registry.url.clone(),
+        username: registry.user.clone(),
+        project: registry.project.clone(),
+        registry_type: "organization".to_owned(),
+        created_at: date::text(registry.created_at),
+        updated_at: date::text(registry.updated_at),
+    }
+}
+
 /// A snapshot.
 pub(crate) fn snapshot(snapshot: &Snapshot) -> wire::Snapshot {
     wire::Snapshot {
@@ -91,7 +108,49 @@ pub(crate) fn snapshot(snapshot: &Snapshot) -> wire::Snapshot {
         updated_at: date::text(snapshot.updated_at),
         last_used_at: snapshot.last_used_at.map(date::text),
         source_sandbox_id: None,
+        build_info: snapshot.build.as_ref().map(|build| {
+            let reference = snapshot.reference.to_string();
+            build_info(build, &reference, snapshot.created_at, snapshot.updated_at)
+        }),
         sandbox_class: Some(SANDBOX_CLASS.to_owned()),
+    }
+}
+
+/// What an image was built from, and what it is called.
+fn build_info(
+    build: &Build,
+    reference: &str,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+) -> wire::BuildInfo {
+    wire::BuildInfo {
+        dockerfile_content: Some(build.dockerfile.clone()),
+        context_hashes: Some(build.contexts.clone()),
+        created_at: date::text(created_at),
+        updated_at: date::text(updated_at),
+        snapshot_ref: reference.to_owned(),
+    }
+}
+
+fn mount(mount: &VolumeMount) -> wire::SandboxVolume {
+    wire::SandboxVolume {
+        volume_id: mount.volume.to_string(),
+        mount_path: mount.path.to_string(),
+        subpath: mount.subpath.as_ref().map(ToString::to_string),
+    }
+}
+
+/// A volume.
+pub(crate) fn volume(volume: &Volume) -> wire::VolumeDto {
+    wire::VolumeDto {
+        id: volume.id.to_string(),
+        name: volume.name.to_string(),
+        organization_id: volume.organization.to_string(),
+        state: volume.state.as_str().to_owned(),
+        created_at: date::text(volume.created_at),
+        updated_at: date::text(volume.updated_at),
+        last_used_at: volume.last_used_at.map(date::text),
+        error_reason: volume.error_reason.clone(),
     }
 }
 

@@ -4,10 +4,12 @@
 
 use http::StatusCode;
 use pitlane_control::{
-    ActError, AuthenticateError, ChangeError, ChangeSnapshotError, ConnectError, CreateError,
-    CreateKeyError, CreateOrganizationError, CreateSnapshotError, DeleteError,
-    DeleteOrganizationError, FindError, FindOrganizationError, FindSnapshotError, Forbidden,
-    ListError, ListSnapshotsError, ResizeError, RevokeKeyError, StoryError, UpdateError,
+    ActError, AuthenticateError, BuildLogError, ChangeError, ChangeSnapshotError, ClaimVolumeError,
+    ConnectError, CreateError, CreateKeyError, CreateOrganizationError, CreateSnapshotError,
+    CreateVolumeError, Crowded, DeleteError, DeleteOrganizationError, DeleteRegistryError,
+    DeleteVolumeError, FindError, FindOrganizationError, FindRegistryError, FindSnapshotError,
+    FindVolumeError, Forbidden, ListError, ListSnapshotsError, ResizeError, RevokeKeyError,
+    SaveRegistryError, SnapshotLogError, StoryError, UpdateError,
 };
 use pitlane_model::{SandboxId, SandboxState, Transition, TransitionError};
 
@@ -110,6 +112,108 @@ impl From<DeleteOrganizationError> for Refusal {
     }
 }
 
+impl From<SaveRegistryError> for Refusal {
+    fn from(error: SaveRegistryError) -> Self {
+        use SaveRegistryError as E;
+        match error {
+            E::Forbidden(error) => error.into(),
+            E::Find(error) => error.into(),
+            E::NameTaken { name } => {
+                Self::conflict(format!("Registry with name {name} already exists"))
+            }
+            E::Name
+            | E::Url
+            | E::Refused { .. }
+            | E::Project
+            | E::User
+            | E::Password
+            | E::PasswordAgain => Self::bad_request(error.to_string()),
+            E::TooMany { .. } => Self::forbidden(error.to_string()),
+            E::Random(_) | E::Seal { .. } | E::Store { .. } => {
+                failed("the registry could not be saved", error)
+            }
+        }
+    }
+}
+
+impl From<FindRegistryError> for Refusal {
+    fn from(error: FindRegistryError) -> Self {
+        match error {
+            FindRegistryError::Forbidden(error) => error.into(),
+            FindRegistryError::NotFound { id } => {
+                Self::not_found(format!("Registry with ID {id} not found"))
+            }
+        }
+    }
+}
+
+impl From<DeleteRegistryError> for Refusal {
+    fn from(error: DeleteRegistryError) -> Self {
+        match error {
+            DeleteRegistryError::Forbidden(error) => error.into(),
+            DeleteRegistryError::Find(error) => error.into(),
+            DeleteRegistryError::Store { .. } => failed("the registry could not be deleted", error),
+        }
+    }
+}
+
+impl From<FindVolumeError> for Refusal {
+    fn from(error: FindVolumeError) -> Self {
+        match error {
+            FindVolumeError::NotFound { id_or_name } => {
+                Self::not_found(format!("Volume with ID {id_or_name} not found"))
+            }
+        }
+    }
+}
+
+impl From<CreateVolumeError> for Refusal {
+    fn from(error: CreateVolumeError) -> Self {
+        match error {
+            CreateVolumeError::Forbidden(error) => error.into(),
+            // The reference answers 400 here, and clients look for it.
+            CreateVolumeError::NameTaken { name } => {
+                Self::bad_request(format!("Volume with name {name} already exists"))
+            }
+            CreateVolumeError::TooMany { .. } => Self::bad_request(error.to_string()),
+            CreateVolumeError::ShuttingDown => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN)
+            }
+            CreateVolumeError::Random(_) | CreateVolumeError::Store { .. } => {
+                failed("the volume could not be created", error)
+            }
+        }
+    }
+}
+
+impl From<DeleteVolumeError> for Refusal {
+    fn from(error: DeleteVolumeError) -> Self {
+        match error {
+            DeleteVolumeError::Forbidden(error) => error.into(),
+            DeleteVolumeError::Find(error) => error.into(),
+            DeleteVolumeError::State { .. } => Self::bad_request(error.to_string()),
+            DeleteVolumeError::InUse { .. } => Self::conflict(error.to_string()),
+            DeleteVolumeError::ShuttingDown => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, SHUTTING_DOWN)
+            }
+            DeleteVolumeError::Store { .. } => failed("the volume could not be deleted", error),
+        }
+    }
+}
+
+impl From<ClaimVolumeError> for Refusal {
+    fn from(error: ClaimVolumeError) -> Self {
+        match error {
+            ClaimVolumeError::NotFound { id_or_name } => {
+                Self::not_found(format!("Volume with ID or name {id_or_name} not found"))
+            }
+            ClaimVolumeError::NotReady { .. } | ClaimVolumeError::Mount(_) => {
+                Self::bad_request(error.to_string())
+            }
+        }
+    }
+}
+
 impl From<FindSnapshotError> for Refusal {
     fn from(error: FindSnapshotError) -> Self {
         match error {
@@ -127,8 +231,10 @@ impl From<CreateSnapshotError> for Refusal {
             CreateSnapshotError::NameTaken { name } => {
                 Self::conflict(format!("Snapshot with name {name} already exists"))
             }
+            CreateSnapshotError::Crowded(error) => error.into(),
             CreateSnapshotError::Name
             | CreateSnapshotError::Tag { .. }
+            | CreateSnapshotError::Build { .. }
             | CreateSnapshotError::Limits(_) => Self::bad_request(error.to_string()),
             CreateSnapshotError::TooMany { .. } => Self::forbidden(error.to_string()),
             CreateSnapshotError::Random(_) | CreateSnapshotError::Store { .. } => {
@@ -144,8 +250,33 @@ impl From<ChangeSnapshotError> for Refusal {
             ChangeSnapshotError::Forbidden(error) => error.into(),
             ChangeSnapshotError::Find(error) => error.into(),
             ChangeSnapshotError::General { .. } => Self::forbidden(error.to_string()),
+            ChangeSnapshotError::Crowded(error) => error.into(),
             ChangeSnapshotError::State { .. } => Self::bad_request(error.to_string()),
             ChangeSnapshotError::Store { .. } => failed("the snapshot could not be changed", error),
+        }
+    }
+}
+
+impl From<Crowded> for Refusal {
+    fn from(error: Crowded) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<BuildLogError> for Refusal {
+    fn from(error: BuildLogError) -> Self {
+        match error {
+            BuildLogError::Find(error) => error.into(),
+            BuildLogError::NotBuilt { .. } => Self::not_found(error.to_string()),
+        }
+    }
+}
+
+impl From<SnapshotLogError> for Refusal {
+    fn from(error: SnapshotLogError) -> Self {
+        match error {
+            SnapshotLogError::Find(error) => error.into(),
+            SnapshotLogError::NotBuilt { .. } => Self::not_found(error.to_string()),
         }
     }
 }
@@ -169,6 +300,8 @@ impl From<FindError> for Refusal {
 impl From<CreateError> for Refusal {
     fn from(error: CreateError) -> Self {
         match error {
+            CreateError::Volume(error) => error.into(),
+            CreateError::Mount { .. } => Self::bad_request(error.to_string()),
             CreateError::Forbidden(error) => error.into(),
             CreateError::NameTaken { name } => {
                 Self::conflict(format!("Sandbox with name {name} already exists"))
@@ -183,7 +316,8 @@ impl From<CreateError> for Refusal {
             | CreateError::Image { .. }
             | CreateError::Limits(_)
             | CreateError::NoUser { .. } => Self::bad_request(error.to_string()),
-            CreateError::Full | CreateError::DiskFull | CreateError::ImageOnItsWay { .. } => {
+            CreateError::Crowded(error) => error.into(),
+            CreateError::Full | CreateError::DiskFull => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             }
             CreateError::Deleted { .. } => Self::conflict(DELETED_MEANWHILE),
@@ -210,6 +344,7 @@ impl From<ChangeError> for Refusal {
             ChangeError::Forbidden(error) => error.into(),
             ChangeError::Find(error) => error.into(),
             ChangeError::State(error) => error.into(),
+            ChangeError::Mount { .. } => Self::bad_request(error.to_string()),
             ChangeError::Ephemeral | ChangeError::Unrecoverable { .. } => {
                 Self::bad_request(error.to_string())
             }
@@ -225,7 +360,10 @@ impl From<ChangeError> for Refusal {
                     Transition::Resize => "the sandbox could not be resized",
                     Transition::Recover => "the sandbox could not be recovered",
                     // No caller asks for these by a change.
-                    Transition::Ready
+                    Transition::BuildBegun
+                    | Transition::BuildFailed
+                    | Transition::ImageFound
+                    | Transition::Ready
                     | Transition::Ended
                     | Transition::Packed
                     | Transition::Fail
@@ -311,21 +449,28 @@ impl From<ConnectError> for Refusal {
 fn not_running(id: SandboxId, state: SandboxState) -> String {
     let advice = match state {
         SandboxState::Stopped | SandboxState::Archived => "start it",
-        SandboxState::Creating | SandboxState::Starting | SandboxState::Restoring => {
-            "wait until it has started"
-        }
+        SandboxState::PendingBuild
+        | SandboxState::BuildingSnapshot
+        | SandboxState::PullingSnapshot
+        | SandboxState::Creating
+        | SandboxState::Starting
+        | SandboxState::Restoring => "wait until it has started",
         SandboxState::Archiving | SandboxState::Resizing => {
             "wait until that is done, then start it"
         }
         SandboxState::Stopping => "wait until it has stopped, then start it",
         SandboxState::Started => "try again",
         SandboxState::Error => "its errorReason says why; recover or delete it",
+        SandboxState::BuildFailed => "its errorReason says why; delete it",
         SandboxState::Destroying | SandboxState::Destroyed => "create another one",
     };
     format!("Sandbox {id} is {}; {advice}", state.as_str())
 }
 
 /// Something of ours failed: the cause is for the log.
-fn failed(message: &'static str, cause: impl std::error::Error + Send + Sync + 'static) -> Refusal {
+pub(crate) fn failed(
+    message: &'static str,
+    cause: impl std::error::Error + Send + Sync + 'static,
+) -> Refusal {
     Refusal::failed(StatusCode::INTERNAL_SERVER_ERROR, message, cause)
 }

@@ -1,5 +1,6 @@
 //! The whole of the platform, put together.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,16 @@ use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::images::{self, Images};
 use crate::keys::ring::Ring;
+use crate::pools;
+use crate::registries;
 use crate::sandboxes::{Platform, Story, Timers};
 use crate::snapshots::Surroundings;
+use crate::volumes::{self, LoadVolumesError};
 use crate::{
-    Clock, Event, Keys, Organizations, Policy, Previews, Random, Sandboxes, ServerSecret,
-    SigningKeys, Snapshots, UploadKeys,
+    Clock, Event, ImageBuilder, Keys, Organizations, Policy, Previews, Random, Registries,
+    Sandboxes, ServerSecret, SigningKeys, Snapshots, UploadKeys, Volumes, WarmPools,
 };
 
 /// How many events a slow listener may be behind before it misses some.
@@ -30,6 +35,10 @@ pub struct Parts {
     pub store: Store,
     /// What makes sandboxes.
     pub driver: Arc<dyn Driver>,
+    /// What builds images.
+    pub builder: Arc<dyn ImageBuilder>,
+    /// A folder for the logs of builds, made when there is one.
+    pub build_logs: PathBuf,
     /// What time it is.
     pub clock: Clock,
     /// Where ids and keys come from.
@@ -49,8 +58,11 @@ struct Inner {
     store: Store,
     keys: Keys,
     organizations: Organizations,
+    registries: Arc<Registries>,
     snapshots: Arc<Snapshots>,
     sandboxes: Arc<Sandboxes>,
+    pools: Arc<WarmPools>,
+    volumes: Arc<Volumes>,
     previews: Previews,
     signing_keys: SigningKeys,
     upload_keys: UploadKeys,
@@ -82,7 +94,7 @@ impl Control {
     ///
     /// [`ControlError`]: nothing was started.
     pub async fn start(parts: Parts) -> Result<Self, ControlError> {
-        let Parts { store, driver, clock, random, secret, policy } = parts;
+        let Parts { store, driver, builder, build_logs, clock, random, secret, policy } = parts;
         let tasks = TaskTracker::new();
         let ending = CancellationToken::new();
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
@@ -98,17 +110,65 @@ impl Control {
         let upload_keys = UploadKeys::new(secret.clone(), Arc::clone(&ring), clock.clone());
         let organizations =
             Organizations::new(ring, store.clone(), clock.clone(), random.clone(), tasks.clone());
-        let snapshots = Snapshots::load(Surroundings {
+        let registries = Registries::load(registries::Surroundings {
+            secret: secret.clone(),
             store: store.clone(),
             driver: Arc::clone(&driver),
             clock: clock.clone(),
             random: random.clone(),
+            tasks: tasks.clone(),
+        })
+        .await?;
+        let images = Images::new(images::Surroundings {
+            registries: Arc::clone(&registries),
+            builder,
+            deadlines: images::Deadlines {
+                pull: policy.patience.pull,
+                build: policy.patience.build,
+            },
+            logs: build_logs,
+            tasks: tasks.clone(),
+            ending: ending.clone(),
+        });
+        let snapshots = Snapshots::load(Surroundings {
+            store: store.clone(),
+            driver: Arc::clone(&driver),
+            images: Arc::clone(&images),
+            clock: clock.clone(),
+            random: random.clone(),
             maximum: policy.maximum,
+            tasks: tasks.clone(),
+        })
+        .await?;
+        let pools = WarmPools::start(pools::Surroundings {
+            store: store.clone(),
+            driver: Arc::clone(&driver),
+            clock: clock.clone(),
+            random: random.clone(),
+            policy: policy.clone(),
+            snapshots: Arc::clone(&snapshots),
             tasks: tasks.clone(),
             ending: ending.clone(),
         })
         .await?;
         let rows = store.all_sandboxes().await?;
+        let volumes = Volumes::load(
+            volumes::Surroundings {
+                store: store.clone(),
+                driver: Arc::clone(&driver),
+                clock: clock.clone(),
+                random: random.clone(),
+                events: events.clone(),
+                tasks: tasks.clone(),
+                ending: ending.clone(),
+            },
+            &rows,
+        )
+        .await
+        .map_err(|cause| match cause {
+            LoadVolumesError::Read(cause) => ControlError::Read(cause),
+            LoadVolumesError::Inventory(cause) => ControlError::Inventory(cause),
+        })?;
         let existing = tokio::time::timeout(INVENTORY_DEADLINE, driver.inventory())
             .await
             .map_err(|_elapsed| ControlError::InventoryDeadline)??;
@@ -118,12 +178,15 @@ impl Control {
         let platform = Platform {
             store: store.clone(),
             driver,
+            images,
             timers: Timers::new(clock.now()),
             story: Story::default(),
             clock,
             random,
             policy: policy.clone(),
             snapshots: Arc::clone(&snapshots),
+            pools: Arc::clone(&pools),
+            volumes: Arc::clone(&volumes),
             events: events.clone(),
             tasks: tasks.clone(),
             ending: ending.clone(),
@@ -144,8 +207,11 @@ impl Control {
             store,
             keys,
             organizations,
+            registries,
             snapshots,
             sandboxes,
+            pools,
+            volumes,
             previews,
             signing_keys,
             upload_keys,
@@ -180,10 +246,28 @@ impl Control {
         &self.0.upload_keys
     }
 
+    /// Registries that organizations have passwords for.
+    #[must_use]
+    pub fn registries(&self) -> &Registries {
+        &self.0.registries
+    }
+
     /// What sandboxes start from.
     #[must_use]
     pub fn snapshots(&self) -> &Arc<Snapshots> {
         &self.0.snapshots
+    }
+
+    /// Sandboxes that wait for whoever creates one.
+    #[must_use]
+    pub fn warm_pools(&self) -> &Arc<WarmPools> {
+        &self.0.pools
+    }
+
+    /// Folders that outlive sandboxes.
+    #[must_use]
+    pub fn volumes(&self) -> &Arc<Volumes> {
+        &self.0.volumes
     }
 
     /// Who may ask.

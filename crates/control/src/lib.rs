@@ -7,20 +7,25 @@
 mod chain;
 mod control;
 mod event;
+mod images;
 mod keys;
 mod organizations;
 mod policy;
+mod pools;
 mod previews;
 mod principal;
+mod registries;
 mod sandboxes;
 mod signing;
 mod snapshots;
 mod source;
 mod upload_keys;
+mod volumes;
 
 pub use chain::Chain;
 pub use control::{Control, ControlError, Parts};
 pub use event::Event;
+pub use images::{BuildLog, BuildOrder, Crowded, ImageBuilder, NoBuild, NoBuilder, Transcript};
 pub use keys::{
     AuthenticateError, BootstrapError, CreateKey, CreateKeyError, KeyText, Keys, RevokeKeyError,
 };
@@ -34,15 +39,20 @@ pub use pitlane_store::{
     SnapshotFilter, SnapshotSlice, SnapshotSort, SnapshotSortField, SortDirection, SortField,
 };
 pub use policy::{Patience, Policy};
+pub use pools::{ChangePoolError, CreatePool, CreatePoolError, PoolFigures, PoolView, WarmPools};
 pub use previews::{
     Admission, AdmitError, ExpirePreviewError, Passage, Place, PreviewError, Previews,
     SignedPreview, TOOLBOX_PORT, Visit, VisitError,
 };
 pub use principal::{Forbidden, Principal};
+pub use registries::{
+    CreateRegistry, DeleteRegistryError, FindRegistryError, Registries, SaveRegistryError,
+    UpdateRegistry,
+};
 pub use sandboxes::{
-    ANSWER_AFTER, ChangeError, ConnectError, CreateError, CreateSandbox, DeleteError, FindError,
-    ListError, ListSandboxes, PageSandboxes, Presence, RequestedLimits, ResizeError, Sandboxes,
-    StoryError, Update, UpdateError,
+    ANSWER_AFTER, BuildLogError, ChangeError, ConnectError, CreateError, CreateSandbox,
+    DeleteError, FindError, ListError, ListSandboxes, PageSandboxes, Presence, RequestedLimits,
+    ResizeError, Sandboxes, Source, StoryError, Update, UpdateError,
 };
 pub use signing::{
     FileAction, FileAdmission, FileSignature, RotateSigningKeyError, ServerSecret, SigningKey,
@@ -50,10 +60,15 @@ pub use signing::{
 };
 pub use snapshots::{
     AddSnapshot, AddSnapshotError, ChangeSnapshotError, CreateSnapshot, CreateSnapshotError,
-    FindSnapshotError, ListSnapshotsError, PageSnapshots, Snapshots,
+    FindSnapshotError, ListSnapshotsError, PageSnapshots, SnapshotLogError, SnapshotSource,
+    Snapshots,
 };
 pub use source::{Clock, NoRandomness, Random, Sleep};
 pub use upload_keys::{UploadKey, UploadKeyError, UploadKeys, Uploader};
+pub use volumes::{
+    ClaimVolumeError, CreateVolumeError, DeleteVolumeError, FindVolumeError, RequestedMount,
+    Volumes,
+};
 
 #[cfg(test)]
 mod tests;

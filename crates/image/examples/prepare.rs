@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     printed?;
     let rootfs = made?;
     for layer in &rootfs.layers {
-        writeln!(io::stdout(), "{} {} MiB", layer.display(), rootfs.size_bytes >> 20)?;
+        writeln!(io::stdout(), "{} {} MiB", layer.path().display(), rootfs.size_bytes >> 20)?;
     }
     Ok(())
 }

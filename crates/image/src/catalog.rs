@@ -1,6 +1,6 @@
 //! Which names mean which images on this machine.
 //!
-//!     CACHE/references/DIGITS.json   a name that was pulled, and the image it meant then
+//!     CACHE/references/DIGITS.json   a name that was pulled, the image it meant then, and for whom if not for everybody
 //!     CACHE/aliases/DIGITS.json      a name, and another one that is meant by it
 //!
 //! One small file for each name, replaced as a whole: whoever reads while another process writes sees the one or the
@@ -10,7 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use pitlane_model::{ImageName, ImageReference};
+use pitlane_model::{ImageName, ImageOwner, ImageReference};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -29,6 +29,9 @@ pub(crate) struct Pulled {
     pub(crate) reference: String,
     /// What it meant.
     pub(crate) image: String,
+    /// Whose name alone it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
 }
 
 /// A name for another name.
@@ -47,26 +50,46 @@ impl Catalog {
 
     /// What is meant by a name: another one, or itself.
     pub(crate) fn meant(&self, reference: &ImageReference) -> ImageReference {
-        let path = file(&self.aliases, &reference.in_full());
+        let path = file(&self.aliases, &key(None, reference));
         let target = read::<Alias>(&path).and_then(|found| found.target.parse().ok());
         target.unwrap_or_else(|| reference.clone())
     }
 
-    /// The image that a name meant when it was pulled.
-    pub(crate) fn image(&self, reference: &ImageReference) -> Option<ImageName> {
-        let path = file(&self.references, &reference.in_full());
+    /// The image that a name meant when it was pulled, for everybody or for one owner.
+    pub(crate) fn image(
+        &self,
+        owner: Option<ImageOwner>,
+        reference: &ImageReference,
+    ) -> Option<ImageName> {
+        let path = file(&self.references, &key(owner, reference));
         ImageName::new(read::<Pulled>(&path)?.image).ok()
     }
 
-    pub(crate) fn remember(&self, reference: &ImageReference, image: &ImageName) -> io::Result<()> {
-        let reference = reference.in_full();
-        let pulled = Pulled { reference: reference.to_string(), image: image.to_string() };
-        write(&self.references, &reference, &pulled)
+    pub(crate) fn remember(
+        &self,
+        owner: Option<ImageOwner>,
+        reference: &ImageReference,
+        image: &ImageName,
+    ) -> io::Result<()> {
+        let pulled = Pulled {
+            reference: reference.in_full().to_string(),
+            image: image.to_string(),
+            owner: owner.map(|owner| owner.to_string()),
+        };
+        write(&self.references, &key(owner, reference), &pulled)
     }
 
-    /// Forgets a name; false if it was not known.
+    /// Forgets a name, everybody's and each owner's; false if it was not known.
     pub(crate) fn forget(&self, reference: &ImageReference) -> io::Result<bool> {
-        remove(&file(&self.references, &reference.in_full()))
+        let mut is_known = remove(&file(&self.references, &key(None, reference)))?;
+        let name = reference.in_full().to_string();
+        for pulled in self.pulled() {
+            let owner = pulled.owner.and_then(|owner| owner.parse().ok());
+            if pulled.reference == name && owner.is_some() {
+                is_known |= remove(&file(&self.references, &key(owner, reference)))?;
+            }
+        }
+        Ok(is_known)
     }
 
     pub(crate) fn set_alias(
@@ -76,12 +99,12 @@ impl Catalog {
     ) -> io::Result<()> {
         let alias = alias.in_full();
         let kept = Alias { alias: alias.to_string(), target: target.to_string() };
-        write(&self.aliases, &alias, &kept)
+        write(&self.aliases, &key(None, &alias), &kept)
     }
 
     /// Removes an alias; false if there was none.
     pub(crate) fn remove_alias(&self, alias: &ImageReference) -> io::Result<bool> {
-        remove(&file(&self.aliases, &alias.in_full()))
+        remove(&file(&self.aliases, &key(None, alias)))
     }
 
     /// All names that were pulled, in their order.
@@ -99,8 +122,14 @@ impl Catalog {
     }
 }
 
-fn file(folder: &Path, reference: &ImageReference) -> PathBuf {
-    let digest = Sha256::digest(reference.to_string());
+/// What tells names apart. No name has a space, so no owner's is taken for another.
+fn key(owner: Option<ImageOwner>, reference: &ImageReference) -> String {
+    let name = reference.in_full();
+    owner.map_or_else(|| name.to_string(), |owner| format!("{owner} {name}"))
+}
+
+fn file(folder: &Path, key: &str) -> PathBuf {
+    let digest = Sha256::digest(key);
     let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     folder.join(format!("{digits}.json"))
 }
@@ -118,12 +147,12 @@ fn read_all<T: DeserializeOwned>(folder: &Path) -> Vec<T> {
         .collect()
 }
 
-fn write(folder: &Path, reference: &ImageReference, value: &impl Serialize) -> io::Result<()> {
+fn write(folder: &Path, key: &str, value: &impl Serialize) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut draft = tempfile::Builder::new().prefix(".draft-").tempfile_in(folder)?;
     draft.write_all(&serde_json::to_vec(value)?)?;
     draft.as_file().sync_all()?;
-    draft.persist(file(folder, reference)).map_err(|failed| failed.error)?;
+    draft.persist(file(folder, key)).map_err(|failed| failed.error)?;
     File::open(folder)?.sync_all()
 }
 
@@ -148,13 +177,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let catalog = Catalog::new(folder.path());
         let image = ImageName::new("oci-1").unwrap();
-        assert_eq!(catalog.image(&reference("python:3")), None);
-        catalog.remember(&reference("python:3"), &image).unwrap();
-        assert_eq!(catalog.image(&reference("docker.io/library/python:3")), Some(image));
-        assert_eq!(catalog.image(&reference("python:4")), None);
+        assert_eq!(catalog.image(None, &reference("python:3")), None);
+        catalog.remember(None, &reference("python:3"), &image).unwrap();
+        assert_eq!(catalog.image(None, &reference("docker.io/library/python:3")), Some(image));
+        assert_eq!(catalog.image(None, &reference("python:4")), None);
         assert_eq!(catalog.pulled().len(), 1);
         assert!(catalog.forget(&reference("python:3")).unwrap());
         assert!(!catalog.forget(&reference("python:3")).unwrap());
+    }
+
+    #[test]
+    fn a_name_of_one_owner_is_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = Catalog::new(folder.path());
+        let [one, other] = [1, 2].map(|number| ImageName::new(format!("oci-{number}")).unwrap());
+        let [mine, yours] = [1, 2].map(|number| Some(ImageOwner::from_random([number; 16])));
+        let name = reference("a.example/app:1");
+        catalog.remember(mine, &name, &one).unwrap();
+        assert_eq!(
+            [None, mine, yours].map(|who| catalog.image(who, &name)),
+            [None, Some(one.clone()), None]
+        );
+        catalog.remember(None, &name, &other).unwrap();
+        assert_eq!([None, mine].map(|who| catalog.image(who, &name)), [Some(other), Some(one)]);
+        assert_eq!(catalog.pulled().len(), 2);
+        assert!(catalog.forget(&name).unwrap(), "everybody's");
+        assert_eq!(catalog.pulled(), []);
     }
 
     #[test]

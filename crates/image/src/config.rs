@@ -1,70 +1,63 @@
-//! What an image says of the sandboxes that start from it.
+//! What an image says of the sandboxes that start from it, as it is kept beside the image.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use pitlane_model::ImageConfig;
 use serde::{Deserialize, Serialize};
 
-/// What an image says of itself. Kept with it; what is absent was not said.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ImageConfig {
-    /// The program that its sandboxes run by themselves, with its first arguments.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub entrypoint: Vec<String>,
-    /// Further arguments, or a program where there is no entrypoint.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub command: Vec<String>,
-    /// Variables of every process.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub environment: BTreeMap<String, String>,
-    /// Where commands start.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub work_dir: Option<String>,
-    /// Whom commands and files belong to: `NAME`, `UID`, `NAME:GROUP` or `UID:GID`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// Words about it, for people and programs elsewhere.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub labels: BTreeMap<String, String>,
-    /// Ports on which its program listens: `80/tcp`.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub ports: BTreeSet<String>,
+/// How an [`ImageConfig`] is written down; what is absent was not said.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ImageConfig")]
+pub(crate) struct Kept {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    entrypoint: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    command: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    environment: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    work_dir: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    ports: BTreeSet<String>,
 }
 
-impl ImageConfig {
-    /// What images made from this crate's recipes say.
-    pub(crate) fn of_recipes() -> Self {
-        Self { user: Some(String::from("daytona")), ..Self::default() }
-    }
-
-    /// The program and all of its arguments; empty for none.
-    #[must_use]
-    pub fn program(&self) -> Vec<String> {
-        self.entrypoint.iter().chain(&self.command).cloned().collect()
-    }
+/// What images made from this crate's recipes say.
+pub(crate) fn of_recipes() -> ImageConfig {
+    ImageConfig { user: Some(String::from("daytona")), ..ImageConfig::default() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_command_follows_the_entrypoint() {
-        let words = |words: &[&str]| words.iter().copied().map(String::from).collect::<Vec<_>>();
-        let config = ImageConfig {
-            entrypoint: words(&["/run.sh", "-v"]),
-            command: words(&["serve"]),
-            ..ImageConfig::default()
-        };
-        assert_eq!(config.program(), words(&["/run.sh", "-v", "serve"]));
-        assert_eq!(ImageConfig::default().program(), words(&[]));
-    }
+    #[derive(Serialize, Deserialize)]
+    struct File(#[serde(with = "Kept")] ImageConfig);
 
     #[test]
     fn what_was_not_said_is_not_kept() {
-        let kept = serde_json::to_string(&ImageConfig::default()).unwrap();
+        let kept = serde_json::to_string(&File(ImageConfig::default())).unwrap();
         assert_eq!(kept, "{}");
-        let read: ImageConfig = serde_json::from_str(&kept).unwrap();
-        assert_eq!(read, ImageConfig::default());
+        let read: File = serde_json::from_str(&kept).unwrap();
+        assert_eq!(read.0, ImageConfig::default());
+    }
+
+    #[test]
+    fn what_was_said_is_kept() {
+        let words = |word: &str| vec![word.to_owned()];
+        let said = ImageConfig {
+            entrypoint: words("/run"),
+            command: words("-v"),
+            environment: BTreeMap::from([(String::from("A"), String::from("1"))]),
+            work_dir: Some(String::from("/srv")),
+            user: Some(String::from("7")),
+            labels: BTreeMap::from([(String::from("a"), String::from("b"))]),
+            ports: BTreeSet::from([String::from("80/tcp")]),
+        };
+        let kept = serde_json::to_string(&File(said.clone())).unwrap();
+        assert_eq!(serde_json::from_str::<File>(&kept).unwrap().0, said);
     }
 }

@@ -15,15 +15,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pitlane_model::{ImageName, ImageReference};
+use pitlane_model::{ImageName, ImageOwner, ImageReference};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
-use crate::config::ImageConfig;
+use crate::config::{self, ImageConfig};
 use crate::error::PrepareImageError;
+use crate::layer::Layer;
+use crate::made;
 use crate::pull::RegistryAccess;
 use crate::recipe::{REQUIRED_PROGRAMS, Recipe};
 use crate::{bootstrap, size};
@@ -48,9 +50,9 @@ pub struct Progress {
 /// An image that is on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rootfs {
-    /// The folders it is made of, the lowest first, which nobody may change. What is in a later one hides what is in an
-    /// earlier one.
-    pub layers: Vec<PathBuf>,
+    /// What it is made of, the lowest first, which nobody may change. What is in a later one hides what is in an earlier
+    /// one.
+    pub layers: Vec<Layer>,
     /// Bytes it takes on the disk.
     pub size_bytes: u64,
     /// What tells it from images of the same name made from other recipes.
@@ -72,9 +74,10 @@ pub struct Images {
 pub(crate) struct Manifest {
     pub(crate) size_bytes: u64,
     /// Images that were made before it was kept said nothing.
-    #[serde(default)]
+    #[serde(default, with = "config::Kept")]
     pub(crate) config: ImageConfig,
-    /// The digests of its layers, the lowest first; none for an image whose only layer is beside this file.
+    /// The names of its layers, the lowest first, as [`Layer::read`] takes them; none for an image whose only layer is
+    /// beside this file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) layers: Vec<String>,
 }
@@ -108,17 +111,30 @@ impl Images {
         self.access.as_deref()
     }
 
-    /// What this machine has by that name: one of its own images, or one that was pulled. Aliases count. Reads a few
-    /// small files.
+    /// What this machine has by that name for everybody: one of its own images, or one that was pulled. Aliases count.
+    /// Reads a few small files.
     #[must_use]
     pub fn find_reference(&self, reference: &ImageReference) -> Option<(ImageName, Rootfs)> {
         let meant = self.catalog.meant(reference);
         if let Some(name) = meant.local_name()
+            // Whoever has learned what somebody's image is called here has no right to it. Who makes aliases has.
+            && (self.can_make(&name) || meant != *reference)
             && let Some(rootfs) = self.find(&name)
         {
             return Some((name, rootfs));
         }
-        let image = self.catalog.image(&meant)?;
+        let image = self.catalog.image(None, &meant)?;
+        self.find(&image).map(|rootfs| (image, rootfs))
+    }
+
+    /// What this machine has by that name for one owner alone. Aliases count.
+    #[must_use]
+    pub fn find_owned(
+        &self,
+        owner: ImageOwner,
+        reference: &ImageReference,
+    ) -> Option<(ImageName, Rootfs)> {
+        let image = self.catalog.image(Some(owner), &self.catalog.meant(reference))?;
         self.find(&image).map(|rootfs| (image, rootfs))
     }
 
@@ -139,7 +155,7 @@ impl Images {
     pub fn find(&self, image: &ImageName) -> Option<Rootfs> {
         match Recipe::find(image) {
             Some(recipe) => self.look_up(image, recipe),
-            None => self.find_build(image, digits_of_pulled(image)?),
+            None => self.find_build(image, made::fingerprint_of(image)?),
         }
     }
 
@@ -160,10 +176,10 @@ impl Images {
         let manifest = std::fs::read(folder.join("image.json")).ok()?;
         let Manifest { size_bytes, config, layers } = serde_json::from_slice(&manifest).ok()?;
         let layers = if layers.is_empty() {
-            vec![folder.join("rootfs")]
+            vec![Layer::Folder(folder.join("rootfs"))]
         } else {
-            let shared = self.layers_folder();
-            layers.into_iter().map(|digits| shared.join(digits)).collect()
+            let read = |name: &String| Layer::read(&self.folder, name);
+            layers.iter().map(read).collect::<Option<_>>()?
         };
         Some(Rootfs { layers, size_bytes, fingerprint, config })
     }
@@ -244,11 +260,6 @@ impl Images {
     }
 }
 
-/// The fingerprint of an image that was pulled: the first digits of its name.
-fn digits_of_pulled(image: &ImageName) -> Option<&str> {
-    image.as_str().strip_prefix("oci-")?.get(..16)
-}
-
 /// Says what is being done, to whoever listens.
 pub(crate) fn step(progress: &mpsc::Sender<Progress>, step: &str) {
     // A full channel drops steps: the work does not wait for whoever watches it.
@@ -318,7 +329,7 @@ fn finish(making: TempDir, target: &Path) -> Result<(), PrepareImageError> {
     let size_bytes = size::of_folder(&rootfs).map_err(cache("measure", &rootfs))?;
     let manifest = serde_json::json!(Manifest {
         size_bytes,
-        config: ImageConfig::of_recipes(),
+        config: config::of_recipes(),
         layers: Vec::new()
     })
     .to_string();

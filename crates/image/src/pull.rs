@@ -1,7 +1,7 @@
 //! Images brought from registries into the cache.
 //!
 //!     CACHE/layers/DIGITS/               a layer, by the digest of its archive without compression
-//!     CACHE/layers/DIGITS.json           what it takes; there before the layer
+//!     CACHE/layers/DIGITS.json           what is known of it; there before the layer
 //!     CACHE/layers/DIGITS.lock           held by whoever makes the layer
 //!     CACHE/layers/.unpacking-DIGITS-…/  a layer being made, or left by a crash
 //!     CACHE/layers/lane-N.lock           held by whoever uses the Nth share of the unpackers' ids
@@ -19,12 +19,12 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{StreamExt as _, TryStreamExt as _};
-use pitlane_model::{ImageName, ImageReference};
-use serde::{Deserialize, Serialize};
+use pitlane_model::{ImageName, ImageOwner, ImageReference, RegistryLogin};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::images::{Images, Manifest, Progress, Rootfs, lock_file, remove_left_over, step};
+use crate::note::{self, Note, Reader};
 use crate::registry::{
     Credentials, Descriptor, Found, RegistryError, RegistryRules, Repository, hex_of,
 };
@@ -54,19 +54,13 @@ pub struct RegistryAccess {
     pub limits: UnpackLimits,
 }
 
-/// Who asks a registry.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RegistryLogin {
-    /// The name there.
-    pub user: String,
-    /// The password or token.
-    pub password: String,
-}
-
-impl std::fmt::Debug for RegistryLogin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RegistryLogin").field("user", &self.user).finish_non_exhaustive()
-    }
+/// Who asks a registry, and for whom.
+#[derive(Debug, Clone, Default)]
+pub struct PullAs {
+    /// Shown to the registry that it is for, if that wants to know who asks.
+    pub login: Option<RegistryLogin>,
+    /// Who alone may use what was given for the login; everybody, if there is nobody.
+    pub owner: Option<ImageOwner>,
 }
 
 /// Why an image did not come. Nothing that counts as one was left behind: the call can be repeated.
@@ -143,15 +137,12 @@ impl PullImageError {
     }
 }
 
-/// What a layer takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Size {
-    bytes: u64,
-    entries: u64,
-}
-
 impl Images {
-    /// Asks the registry what a name means now, and brings that image here. Layers that are here are not fetched.
+    /// Asks the registry what a name means now, and brings that image here. Layers that are here are not fetched if
+    /// whoever asks was given them before.
+    ///
+    /// What came without a password is for everybody. What came with one is for the owner alone, if there is one: the
+    /// name then means the image for nobody else ([`Self::find_owned`]).
     ///
     /// `progress` receives steps; a full channel drops them. Dropping the future, or a crash, ends the work and leaves
     /// nothing that counts as an image; layers that are complete stay, and spare the next pull their way.
@@ -162,7 +153,7 @@ impl Images {
     pub async fn pull(
         &self,
         reference: &ImageReference,
-        login: Option<RegistryLogin>,
+        who: PullAs,
         progress: mpsc::Sender<Progress>,
     ) -> Result<(ImageName, Rootfs), PullImageError> {
         let access = self.access().ok_or(PullImageError::NoAccess)?;
@@ -170,16 +161,12 @@ impl Images {
             return Err(PullImageError::NotRoot);
         }
         step(&progress, "asking the registry");
-        let (repository, found) = resolve(access, reference, login).await?;
+        let (repository, found) = resolve(access, reference, who.login).await?;
         let digits = hex_of(&found.digest).unwrap_or_default().to_owned();
         let fingerprint: String = digits.chars().take(16).collect();
         let name = format!("oci-{digits}");
         let image = ImageName::new(name.as_str())
             .map_err(|_never| self.failed("name")(io::Error::other(name.clone())))?;
-        if let Some(rootfs) = self.find_build(&image, &fingerprint) {
-            self.catalog().remember(reference, &image).map_err(self.failed("remember names in"))?;
-            return Ok((image, rootfs));
-        }
         let layers = self.layers_folder();
         DirBuilder::new()
             .recursive(true)
@@ -194,16 +181,18 @@ impl Images {
             progress: &progress,
             total_kib: found.blobs.iter().map(|blob| blob.size).sum::<u64>() >> 10,
             received: AtomicU64::new(0),
-            limits: self.affordable(access.limits, reference, &found)?,
+            owner: who.owner,
+            limits: self.affordable(access.limits, reference, who.owner, &found)?,
         };
-        let mut coming: Vec<BoxFuture<'_, Result<Size, PullImageError>>> = Vec::new();
+        let mut coming: Vec<BoxFuture<'_, Result<(Note, File), PullImageError>>> = Vec::new();
         for (blob, diff_id) in found.blobs.iter().zip(&found.layers.diff_ids) {
             coming.push(Box::pin(work.layer(blob, diff_id)));
         }
-        let sizes: Vec<Size> =
+        // Nobody removes a layer before the image that needs it counts.
+        let held: Vec<(Note, File)> =
             futures_util::stream::iter(coming).buffer_unordered(AT_ONCE).try_collect().await?;
         let manifest = Manifest {
-            size_bytes: sizes.iter().map(|size| size.bytes).sum(),
+            size_bytes: held.iter().map(|(note, _)| note.bytes).sum(),
             config: found.layers.config,
             layers: found
                 .layers
@@ -214,7 +203,13 @@ impl Images {
                 .collect(),
         };
         self.keep(&image, &fingerprint, &manifest).map_err(self.failed("write an image in"))?;
-        self.catalog().remember(reference, &image).map_err(self.failed("remember names in"))?;
+        // Nothing that is not for everybody becomes so by being named by somebody's manifest.
+        let is_for_everybody = work.reader() == Reader::Everybody
+            && held.iter().all(|(note, _)| note.is_open_to(Reader::Everybody));
+        let owner = who.owner.filter(|_| !is_for_everybody);
+        let remembered = self.catalog().remember(owner, reference, &image);
+        remembered.map_err(self.failed("remember names in"))?;
+        drop(held);
         let rootfs = self
             .find_build(&image, &fingerprint)
             .ok_or_else(|| self.failed("find the image in")(io::ErrorKind::NotFound.into()))?;
@@ -222,18 +217,31 @@ impl Images {
         Ok((image, rootfs))
     }
 
+    /// Whether a registry may be asked at all.
+    ///
+    /// # Errors
+    ///
+    /// What forbids it. A name that leads to an address that is not public shows it only when it is asked.
+    pub fn admits_registry(&self, registry: &str, is_encrypted: bool) -> Result<(), String> {
+        let access = self.access().ok_or_else(|| String::from("images are not pulled here"))?;
+        access.rules.admits(registry, is_encrypted).map_err(String::from)
+    }
+
     /// What a layer may hold, so that the disk does not become full of it.
     fn affordable(
         &self,
         limits: UnpackLimits,
         reference: &ImageReference,
+        owner: Option<ImageOwner>,
         found: &Found,
     ) -> Result<UnpackLimits, PullImageError> {
         let status = rustix::fs::statvfs(self.folder())
             .map_err(|errno| self.failed("measure")(errno.into()))?;
         let free = status.f_bavail.saturating_mul(status.f_frsize);
+        let layers = self.layers_folder();
         let missing = found.blobs.iter().zip(&found.layers.diff_ids).filter(|(_, diff_id)| {
-            hex_of(diff_id).is_some_and(|digits| self.layer_size(digits).is_none())
+            let note = hex_of(diff_id).and_then(|digits| Note::read(&layers, digits));
+            !note.is_some_and(|note| is_open(&note, owner))
         });
         let needed: u64 = missing.map(|(blob, _)| blob.size).sum();
         // They become larger than they travel.
@@ -249,7 +257,12 @@ impl Images {
     }
 
     /// Makes an image count whose layers are all there.
-    fn keep(&self, image: &ImageName, fingerprint: &str, manifest: &Manifest) -> io::Result<()> {
+    pub(crate) fn keep(
+        &self,
+        image: &ImageName,
+        fingerprint: &str,
+        manifest: &Manifest,
+    ) -> io::Result<()> {
         let making = tempfile::Builder::new()
             .prefix(&format!(".making-{image}-"))
             .permissions(Permissions::from_mode(0o700))
@@ -265,12 +278,6 @@ impl Images {
             Err(cause) => return Err(cause),
         }
         File::open(self.folder())?.sync_all()
-    }
-
-    fn layer_size(&self, digits: &str) -> Option<Size> {
-        let folder = self.layers_folder();
-        let size = fs::read(folder.join(format!("{digits}.json"))).ok()?;
-        folder.join(digits).is_dir().then(|| serde_json::from_slice(&size).ok()).flatten()
     }
 
     fn failed(&self, action: &'static str) -> impl FnOnce(io::Error) -> PullImageError {
@@ -311,8 +318,8 @@ async fn resolve(
     let own = endpoints.len().saturating_sub(1);
     let mut failure = PullImageError::NoAccess;
     for (number, endpoint) in endpoints.into_iter().enumerate() {
-        // A mirror is somebody else, and learns no password.
-        let login = login.as_ref().filter(|_| number == own);
+        // A mirror is somebody else, and learns no password; nor does a registry that an alias leads to.
+        let login = login.as_ref().filter(|login| number == own && login.is_for(&reference));
         let credentials = login.map(|login| Credentials {
             user: login.user.clone(),
             password: login.password.clone(),
@@ -366,48 +373,65 @@ struct Work<'a> {
     progress: &'a mpsc::Sender<Progress>,
     total_kib: u64,
     received: AtomicU64,
+    owner: Option<ImageOwner>,
     limits: UnpackLimits,
 }
 
 impl Work<'_> {
-    /// Brings a layer here unless it is.
-    async fn layer(&self, blob: &Descriptor, diff_id: &str) -> Result<Size, PullImageError> {
-        let digits = hex_of(diff_id).unwrap_or_default();
-        if let Some(size) = self.images.layer_size(digits) {
-            self.tell(blob.size);
-            return Ok(size);
-        }
-        let folder = self.images.layers_folder();
-        let lock = folder.join(format!("{digits}.lock"));
-        let locked = lock_file(&lock, self.progress).await;
-        let _lock = locked
-            .map_err(|error| self.images.failed("lock a layer in")(io::Error::other(error)))?;
-        // Somebody else may have made it meanwhile.
-        if let Some(size) = self.images.layer_size(digits) {
-            self.tell(blob.size);
-            return Ok(size);
-        }
-        let prefix = format!("{UNPACKING}{digits}-");
-        remove_left_over(folder, prefix.clone()).await;
-        let mut patience = Patience::new();
-        loop {
-            match self.fetch(blob, digits, &prefix).await {
-                Err(error) if patience.allows(&error).await => {}
-                outcome => return outcome,
-            }
+    /// Who may use what came until now: as soon as a password was shown, only whose it is.
+    fn reader(&self) -> Reader {
+        match self.owner {
+            Some(owner) if self.repository.has_shown_credentials() => Reader::Owner(owner),
+            _ => Reader::Everybody,
         }
     }
 
-    async fn fetch(
+    /// Brings a layer here unless it is, and keeps it from being removed.
+    async fn layer(
         &self,
         blob: &Descriptor,
-        digits: &str,
-        prefix: &str,
-    ) -> Result<Size, PullImageError> {
+        diff_id: &str,
+    ) -> Result<(Note, File), PullImageError> {
+        let digits = hex_of(diff_id).unwrap_or_default();
+        let folder = self.images.layers_folder();
+        loop {
+            let needed = loop {
+                let needed = note::need(&folder, digits);
+                match needed.map_err(self.images.failed("lock a layer in"))? {
+                    Some(needed) => break needed,
+                    None => tokio::time::sleep(LANE_POLL).await,
+                }
+            };
+            if let Some(note) = Note::read(&folder, digits).filter(|note| is_open(note, self.owner))
+            {
+                self.tell(blob.size);
+                return Ok((note, needed));
+            }
+            let lock = folder.join(format!("{digits}.lock"));
+            let locked = lock_file(&lock, self.progress).await;
+            let _lock = locked
+                .map_err(|error| self.images.failed("lock a layer in")(io::Error::other(error)))?;
+            // Somebody else may have made it meanwhile.
+            if Note::read(&folder, digits).is_some_and(|note| is_open(&note, self.owner)) {
+                continue;
+            }
+            remove_left_over(folder.clone(), format!("{UNPACKING}{digits}-")).await;
+            let mut patience = Patience::new();
+            let note = loop {
+                match self.fetch(blob, digits).await {
+                    Err(error) if patience.allows(&error).await => {}
+                    outcome => break outcome?,
+                }
+            };
+            return Ok((note, needed));
+        }
+    }
+
+    async fn fetch(&self, blob: &Descriptor, digits: &str) -> Result<Note, PullImageError> {
         let layers = self.images.layers_folder();
         let lane = Lane::take(&layers).await.map_err(self.images.failed("lock a lane in"))?;
         let making = tempfile::Builder::new()
-            .prefix(prefix)
+            .prefix(&format!("{UNPACKING}{digits}-"))
             .permissions(Permissions::from_mode(0o755))
             .tempdir_in(&layers)
             .map_err(self.images.failed("make a folder in"))?;
@@ -427,13 +451,13 @@ impl Work<'_> {
         if applied.dropped > 0 {
             tracing::warn!(reference = %self.reference, dropped = applied.dropped, "left device nodes out");
         }
-        let size = Size { bytes: applied.bytes, entries: applied.entries };
-        let target = layers.join(digits);
-        let finished = tokio::task::spawn_blocking(move || finish(making, &target, size)).await;
+        let (reader, digits) = (self.reader(), digits.to_owned());
+        let fresh = Note::new(applied.bytes, applied.entries);
+        let finish = move || finish(making, &layers, &digits, fresh, reader);
+        let finished = tokio::task::spawn_blocking(finish).await;
         finished
             .unwrap_or_else(|cancelled| Err(io::Error::other(cancelled)))
-            .map_err(self.images.failed("finish a layer in"))?;
-        Ok(size)
+            .map_err(self.images.failed("finish a layer in"))
     }
 
     async fn unpack(
@@ -477,6 +501,11 @@ impl Work<'_> {
     }
 }
 
+/// Whether a layer that is here need not be fetched.
+fn is_open(note: &Note, owner: Option<ImageOwner>) -> bool {
+    note.is_open_to(owner.map_or(Reader::Everybody, Reader::Owner))
+}
+
 /// Removes a layer that will be none, away from whoever waits for other things.
 async fn discard(making: TempDir) {
     let removed = tokio::task::spawn_blocking(move || making.close()).await;
@@ -485,19 +514,30 @@ async fn discard(making: TempDir) {
     }
 }
 
-/// Makes a layer count.
-fn finish(making: TempDir, target: &Path, size: Size) -> io::Result<()> {
-    let note = target.with_extension("json");
-    fs::write(&note, serde_json::to_vec(&size)?)?;
+/// Makes a layer count for a reader. One that is here already stays, and whoever asked has shown that it may have it.
+fn finish(
+    making: TempDir,
+    layers: &Path,
+    digits: &str,
+    fresh: Note,
+    reader: Reader,
+) -> io::Result<Note> {
+    if let Some(mut present) = Note::read(layers, digits) {
+        present.open_to(reader);
+        present.write(layers, digits)?;
+        making.close()?;
+        return Ok(present);
+    }
+    let mut note = fresh;
+    note.open_to(reader);
+    note.write(layers, digits)?;
     // Tens of thousands of files: one call for their file system is faster than one for each.
     rustix::fs::syncfs(File::open(making.path())?)?;
-    fs::rename(making.path(), target)?;
+    fs::rename(making.path(), layers.join(digits))?;
     // It has moved: there is nothing to remove.
     drop(making.keep());
-    match target.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
+    File::open(layers)?.sync_all()?;
+    Ok(note)
 }
 
 /// A share of the unpackers' ids, which nobody else has meanwhile.

@@ -16,8 +16,10 @@ use pitlane_model::{ImageName, ImageReference};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::catalog::Alias;
+use crate::catalog::{Alias, Pulled};
 use crate::images::{Images, Manifest};
+use crate::layer::is_digits;
+use crate::note;
 use crate::pull::open_lock;
 use crate::size;
 
@@ -29,14 +31,26 @@ pub struct StockedImage {
     pub image: String,
     /// Which build of it.
     pub fingerprint: String,
-    /// The names that were pulled and mean it.
+    /// The names that were pulled and mean it for everybody.
     pub references: Vec<String>,
+    /// The names by which it is somebody's alone.
+    pub owned: Vec<OwnedName>,
     /// Bytes of all its files.
     pub size_bytes: u64,
     /// How many layers it has.
     pub layers: usize,
     /// Whether a sandbox lies on it.
     pub is_used: bool,
+}
+
+/// A name that means an image for one owner alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnedName {
+    /// The name.
+    pub reference: String,
+    /// Whose it is.
+    pub owner: String,
 }
 
 /// What became free.
@@ -91,14 +105,19 @@ impl Images {
     pub fn stock(&self) -> Vec<StockedImage> {
         let used = self.used();
         let mut references: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for pulled in self.catalog().pulled() {
-            references.entry(pulled.image).or_default().push(pulled.reference);
+        let mut owned: BTreeMap<String, Vec<OwnedName>> = BTreeMap::new();
+        for Pulled { reference, image, owner } in self.catalog().pulled() {
+            match owner {
+                None => references.entry(image).or_default().push(reference),
+                Some(owner) => owned.entry(image).or_default().push(OwnedName { reference, owner }),
+            }
         }
         let mut all: Vec<StockedImage> = self
             .manifests()
             .into_iter()
             .map(|(image, fingerprint, manifest)| StockedImage {
-                references: references.get(image.as_str()).cloned().unwrap_or_default(),
+                references: references.remove(image.as_str()).unwrap_or_default(),
+                owned: owned.remove(image.as_str()).unwrap_or_default(),
                 is_used: used.contains(&fingerprint),
                 size_bytes: manifest.size_bytes,
                 layers: manifest.layers.len().max(1),
@@ -145,20 +164,21 @@ impl Images {
         self.catalog().forget(reference)
     }
 
-    /// Removes images that came from registries and which neither a name nor a disk needs, and layers that no image needs.
+    /// Removes images that were made here or came from registries and which neither a name nor a disk needs, and layers that no image needs.
     /// Waits for sandboxes that are being made.
     ///
     /// # Errors
     ///
     /// Something could not be removed; what was is gone. The call can be repeated.
     pub fn collect(&self) -> io::Result<Freed> {
+        let made = self.collect_made()?.freed;
         let lock = open_lock(&self.folder().join("in-use.lock"))?;
         lock.lock()?;
         self.remove_half_made_layers();
         let named: BTreeSet<String> =
             self.catalog().pulled().into_iter().map(|pulled| pulled.image).collect();
         let used = self.used();
-        let mut freed = Freed::default();
+        let mut freed = made;
         for (image, fingerprint, _) in self.manifests() {
             let is_pulled = image.as_str().starts_with("oci-");
             if !is_pulled || named.contains(image.as_str()) || used.contains(&fingerprint) {
@@ -174,15 +194,11 @@ impl Images {
         let layers = self.layers_folder();
         for entry in fs::read_dir(&layers).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let is_layer = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if !is_layer || needed.contains(&name) {
+            if !is_digits(&name) || needed.contains(&name) {
                 continue;
             }
             // Somebody may be pulling an image that has it.
-            let lock = open_lock(&layers.join(format!("{name}.lock")))?;
-            if lock.try_lock().is_err() {
-                continue;
-            }
+            let Some(_freed) = note::free(&layers, &name)? else { continue };
             let bytes = size::of_folder(&entry.path())?;
             // First it must not count any more.
             let doomed = layers.join(format!(".unpacking-{name}-removed"));
@@ -196,7 +212,7 @@ impl Images {
     }
 
     /// Every image that counts: its name, which build of it, and what is written down of it.
-    fn manifests(&self) -> Vec<(ImageName, String, Manifest)> {
+    pub(crate) fn manifests(&self) -> Vec<(ImageName, String, Manifest)> {
         let entries = fs::read_dir(self.folder()).into_iter().flatten().flatten();
         entries
             .filter_map(|entry| {
@@ -211,7 +227,7 @@ impl Images {
     }
 
     /// The builds that disks lie on.
-    fn used(&self) -> BTreeSet<String> {
+    pub(crate) fn used(&self) -> BTreeSet<String> {
         let mut used = BTreeSet::new();
         for entry in fs::read_dir(self.folder().join("users")).into_iter().flatten().flatten() {
             let user = fs::read(entry.path()).ok();
@@ -237,6 +253,7 @@ impl Images {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::Layer;
 
     const IMAGE: &str = "oci-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     const FINGERPRINT: &str = "0123456789abcdef";
@@ -271,13 +288,13 @@ mod tests {
         let (folder, images) = cache();
         let reference: ImageReference = "app:1".parse().unwrap();
         let image = ImageName::new(IMAGE).unwrap();
-        images.catalog().remember(&reference, &image).unwrap();
+        images.catalog().remember(None, &reference, &image).unwrap();
         let state = folder.path().join("state");
         fs::create_dir_all(state.join("disks/owned")).unwrap();
         fs::create_dir_all(state.join("archives")).unwrap();
         images.note_user(&state).unwrap();
         assert_eq!(freed(&images), (0, 1), "the layer that nobody needs");
-        let layers = vec![folder.path().join("layers").join("a".repeat(64))];
+        let layers = vec![Layer::Folder(folder.path().join("layers").join("a".repeat(64)))];
         assert_eq!(
             images.find_reference(&reference).map(|(_, rootfs)| rootfs.layers),
             Some(layers)

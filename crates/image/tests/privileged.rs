@@ -68,6 +68,7 @@ async fn two_makers_of_an_image_make_it_once_and_it_works() {
     assert_eq!(names(cache.path()), BTreeSet::from([folder, "minimal.lock".to_owned()]));
 
     let [layer] = &*rootfs.layers else { panic!("one layer: {rootfs:?}") };
+    let layer = layer.path();
     assert_eq!(rootfs.config.user.as_deref(), Some("daytona"));
     assert_eq!(
         inside(layer, "id -u; python -c 'print(6 * 7)'; ls -d ~daytona"),

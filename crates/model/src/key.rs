@@ -29,6 +29,10 @@ pub enum Permission {
     WriteVolumes,
     /// Delete volumes.
     DeleteVolumes,
+    /// Add and change registries of images, with their passwords, which nobody is shown again.
+    WriteRegistries,
+    /// Delete registries.
+    DeleteRegistries,
     /// Create, list and revoke keys of the organization.
     ManageKeys,
     /// Create and delete organizations, and manage the keys of all of them: the operator's.
@@ -37,7 +41,7 @@ pub enum Permission {
 
 impl Permission {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::WriteSandboxes,
         Self::DeleteSandboxes,
         Self::WriteSnapshots,
@@ -45,6 +49,8 @@ impl Permission {
         Self::ReadVolumes,
         Self::WriteVolumes,
         Self::DeleteVolumes,
+        Self::WriteRegistries,
+        Self::DeleteRegistries,
         Self::ManageKeys,
         Self::ManageOrganizations,
     ];
@@ -60,6 +66,8 @@ impl Permission {
             Self::ReadVolumes => "read:volumes",
             Self::WriteVolumes => "write:volumes",
             Self::DeleteVolumes => "delete:volumes",
+            Self::WriteRegistries => "write:registries",
+            Self::DeleteRegistries => "delete:registries",
             Self::ManageKeys => "manage:keys",
             Self::ManageOrganizations => "manage:organizations",
         }

@@ -35,7 +35,7 @@ pub use limits::{LimitError, Limits};
 pub use name::{NameError, SandboxName};
 pub use network::NetworkPolicy;
 pub use pool::WarmPool;
-pub use registry::{RegistryLogin, StoredRegistry};
+pub use registry::{ImageAccess, RegistryLogin, StoredRegistry};
 pub use sandbox::{Deadlines, Environment, EnvironmentError, Labels, Sandbox, SandboxSpec};
 pub use snapshot::{ImageName, ImageNameError, Snapshot, SnapshotState};
 pub use state::{DesiredState, SandboxState, Transition, TransitionError};

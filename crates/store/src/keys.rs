@@ -48,7 +48,7 @@ impl Store {
         .await
     }
 
-    /// Removes an organization that owns nothing but keys, and those with it; synced. Removing one that does not
+    /// Removes an organization that owns nothing but keys and passwords of registries, and those with it; synced. Removing one that does not
     /// exist succeeds.
     ///
     /// # Errors
@@ -57,6 +57,10 @@ impl Store {
     pub async fn delete_organization(&self, id: OrganizationId) -> Result<(), WriteError> {
         self.write(Survives::PowerCut, move |transaction| {
             transaction.execute("DELETE FROM api_keys WHERE organization = ?", [id.to_bytes()])?;
+            transaction
+                .execute("DELETE FROM registries WHERE organization = ?", [id.to_bytes()])?;
+            let deleted = "DELETE FROM volumes WHERE organization = ? AND state = 'deleted'";
+            transaction.execute(deleted, [id.to_bytes()])?;
             transaction.execute("DELETE FROM organizations WHERE id = ?", [id.to_bytes()])?;
             Ok(())
         })

@@ -10,14 +10,17 @@ mod error;
 mod keys;
 mod list;
 mod migrations;
+mod pools;
 mod previews;
 mod probe;
+mod registries;
 mod row;
 mod sandboxes;
 mod signing;
 mod snapshots;
 mod store;
 mod story;
+mod volumes;
 mod worker;
 
 pub use error::{OpenError, ReadError, WriteError};

@@ -10,9 +10,13 @@ mod key;
 mod list;
 mod organization;
 mod preview;
+mod registry;
 mod sandbox;
 mod snapshot;
+mod storage;
 mod story;
+mod volume;
+mod warm_pool;
 
 pub use configuration::{
     Announcement, Configuration, Health, HealthDetail, OidcConfiguration, Readiness,
@@ -22,13 +26,17 @@ pub use key::{ApiKeyItem, CreateApiKey, CreatedApiKey};
 pub use list::{PaginatedSandboxes, PaginatedSnapshots, SandboxPage};
 pub use organization::{CreateOrganization, Organization};
 pub use preview::{PortPreviewUrl, SignedPortPreviewUrl};
+pub use registry::{CreateDockerRegistry, DockerRegistry, UpdateDockerRegistry};
 pub use sandbox::{
     BuildInfo, CreateBuildInfo, CreateSandbox, MemoryExhausted, ResizeSandbox, Sandbox,
     SandboxCore, SandboxLabels, SandboxListItem, SandboxVolume, StateUpdated, ToolboxProxyUrl,
-    UpdateLastActivity,
+    UpdateLastActivity, Url,
 };
 pub use snapshot::{CreateSnapshot, Snapshot};
+pub use storage::StorageAccess;
 pub use story::{SandboxLog, SandboxLogLine};
+pub use volume::{CreateVolume, VolumeDto, VolumeStateUpdated};
+pub use warm_pool::{CreateWarmPool, UpdateWarmPool, WarmPool};
 
 #[cfg(test)]
 mod tests;

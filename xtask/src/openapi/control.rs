@@ -3,9 +3,11 @@
 mod keys;
 mod organizations;
 mod previews;
+mod registries;
 mod sandboxes;
 mod server;
 mod snapshots;
+mod storage;
 
 use super::operation::Operation;
 
@@ -15,9 +17,11 @@ pub(super) fn operations() -> Vec<Operation> {
         server::operations(),
         keys::operations(),
         organizations::operations(),
+        registries::operations(),
         sandboxes::operations(),
         previews::operations(),
         snapshots::operations(),
+        storage::operations(),
     ]
     .into_iter()
     .flatten()

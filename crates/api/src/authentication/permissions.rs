@@ -28,8 +28,22 @@ const READ_SNAPSHOTS: AnyOf = &[
     Permission::WriteSnapshots,
     Permission::DeleteSnapshots,
 ];
+/// Whoever may have an image built may bring the files for it.
+const UPLOAD: AnyOf = &[Permission::WriteSandboxes, Permission::WriteSnapshots];
 const WRITE_SNAPSHOTS: AnyOf = &[Permission::WriteSnapshots];
 const DELETE_SNAPSHOTS: AnyOf = &[Permission::DeleteSnapshots];
+const READ_REGISTRIES: AnyOf = &[Permission::WriteRegistries, Permission::DeleteRegistries];
+const WRITE_REGISTRIES: AnyOf = &[Permission::WriteRegistries];
+const DELETE_REGISTRIES: AnyOf = &[Permission::DeleteRegistries];
+/// Who makes sandboxes has to know what to mount in them.
+const READ_VOLUMES: AnyOf = &[
+    Permission::ReadVolumes,
+    Permission::WriteVolumes,
+    Permission::DeleteVolumes,
+    Permission::WriteSandboxes,
+];
+const WRITE_VOLUMES: AnyOf = &[Permission::WriteVolumes];
+const DELETE_VOLUMES: AnyOf = &[Permission::DeleteVolumes];
 const MANAGE_KEYS: AnyOf = &[Permission::ManageKeys];
 const MANAGE_ORGANIZATIONS: AnyOf = &[Permission::ManageOrganizations];
 
@@ -44,16 +58,29 @@ const TABLE: &[(&str, &str, AnyOf)] = &[
     ("GET", "/api-keys/{}", MANAGE_KEYS),
     ("DELETE", "/api-keys/{}", MANAGE_KEYS),
     ("DELETE", "/api-keys/{}/{}", MANAGE_KEYS),
+    ("GET", "/object-storage/push-access", UPLOAD),
     ("GET", "/organizations", ANY_PERMISSION),
     ("POST", "/organizations", MANAGE_ORGANIZATIONS),
     ("GET", "/organizations/{}", ANY_PERMISSION),
     ("DELETE", "/organizations/{}", MANAGE_ORGANIZATIONS),
+    ("GET", "/docker-registry", READ_REGISTRIES),
+    ("POST", "/docker-registry", WRITE_REGISTRIES),
+    ("GET", "/docker-registry/{}", READ_REGISTRIES),
+    ("PATCH", "/docker-registry/{}", WRITE_REGISTRIES),
+    ("DELETE", "/docker-registry/{}", DELETE_REGISTRIES),
     ("GET", "/snapshots", READ_SNAPSHOTS),
     ("POST", "/snapshots", WRITE_SNAPSHOTS),
     ("GET", "/snapshots/{}", READ_SNAPSHOTS),
     ("DELETE", "/snapshots/{}", DELETE_SNAPSHOTS),
+    ("GET", "/snapshots/{}/build-logs", READ_SNAPSHOTS),
+    ("GET", "/snapshots/{}/build-logs-url", READ_SNAPSHOTS),
     ("POST", "/snapshots/{}/activate", WRITE_SNAPSHOTS),
     ("POST", "/snapshots/{}/deactivate", WRITE_SNAPSHOTS),
+    ("GET", "/volumes", READ_VOLUMES),
+    ("POST", "/volumes", WRITE_VOLUMES),
+    ("GET", "/volumes/{}", READ_VOLUMES),
+    ("DELETE", "/volumes/{}", DELETE_VOLUMES),
+    ("GET", "/volumes/by-name/{}", READ_VOLUMES),
     ("GET", "/sandbox", READ_SANDBOXES),
     ("POST", "/sandbox", WRITE_SANDBOXES),
     ("GET", "/sandbox/paginated", READ_SANDBOXES),
@@ -61,6 +88,7 @@ const TABLE: &[(&str, &str, AnyOf)] = &[
     ("DELETE", "/sandbox/{}", DELETE_SANDBOXES),
     ("GET", "/sandbox/{}/toolbox-proxy-url", READ_SANDBOXES),
     ("GET", "/sandbox/{}/log", READ_SANDBOXES),
+    ("GET", "/sandbox/{}/build-logs", READ_SANDBOXES),
     ("GET", "/sandbox/{}/build-logs-url", READ_SANDBOXES),
     ("POST", "/sandbox/{}/start", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/stop", WRITE_SANDBOXES),
@@ -82,6 +110,10 @@ const TABLE: &[(&str, &str, AnyOf)] = &[
     ("GET", "/sandbox/{}/ports/{}/preview-url", WRITE_SANDBOXES),
     ("GET", "/sandbox/{}/ports/{}/signed-preview-url", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/ports/{}/signed-preview-url/{}/expire", WRITE_SANDBOXES),
+    ("GET", "/warm-pools", READ_SANDBOXES),
+    ("POST", "/warm-pools", WRITE_SANDBOXES),
+    ("PATCH", "/warm-pools/{}", WRITE_SANDBOXES),
+    ("DELETE", "/warm-pools/{}", WRITE_SANDBOXES),
 ];
 
 /// Checks that a key may do what a route is for.

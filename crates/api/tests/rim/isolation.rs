@@ -37,7 +37,7 @@ fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 /// A body that every operation can read.
-const BODY: &str = r#"{"labels":{},"cpu":2,"name":"x","permissions":[],"activityType":"x"}"#;
+const BODY: &str = r#"{"labels":{},"cpu":2,"name":"x","url":"ghcr.io","username":"x","permissions":[],"activityType":"x"}"#;
 
 /// Ids of one organization: of a kind that a route can name, and one of that kind that nobody has.
 struct Named {
@@ -53,6 +53,9 @@ impl Named {
             (vec!["their key".to_owned()], vec!["no key".to_owned()])
         } else if path.starts_with("/api/organizations") {
             (vec![organization.to_owned()], vec![uuid])
+        } else if path.starts_with("/api/docker-registry") {
+            // An organization has none yet: their sandbox's id is as good as any.
+            (vec![sandbox.to_owned()], vec![uuid])
         } else if path.starts_with("/api/snapshots") {
             // An organization has none of its own yet: their sandbox's id is as good as any.
             (vec![sandbox.to_owned()], vec![uuid])

@@ -11,7 +11,11 @@ use crate::server::Server;
 const PUBLIC: [&str; 3] = ["/api/health", "/api/health/ready", "/api/config"];
 
 /// Routes of which nothing is there but the answer that nothing is.
-const MISSING: [&str; 2] = ["/api/sandbox/for-runner", "/api/organizations/invitations"];
+const MISSING: [&str; 3] = [
+    "/api/sandbox/for-runner",
+    "/api/organizations/invitations",
+    "/api/docker-registry/registry-push-access",
+];
 
 /// Every operation with a handler that asks for permissions, by method and path.
 fn operations() -> Vec<(Method, Route)> {
@@ -38,6 +42,9 @@ fn wanted(method: &Method, path: &str) -> Option<Vec<Permission>> {
         (_, ["api", "api-keys", ..]) => vec![P::ManageKeys],
         ("GET", ["api", "organizations", ..]) => P::ALL.to_vec(),
         (_, ["api", "organizations", ..]) => vec![P::ManageOrganizations],
+        ("GET", ["api", "docker-registry", ..]) => vec![P::WriteRegistries, P::DeleteRegistries],
+        ("DELETE", ["api", "docker-registry", _]) => vec![P::DeleteRegistries],
+        (_, ["api", "docker-registry", ..]) => vec![P::WriteRegistries],
         ("GET", ["api", "snapshots", ..]) => {
             vec![P::WriteSandboxes, P::DeleteSandboxes, P::WriteSnapshots, P::DeleteSnapshots]
         }

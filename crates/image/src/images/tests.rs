@@ -18,10 +18,10 @@ fn made(folder: &Path, name: &str) -> Rootfs {
     let target = folder.join(format!("{name}-{fingerprint}"));
     finish(making, &target).expect("an image");
     Rootfs {
-        layers: vec![target.join("rootfs")],
+        layers: vec![Layer::Folder(target.join("rootfs"))],
         size_bytes: 4096,
         fingerprint,
-        config: ImageConfig::of_recipes(),
+        config: config::of_recipes(),
     }
 }
 
@@ -33,8 +33,13 @@ fn a_finished_image_is_found_and_closed_to_others() {
     let expected = made(folder.path(), "minimal");
     assert_eq!(images.find(&image("minimal")), Some(expected.clone()));
     assert_eq!(images.find(&image("default")), None);
-    let mode =
-        expected.layers[0].parent().expect("a parent").metadata().expect("metadata").permissions();
+    let mode = expected.layers[0]
+        .path()
+        .parent()
+        .expect("a parent")
+        .metadata()
+        .expect("metadata")
+        .permissions();
     assert_eq!(mode.mode() & 0o7777, 0o700);
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
 }
@@ -43,7 +48,7 @@ fn a_finished_image_is_found_and_closed_to_others() {
 fn a_half_made_image_is_none() {
     let folder = tempfile::tempdir().expect("a folder");
     let rootfs = made(folder.path(), "minimal");
-    std::fs::remove_file(rootfs.layers[0].with_file_name("image.json")).expect("a manifest");
+    std::fs::remove_file(rootfs.layers[0].path().with_file_name("image.json")).expect("a manifest");
     assert_eq!(Images::new(folder.path()).find(&image("minimal")), None);
 }
 
@@ -78,7 +83,7 @@ async fn what_a_crash_left_is_removed_and_other_images_stay() {
     remove_left_over(folder.path().to_owned(), ".making-minimal-".to_owned()).await;
     assert!(!folder.path().join(".making-minimal-abc").exists());
     assert!(folder.path().join(".making-default-abc").exists());
-    assert!(whole.layers[0].exists());
+    assert!(whole.layers[0].path().exists());
 }
 
 #[tokio::test]
@@ -102,7 +107,7 @@ async fn a_second_maker_waits_for_the_first() {
 fn an_image_made_before_images_said_anything_is_one_that_says_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let rootfs = made(folder.path(), "minimal");
-    std::fs::write(rootfs.layers[0].with_file_name("image.json"), r#"{"size_bytes":4096}"#)
+    std::fs::write(rootfs.layers[0].path().with_file_name("image.json"), r#"{"size_bytes":4096}"#)
         .expect("a manifest");
     let found = Images::new(folder.path()).find(&image("minimal"));
     assert_eq!(found, Some(Rootfs { config: ImageConfig::default(), ..rootfs }));

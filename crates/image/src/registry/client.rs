@@ -1,6 +1,7 @@
 //! Requests to a registry: where they may go, how long they may take, how much may come back.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -22,7 +23,7 @@ use tokio::time::timeout;
 use super::address::{NotPublic, Resolver, is_public};
 use super::error::RegistryError;
 use super::manifest::{ACCEPTED, Descriptor, Layers, Manifest, configuration, manifest};
-use super::rules::{Endpoint, RegistryRules};
+use super::rules::{Endpoint, NOT_ENCRYPTED, NOT_PUBLIC, RegistryRules};
 use super::token::{Challenge, challenge};
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -73,6 +74,7 @@ pub(crate) struct Repository {
     image: String,
     credentials: Option<Credentials>,
     authorization: Mutex<Option<HeaderValue>>,
+    has_shown_credentials: AtomicBool,
     clients: [Clients; 2],
 }
 
@@ -132,8 +134,14 @@ impl Repository {
             image,
             credentials,
             authorization: Mutex::new(None),
+            has_shown_credentials: AtomicBool::new(false),
             clients,
         }
+    }
+
+    /// Whether anything came for a password.
+    pub(crate) fn has_shown_credentials(&self) -> bool {
+        self.has_shown_credentials.load(Ordering::SeqCst)
     }
 
     /// Finds the image that a tag or a digest means for this machine.
@@ -232,6 +240,8 @@ impl Repository {
     /// What to show the registry so that it answers.
     async fn leave(&self, asked: Challenge) -> Result<HeaderValue, RegistryError> {
         let own = self.credentials.as_ref().and_then(Credentials::header);
+        // Before it is shown: what comes from now on may come because of it.
+        self.has_shown_credentials.fetch_or(own.is_some(), Ordering::SeqCst);
         let (realm, service) = match asked {
             Challenge::Basic => return own.ok_or_else(|| self.unauthorized()),
             Challenge::Bearer { realm, service } => (realm, service),
@@ -296,7 +306,7 @@ impl Repository {
             Some("https") => true,
             Some("http") if self.rules.is_plain(&authority) => false,
             Some("http") => {
-                return Err(forbidden(&address, "it would be asked without encryption"));
+                return Err(forbidden(&address, NOT_ENCRYPTED));
             }
             _ => return Err(forbidden(&address, "it is no address of the web")),
         };
@@ -418,8 +428,6 @@ impl Clients {
         Ok(self.encrypted.get_or_init(|| made))
     }
 }
-
-const NOT_PUBLIC: &str = "its address is not public, and the operator has not allowed it";
 
 fn connector(is_trusting: bool) -> HttpConnector<Resolver> {
     let mut connector = HttpConnector::new_with_resolver(Resolver { is_trusting });

@@ -5,6 +5,13 @@ use std::time::Duration;
 
 use pitlane_model::ImageReference;
 
+use super::address::is_public;
+
+/// What forbids to ask somebody.
+pub(crate) const NOT_PUBLIC: &str =
+    "its address is not public, and the operator has not allowed it";
+pub(crate) const NOT_ENCRYPTED: &str = "it would be asked without encryption";
+
 /// Which registries may be asked in which way.
 ///
 /// A registry is written as it stands in the names of images: a host, and a port where it is not the usual one.
@@ -90,6 +97,16 @@ impl RegistryRules {
         self
     }
 
+    /// Whether this may be asked, as far as its name tells; the error is what forbids it.
+    pub(crate) fn admits(&self, authority: &str, is_encrypted: bool) -> Result<(), &'static str> {
+        if !is_encrypted && !self.is_plain(authority) {
+            return Err(NOT_ENCRYPTED);
+        }
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
+        let is_inner = host == "localhost" || host.parse().is_ok_and(|literal| !is_public(literal));
+        if is_inner && !self.is_allowed(authority) { Err(NOT_PUBLIC) } else { Ok(()) }
+    }
+
     /// Whether this may be at an address that is not public.
     pub(crate) fn is_allowed(&self, authority: &str) -> bool {
         self.allowed.contains(authority)
@@ -139,6 +156,20 @@ mod tests {
         assert!(rules.is_allowed("mirror.example:5000") && !rules.is_plain("mirror.example:5000"));
         assert!(rules.is_allowed("localhost:5001") && rules.is_plain("localhost:5001"));
         assert!(!rules.is_allowed("localhost"));
+    }
+
+    #[test]
+    fn registries_at_the_operators_own_addresses_are_admitted_when_they_are_allowed() {
+        let mut rules = RegistryRules::default();
+        for inner in ["127.0.0.1:5000", "10.0.0.1", "localhost:5000", "169.254.169.254"] {
+            assert_eq!(rules.admits(inner, true), Err(NOT_PUBLIC), "{inner}");
+            rules.allow(inner).unwrap_or(());
+        }
+        assert_eq!(rules.admits("127.0.0.1:5000", true), Ok(()));
+        assert_eq!(rules.admits("ghcr.io", true), Ok(()));
+        assert_eq!(rules.admits("ghcr.io", false), Err(NOT_ENCRYPTED));
+        rules.allow_plain("localhost:5001").unwrap();
+        assert_eq!(rules.admits("localhost:5001", false), Ok(()));
     }
 
     #[test]

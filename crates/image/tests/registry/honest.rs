@@ -4,7 +4,8 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::time::Duration;
 
 use http::StatusCode;
-use pitlane_image::{ImageConfig, RegistryLogin, RegistryRules, UnpackLimits};
+use pitlane_image::{ImageConfig, RegistryRules, UnpackLimits};
+use pitlane_model::RegistryLogin;
 use serde_json::json;
 use tar::EntryType;
 
@@ -77,6 +78,7 @@ async fn an_image_comes_with_its_files_owners_and_words() {
     assert_eq!(rootfs.config, says);
     assert_eq!(rootfs.size_bytes, 3 + 4 + 7 + 4 + 3);
     let [base, top] = &*rootfs.layers else { panic!("two layers: {rootfs:?}") };
+    let (base, top) = (base.path(), top.path());
     let file = base.join("home/me/file").metadata().unwrap();
     assert_eq!((file.uid(), file.gid(), file.mode() & 0o7777), (1000, 1000, 0o600));
     let program = base.join("usr/bin/sudo").metadata().unwrap();
@@ -118,7 +120,7 @@ async fn layers_that_are_here_are_not_fetched_again() {
     }
     let freed = cache.images.collect().unwrap();
     assert_eq!((freed.images, freed.layers), (2, 1), "the layer of the third stays");
-    assert!(other.layers[0].join("etc/old").exists() && !second.layers[1].exists());
+    assert!(other.layers[0].path().join("etc/old").exists() && !second.layers[1].path().exists());
 }
 
 async fn of_a_list_the_image_for_this_machine_comes() {
@@ -158,7 +160,12 @@ async fn a_private_image_comes_for_whoever_may_have_it() {
     let refused = cache.refusal(&name).await;
     assert!(refused.contains("lets nobody without other credentials"), "{refused}");
     registry.asked();
-    let login = RegistryLogin { user: "me".into(), password: "word".into() };
+    let login = RegistryLogin {
+        registry: registry.name(),
+        project: String::new(),
+        user: "me".into(),
+        password: "word".into(),
+    };
     // It still refuses, since the answer does not change with the token; what matters is who was shown what.
     cache.pull_as(&name, Some(login)).await.unwrap_err();
     let leave = Some(String::from("Bearer leave"));
@@ -184,7 +191,12 @@ async fn a_mirror_is_asked_first_and_learns_no_password() {
     }
     rules.mirror(&format!("{}={}", origin.name(), mirror.name())).unwrap();
     let cache = Cache::with(rules, UnpackLimits::STANDARD);
-    let login = RegistryLogin { user: "me".into(), password: "word".into() };
+    let login = RegistryLogin {
+        registry: origin.name(),
+        project: String::new(),
+        user: "me".into(),
+        password: "word".into(),
+    };
     cache.pull_as(&format!("{}/app:1", origin.name()), Some(login.clone())).await.unwrap();
     assert_eq!(origin.asked(), []);
     // What the mirror lacks, the registry itself has.

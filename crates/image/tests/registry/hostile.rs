@@ -294,8 +294,8 @@ async fn malformed_layers_are_refused() {
         .archive();
     registry.has("app", "1", &Image::of(&[archive]));
     let (_, rootfs) = cache.pull(&name).await.unwrap();
-    assert!(!rootfs.layers[0].join("dev/sda").exists());
-    assert!(rootfs.layers[0].join("inside").exists());
+    assert!(!rootfs.layers[0].path().join("dev/sda").exists());
+    assert!(rootfs.layers[0].path().join("inside").exists());
 }
 
 async fn what_is_for_another_machine_is_refused() {

@@ -7,6 +7,7 @@ mod confinement;
 mod forge;
 mod honest;
 mod hostile;
+mod owners;
 mod server;
 
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == UNPACK) {
         return run_unpacker(arguments);
     }
-    let tests = [confinement::tests(), honest::tests(), hostile::tests()];
+    let tests = [confinement::tests(), honest::tests(), hostile::tests(), owners::tests()];
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
 }
 

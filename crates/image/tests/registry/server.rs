@@ -14,10 +14,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use pitlane_image::{
-    Images, PullImageError, RegistryAccess, RegistryLogin, RegistryRules, Rootfs, UNPACK,
-    UnpackCommand, UnpackLimits,
+    Images, PullAs, PullImageError, RegistryAccess, RegistryRules, Rootfs, UNPACK, UnpackCommand,
+    UnpackLimits,
 };
-use pitlane_model::ImageName;
+use pitlane_model::{ImageName, RegistryLogin};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -34,6 +34,8 @@ pub(crate) enum Answer {
     Status(StatusCode, &'static str, String),
     /// A body only for whoever shows this.
     For(String, Vec<u8>),
+    /// A body for whoever shows this, and for others the wish to see it.
+    Guarded(String, Vec<u8>),
     /// Nothing, ever.
     Silence,
 }
@@ -53,7 +55,7 @@ pub(crate) struct Registry {
 
 /// A cache of images.
 pub(crate) struct Cache {
-    pub(crate) folder: TempDir,
+    pub(crate) folder: Arc<TempDir>,
     pub(crate) images: Images,
 }
 
@@ -98,6 +100,23 @@ impl Registry {
         }
     }
 
+    /// Has an image for those who say `me` and `word`.
+    pub(crate) fn guards(&self, path: &str, tag: &str, image: &Image) {
+        let guarded = |bytes: &[u8]| Answer::Guarded("Basic bWU6d29yZA==".into(), bytes.to_vec());
+        for name in [tag, &digest(&image.manifest)] {
+            self.set(&format!("/v2/{path}/manifests/{name}"), guarded(&image.manifest));
+        }
+        for blob in image.layers.iter().chain([&image.config]) {
+            self.set(&format!("/v2/{path}/blobs/{}", digest(blob)), guarded(blob));
+        }
+    }
+
+    /// Who may have what it guards.
+    pub(crate) fn login(&self) -> RegistryLogin {
+        let [user, password] = ["me", "word"].map(String::from);
+        RegistryLogin { registry: self.name(), project: String::new(), user, password }
+    }
+
     /// Which paths were asked for since the last call, and with what authorization.
     pub(crate) fn asked(&self) -> Vec<(String, Option<String>)> {
         std::mem::take(&mut self.told.lock().expect("a lock").asked)
@@ -132,6 +151,12 @@ async fn answer(
             plain(StatusCode::OK).body(Full::from(bytes))
         }
         Some(Answer::For(..)) => plain(StatusCode::FORBIDDEN).body(Full::default()),
+        Some(Answer::Guarded(wanted, bytes)) if shown.as_ref() == Some(&wanted) => {
+            plain(StatusCode::OK).body(Full::from(bytes))
+        }
+        Some(Answer::Guarded(..)) => plain(StatusCode::UNAUTHORIZED)
+            .header("www-authenticate", "Basic realm=\"x\"")
+            .body(Full::default()),
         Some(Answer::Silence) => std::future::pending().await,
     };
     Ok(response.expect("a response"))
@@ -152,7 +177,17 @@ impl Cache {
             rustix::process::geteuid().is_root(),
             "pulling images needs root\nhint: run the tests as root"
         );
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::at(Arc::new(tempfile::tempdir().expect("a folder")), rules, limits)
+    }
+
+    /// The same folder, used by somebody who may ask another registry.
+    pub(crate) fn sharing(other: &Self, registry: &Registry) -> Self {
+        let mut rules = RegistryRules::default().with_patience(Duration::from_millis(500));
+        rules.allow_plain(&registry.name()).expect("a registry");
+        Self::at(Arc::clone(&other.folder), rules, UnpackLimits { bytes: 8 << 20, entries: 1000 })
+    }
+
+    fn at(folder: Arc<TempDir>, rules: RegistryRules, limits: UnpackLimits) -> Self {
         let unpacker = UnpackCommand {
             program: std::env::current_exe().expect("a path"),
             arguments: vec![UNPACK.into()],
@@ -175,8 +210,16 @@ impl Cache {
         reference: &str,
         login: Option<RegistryLogin>,
     ) -> Result<(ImageName, Rootfs), PullImageError> {
+        self.pull_for(reference, PullAs { login, owner: None }).await
+    }
+
+    pub(crate) async fn pull_for(
+        &self,
+        reference: &str,
+        who: PullAs,
+    ) -> Result<(ImageName, Rootfs), PullImageError> {
         let (progress, _steps) = mpsc::channel(1);
-        self.images.pull(&reference.parse().expect("a reference"), login, progress).await
+        self.images.pull(&reference.parse().expect("a reference"), who, progress).await
     }
 
     /// Pulls what cannot be pulled, and checks that nothing of it is left.
