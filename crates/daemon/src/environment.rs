@@ -52,6 +52,16 @@ impl Environment {
         Self(all.chain(own.into_iter().map(owned)).collect())
     }
 
+    /// These variables and no others; what cannot be one is left out.
+    pub(crate) fn exactly(variables: BTreeMap<String, String>) -> Self {
+        let is_possible = |name: &String, value: &mut String| {
+            !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
+        };
+        let mut variables = variables;
+        variables.retain(is_possible);
+        Self(variables)
+    }
+
     /// These variables and those of a request, which win.
     pub(crate) fn with(
         &self,

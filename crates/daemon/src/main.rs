@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
 mod boot;
+mod build;
 mod charts;
 mod clock;
 mod environment;

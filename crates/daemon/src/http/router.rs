@@ -11,7 +11,7 @@ use super::body::Body;
 use super::refusal::Refusal;
 use crate::toolbox::Toolbox;
 use crate::{
-    files, git, interpreter, lsp, metrics, occupation, ports, process, pty, session, tunnel,
+    build, files, git, interpreter, lsp, metrics, occupation, ports, process, pty, session, tunnel,
 };
 
 /// The beginnings of routes of the toolbox API that this daemon does not have.
@@ -56,6 +56,9 @@ async fn route(
     }
     if let Some(rest) = path.strip_prefix("/git/") {
         return git::route(toolbox, rest, request).await;
+    }
+    if let Some(rest) = path.strip_prefix("/pitlane/build/") {
+        return build::route(toolbox, method, rest, request).await;
     }
     if let Some(rest) = path.strip_prefix("/lsp/") {
         return lsp::route(toolbox, rest, request).await;

@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 
-use pitlane_sys::sealed_memory_file;
+use pitlane_sys::{Identity, sealed_memory_file};
 use rustix::fs::{Mode, OFlags};
 
 use crate::environment::Environment;
@@ -44,6 +44,8 @@ pub(crate) struct Launch {
     pub(crate) charts: Option<OwnedFd>,
     /// A file that the program reads, removed with this value.
     pub(crate) keeps: Option<TemporaryFile>,
+    /// Whom it runs as, if not as the sandbox's user.
+    pub(crate) user: Option<Identity>,
     /// What is started if this cannot be executed.
     pub(crate) otherwise: Option<Box<Self>>,
 }
@@ -67,6 +69,18 @@ impl Surroundings {
         let folder = toolbox.absolute(cwd.unwrap_or_default()).into_os_string().into_vec();
         let folder = CString::new(folder)
             .map_err(|_contains_nul| Refusal::bad_request("cwd contains a NUL"))?;
+        Ok(Self { environment, folder })
+    }
+
+    /// A folder from the root on, and these variables and no others.
+    pub(crate) fn within(
+        toolbox: &Toolbox,
+        folder: &str,
+        environment: Environment,
+    ) -> Result<Self, Refusal> {
+        let folder = toolbox.absolute(folder).into_os_string().into_vec();
+        let folder = CString::new(folder)
+            .map_err(|_contains_nul| Refusal::bad_request("a folder contains a NUL"))?;
         Ok(Self { environment, folder })
     }
 
@@ -134,6 +148,7 @@ impl Surroundings {
             is_python: false,
             charts: None,
             keeps: None,
+            user: None,
             otherwise: None,
         }
     }

@@ -121,7 +121,7 @@ impl Processes {
             arguments: &launch.arguments,
             environment: &launch.environment,
             folder: &launch.folder,
-            identity: self.identity.as_ref(),
+            identity: launch.user.as_ref().or(self.identity.as_ref()),
             standard: [launch.input.as_fd(), stdout.as_fd(), stderr.as_fd()],
             spare: &spare,
             has_terminal: launch.has_terminal,

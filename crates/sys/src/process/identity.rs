@@ -28,6 +28,12 @@ impl Identity {
         self.uid
     }
 
+    /// Its group id.
+    #[must_use]
+    pub const fn gid(&self) -> Gid {
+        self.gid
+    }
+
     /// Makes the calling thread, and no other, belong to the user.
     ///
     /// A thread that leaves user 0 loses every capability with it. Allocates nothing, so that a child that shares its
