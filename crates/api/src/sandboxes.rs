@@ -28,7 +28,7 @@ pub(crate) use self::list::read_any as read_any_list;
 pub(crate) use self::list::{list, list_by_page};
 pub(crate) use self::story::story;
 
-/// `POST /sandbox`: answers when the sandbox is usable.
+/// `POST /sandbox`: answers when the sandbox is usable, or at once if its image has to come first.
 pub(crate) async fn create(
     FromState(state): FromState<State>,
     caller: Caller,

@@ -13,6 +13,8 @@ pub struct Policy {
     pub default_snapshot: String,
     /// The user of a sandbox that names none.
     pub default_user: String,
+    /// How many sandboxes of the default snapshot wait for whoever comes.
+    pub prepared: u32,
     /// The region this machine is.
     pub target: String,
     /// How long changes may take.
@@ -22,6 +24,10 @@ pub struct Policy {
 /// How long a sandbox may be on its way at most. What takes longer has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
+    /// Until its image has been pulled, from the moment when its turn came.
+    pub pull: Duration,
+    /// Until its image has been built, from the moment when its turn came.
+    pub build: Duration,
     /// Until it is usable.
     pub start: Duration,
     /// Until its processes have ended; then as long again by force.
@@ -35,8 +41,10 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// 2 minutes to start, 1 to stop, 30 to archive or restore, 10 to resize, 5 to destroy.
+    /// An hour for its image, 2 minutes to start, 1 to stop, 30 to archive or restore, 10 to resize, 5 to destroy.
     pub const STANDARD: Self = Self {
+        pull: Duration::from_secs(3600),
+        build: Duration::from_secs(3600),
         start: Duration::from_secs(120),
         stop: Duration::from_secs(60),
         archive: Duration::from_secs(1800),
@@ -46,13 +54,14 @@ impl Patience {
 }
 
 impl Policy {
-    /// 4 CPUs, 8 GiB and 10 GiB of disk at most; snapshot `default`, user `daytona`, region `local`.
+    /// 4 CPUs, 8 GiB and 10 GiB of disk at most; snapshot `default`, user `daytona`, 8 prepared, region `local`.
     #[must_use]
     pub fn standard() -> Self {
         Self {
             maximum: Limits::MAXIMUM,
             default_snapshot: "default".to_owned(),
             default_user: "daytona".to_owned(),
+            prepared: 8,
             target: "local".to_owned(),
             patience: Patience::STANDARD,
         }

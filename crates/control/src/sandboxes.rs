@@ -22,11 +22,11 @@ mod update;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pitlane_driver::{Connection, Driver, Existing, PreparedImage};
+use pitlane_driver::{Connection, Driver, Existing};
 use pitlane_model::{
-    Actor, DesiredState, ImageName, ImageReference, Limits, OrganizationId, Permission, Sandbox,
-    SandboxId, SandboxName, SandboxSpec, SandboxState, Snapshot, SnapshotId, SnapshotState,
-    Transition, TransitionError,
+    Actor, Build, DesiredState, ImageName, ImageReference, Limits, OrganizationId, Permission,
+    Sandbox, SandboxId, SandboxName, SandboxSpec, SandboxState, Snapshot, SnapshotId,
+    SnapshotState, Transition, TransitionError,
 };
 use pitlane_store::{SandboxPage, SandboxSlice, Store, StoredSandbox};
 use tokio::sync::{broadcast, oneshot};
@@ -37,18 +37,18 @@ use self::activity::Activity;
 use self::directory::Directory;
 use self::entry::{Change, Entry, Reply};
 pub use self::error::{
-    ChangeError, ConnectError, CreateError, DeleteError, FindError, ListError, ResizeError,
-    UpdateError,
+    BuildLogError, ChangeError, ConnectError, CreateError, DeleteError, FindError, ListError,
+    ResizeError, UpdateError,
 };
 use self::owner::Owner;
-pub use self::request::{CreateSandbox, ListSandboxes, PageSandboxes, RequestedLimits};
+pub use self::request::{CreateSandbox, ListSandboxes, PageSandboxes, RequestedLimits, Source};
 use self::story::Because;
 pub(crate) use self::story::Story;
 pub use self::story::StoryError;
 pub(crate) use self::timers::Timers;
 pub use self::update::Update;
-use crate::chain::Chain;
-use crate::{Clock, Event, Policy, Principal, Random, Snapshots, snapshots};
+use crate::images::{self, Awaited, BuildLog, Images, Wanted};
+use crate::{Clock, Event, Policy, Principal, Random, Snapshots, Volumes, WarmPools};
 
 /// How long a start may take before it is answered with what the sandbox is by then.
 pub const ANSWER_AFTER: Duration = Duration::from_secs(30);
@@ -61,10 +61,13 @@ type Answer = oneshot::Receiver<Result<Arc<Sandbox>, ChangeError>>;
 pub(crate) struct Platform {
     pub(crate) store: Store,
     pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) images: Arc<Images>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) policy: Policy,
     pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) pools: Arc<WarmPools>,
+    pub(crate) volumes: Arc<Volumes>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) timers: Timers,
     pub(crate) story: Story,
@@ -73,15 +76,43 @@ pub(crate) struct Platform {
 }
 
 /// What a sandbox starts from, in what a sandbox needs to know of it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Origin {
+    about: About,
+    image: OriginImage,
+}
+
+/// Its image.
+#[derive(Debug)]
+enum OriginImage {
+    Here(ImageName),
+    Awaited(Awaited),
+}
+
+/// What is known of it.
+#[derive(Debug, Clone)]
+struct About {
     /// The snapshot, unless it is an image alone.
     snapshot: Option<SnapshotId>,
     name: String,
-    image: ImageName,
+    build: Option<Arc<Build>>,
     entrypoint: Vec<String>,
     user: Option<String>,
     limits: Limits,
+}
+
+impl About {
+    /// An image alone.
+    fn of(reference: &ImageReference, build: Option<Arc<Build>>) -> Self {
+        Self {
+            snapshot: None,
+            name: reference.to_string(),
+            build,
+            entrypoint: Vec::new(),
+            user: None,
+            limits: Limits::DEFAULT,
+        }
+    }
 }
 
 /// Whether whoever connects to a sandbox counts as using it.
@@ -115,9 +146,10 @@ impl Sandboxes {
         Self { owner }
     }
 
-    /// Creates a sandbox and returns when it is usable.
+    /// Creates a sandbox and returns when it is usable; or at once, if its image has to be built or pulled first.
     ///
-    /// Dropping the future does not undo it: it becomes usable all the same, and can be found by its name.
+    /// Then it is `pending_build` or `pulling_snapshot` in the answer, and becomes usable by itself. Dropping the future
+    /// does not undo it: it becomes usable all the same, and can be found by its name.
     ///
     /// # Errors
     ///
@@ -130,9 +162,25 @@ impl Sandboxes {
         principal.require(Permission::WriteSandboxes)?;
         self.refuse_when_ending(CreateError::ShuttingDown)?;
         let origin = self.origin(principal.organization, &request).await?;
-        let Origin { image, entrypoint, .. } = origin.clone();
-        let snapshot = origin.snapshot;
-        let spec = self.specify(principal.organization, request, origin)?;
+        let (image, awaited, state) = match origin.image {
+            OriginImage::Here(image) => (Some(image), None, SandboxState::Creating),
+            OriginImage::Awaited(awaited) => {
+                let state = match origin.about.build {
+                    Some(_) => SandboxState::PendingBuild,
+                    None => SandboxState::PullingSnapshot,
+                };
+                (None, Some(awaited), state)
+            }
+        };
+        let About { snapshot, entrypoint, .. } = origin.about.clone();
+        let volumes = request.volumes.clone();
+        let mut spec = self.specify(principal.organization, request, origin.about)?;
+        if image.is_some() && spec.user.is_empty() {
+            spec.user.clone_from(&self.platform().policy.default_user);
+        }
+        // From here on it has them until it is withdrawn or goes.
+        spec.volumes = self.platform().volumes.claim(principal.organization, spec.id, &volumes)?;
+        let id = spec.id;
         let now = self.platform().clock.now();
         if let Some(snapshot) = snapshot {
             self.platform().snapshots.used(snapshot, now);
@@ -140,7 +188,7 @@ impl Sandboxes {
         let row = StoredSandbox {
             sandbox: Sandbox {
                 spec,
-                state: SandboxState::Creating,
+                state,
                 desired: DesiredState::Started,
                 error_reason: None,
                 daemon_version: None,
@@ -150,14 +198,36 @@ impl Sandboxes {
             },
             image,
             entrypoint,
+            is_told: awaited.is_some(),
             revision: 0,
         };
         let entry = Arc::new(Entry::new(row, &self.platform().clock));
         let (reply, answer) = oneshot::channel();
-        if let Err(name) = self.owner.admit(&entry, reply) {
+        if let Err(name) = self.owner.admit(&entry, awaited, reply) {
+            self.platform().volumes.release(id);
             return Err(CreateError::NameTaken { name });
         }
         answer.await.unwrap_or(Err(CreateError::ShuttingDown))
+    }
+
+    /// What was written while the image of a sandbox was built, or is being written.
+    ///
+    /// # Errors
+    ///
+    /// See [`BuildLogError`].
+    pub fn build_log(
+        &self,
+        principal: &Principal,
+        id_or_name: &str,
+    ) -> Result<BuildLog, BuildLogError> {
+        let sandbox = self.find(principal, id_or_name)?;
+        let spec = &sandbox.spec;
+        match spec.snapshot.parse() {
+            Ok(reference) if spec.build.is_some() => {
+                Ok(self.platform().images.log(spec.organization, &reference))
+            }
+            _ => Err(BuildLogError::NotBuilt { id: spec.id }),
+        }
     }
 
     /// Finds a sandbox of the caller's organization by id, else by name.
@@ -446,61 +516,69 @@ impl Sandboxes {
         request: &CreateSandbox,
     ) -> Result<Origin, CreateError> {
         let Platform { policy, snapshots, .. } = self.platform();
-        if let Some(reference) = &request.image {
-            let prepared = self.bring(reference).await?;
-            return Ok(Origin {
-                snapshot: None,
-                name: reference.to_string(),
-                image: prepared.image,
-                entrypoint: prepared.entrypoint,
-                user: prepared.user,
-                limits: Limits::DEFAULT,
-            });
-        }
-        if request.snapshot.is_some() && request.limits != RequestedLimits::default() {
-            return Err(CreateError::LimitsWithSnapshot);
-        }
-        let wanted = request.snapshot.as_deref().unwrap_or(&policy.default_snapshot);
+        let wanted = match &request.source {
+            Source::Image(reference) => return self.origin_of_image(organization, reference).await,
+            Source::Build(build) => return self.origin_of_build(organization, build).await,
+            Source::Snapshot(_) if request.limits != RequestedLimits::default() => {
+                return Err(CreateError::LimitsWithSnapshot);
+            }
+            Source::Snapshot(wanted) => wanted,
+            Source::DefaultSnapshot => &policy.default_snapshot,
+        };
         let found = snapshots
             .lookup(organization, wanted)
             .ok_or_else(|| CreateError::UnknownSnapshot { name: wanted.to_owned() })?;
         let Snapshot { id, name, state, image, entrypoint, user, limits, .. } = found;
         match (state, image) {
-            (SnapshotState::Active, Some(image)) => {
-                Ok(Origin { snapshot: Some(id), name, image, entrypoint, user, limits })
-            }
+            (SnapshotState::Active, Some(image)) => Ok(Origin {
+                about: About { snapshot: Some(id), name, build: None, entrypoint, user, limits },
+                image: OriginImage::Here(image),
+            }),
             _ => Err(CreateError::SnapshotNotActive { name, state }),
         }
     }
 
-    /// Brings an image here, as long as a caller waits; it comes whether the caller waits or not.
-    async fn bring(&self, reference: &ImageReference) -> Result<PreparedImage, CreateError> {
-        let platform = self.platform();
-        if let Some(found) = platform.driver.find_image(reference).await {
-            return Ok(found);
+    /// An image by its name: from this machine, else pulled.
+    async fn origin_of_image(
+        &self,
+        organization: OrganizationId,
+        reference: &ImageReference,
+    ) -> Result<Origin, CreateError> {
+        let Platform { images, .. } = self.platform();
+        let mut about = About::of(reference, None);
+        if reference.is_own() {
+            // Such a name would show what others have built.
+            let reason = format!("image {reference} is unknown");
+            return Err(CreateError::Image { reason });
+        }
+        if let Some(found) = images.find(organization, reference).await {
+            about.entrypoint = found.config.program();
+            about.user = found.config.user;
+            return Ok(Origin { about, image: OriginImage::Here(found.image) });
         }
         if !reference.is_exact() {
             let reason = format!("image {reference} needs a tag other than latest, or a digest");
             return Err(CreateError::Image { reason });
         }
-        let on_its_way = || CreateError::ImageOnItsWay { image: reference.to_string() };
-        let (snapshots, wanted) = (Arc::clone(&platform.snapshots), reference.clone());
-        let ending = platform.ending.clone();
-        let coming = platform.tasks.spawn(async move {
-            tokio::select! {
-                () = ending.cancelled() => None,
-                prepared = snapshots.bring(&wanted) => Some(prepared),
-            }
-        });
-        match tokio::time::timeout(ANSWER_AFTER, coming).await {
-            Ok(Ok(Some(Ok(prepared)))) => Ok(prepared),
-            Ok(Ok(Some(Err(error)))) => {
-                tracing::warn!(image = %reference, error = %Chain(&error), "no image for a sandbox");
-                Err(CreateError::Image { reason: snapshots::reason(&error) })
-            }
-            Ok(Ok(None) | Err(_)) => Err(CreateError::ShuttingDown),
-            Err(_elapsed) => Err(on_its_way()),
-        }
+        let wanted = Wanted { organization, reference: reference.clone(), build: None };
+        Ok(Origin { about, image: OriginImage::Awaited(images.want(wanted)?) })
+    }
+
+    /// An image that is built.
+    async fn origin_of_build(
+        &self,
+        organization: OrganizationId,
+        build: &Build,
+    ) -> Result<Origin, CreateError> {
+        let images = &self.platform().images;
+        let refused = |reason| CreateError::Image { reason };
+        images.builder().check(organization, build).await.map_err(refused)?;
+        let reference = images::name_of_build(organization, build)
+            .map_err(|error| refused(error.to_string()))?;
+        let build = Arc::new(build.clone());
+        let about = About::of(&reference, Some(Arc::clone(&build)));
+        let wanted = Wanted { organization, reference, build: Some(build) };
+        Ok(Origin { about, image: OriginImage::Awaited(images.want(wanted)?) })
     }
 
     /// Completes a request: nothing is defaulted below this.
@@ -508,7 +586,7 @@ impl Sandboxes {
         &self,
         organization: OrganizationId,
         request: CreateSandbox,
-        origin: Origin,
+        origin: About,
     ) -> Result<SandboxSpec, CreateError> {
         let Platform { policy, random, .. } = self.platform();
         let limits = Limits::new(
@@ -528,13 +606,15 @@ impl Sandboxes {
             organization,
             name,
             snapshot: origin.name,
-            user: request.user.or(origin.user).unwrap_or_else(|| policy.default_user.clone()),
+            build: origin.build,
+            user: request.user.or(origin.user).unwrap_or_default(),
             environment: request.environment,
             labels: request.labels,
             limits,
             lifecycle: request.lifecycle,
             network: request.network,
             is_public: request.is_public,
+            volumes: Vec::new(),
             target: request.target.unwrap_or_else(|| policy.target.clone()),
         })
     }

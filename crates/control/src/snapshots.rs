@@ -13,16 +13,16 @@ use pitlane_model::{
     ImageReference, Limits, OrganizationId, Snapshot, SnapshotId, SnapshotState, Timestamp,
 };
 use pitlane_store::{ReadError, SnapshotFilter, SnapshotSlice, SnapshotSort, Store, WriteError};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::change::CreateSnapshot;
-pub(crate) use self::change::reason;
+pub use self::change::{CreateSnapshot, SnapshotSource};
 pub use self::error::{
     AddSnapshotError, ChangeSnapshotError, CreateSnapshotError, FindSnapshotError,
-    ListSnapshotsError,
+    ListSnapshotsError, SnapshotLogError,
 };
+use crate::images::Images;
 use crate::{Clock, Principal, Random};
 
 /// A snapshot that every organization may use, as the operator adds it.
@@ -59,16 +59,18 @@ impl PageSnapshots {
 pub struct Snapshots {
     store: Store,
     driver: Arc<dyn Driver>,
+    images: Arc<Images>,
     clock: Clock,
     random: Random,
     known: RwLock<HashMap<SnapshotId, Snapshot>>,
+    changes: Notify,
     unsaved: Mutex<HashMap<SnapshotId, Timestamp>>,
     /// Whoever changes which snapshots there are has the turn.
     turn: tokio::sync::Mutex<()>,
-    pulls: Semaphore,
+    /// Those whose images are on their way; cancelled when nobody wants them any more.
+    awaited: Mutex<HashMap<SnapshotId, CancellationToken>>,
     maximum: Limits,
     tasks: TaskTracker,
-    ending: CancellationToken,
 }
 
 /// What snapshots need from around them.
@@ -76,31 +78,32 @@ pub struct Snapshots {
 pub(crate) struct Surroundings {
     pub(crate) store: Store,
     pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) images: Arc<Images>,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     /// What one sandbox may have at most.
     pub(crate) maximum: Limits,
     pub(crate) tasks: TaskTracker,
-    pub(crate) ending: CancellationToken,
 }
 
 impl Snapshots {
     /// Reads what there is, and goes on with what an earlier server had begun.
     pub(crate) async fn load(around: Surroundings) -> Result<Arc<Self>, ReadError> {
-        let Surroundings { store, driver, clock, random, maximum, tasks, ending } = around;
+        let Surroundings { store, driver, images, clock, random, maximum, tasks } = around;
         let known = store.all_snapshots().await?.into_iter().map(|row| (row.id, row)).collect();
         let snapshots = Arc::new(Self {
             store,
             driver,
+            images,
             clock,
             random,
             known: RwLock::new(known),
+            changes: Notify::new(),
             unsaved: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
-            pulls: Semaphore::new(change::PULLS),
+            awaited: Mutex::default(),
             maximum,
             tasks,
-            ending,
         });
         snapshots.go_on();
         Ok(snapshots)
@@ -190,9 +193,22 @@ impl Snapshots {
             .cloned()
     }
 
+    /// The snapshot of this name that every organization may use.
+    pub(crate) fn general(&self, name: &str) -> Option<Snapshot> {
+        let is_it = |row: &&Snapshot| row.organization.is_none() && row.name == name;
+        self.read().values().find(is_it).cloned()
+    }
+
+    /// Waits until some snapshot may be another than when this was last waited for. Has one caller.
+    pub(crate) async fn changed(&self) {
+        self.changes.notified().await;
+    }
+
     /// Notes that a sandbox started from it; written down later, from [`Self::unsaved_uses`].
     pub(crate) fn used(&self, id: SnapshotId, now: Timestamp) {
-        if let Some(row) = self.write().get_mut(&id) {
+        // No change that anybody waits for.
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(row) = known.get_mut(&id) {
             row.last_used_at = Some(now);
         }
         self.unsaved.lock().unwrap_or_else(PoisonError::into_inner).insert(id, now);
@@ -217,6 +233,7 @@ impl Snapshots {
                 organization: None,
                 name: request.name,
                 reference: request.image,
+                build: None,
                 image: None,
                 entrypoint: Vec::new(),
                 user: None,
@@ -255,7 +272,9 @@ impl Snapshots {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whoever waits for a change looks when this lock is free again.
     fn write(&self) -> RwLockWriteGuard<'_, HashMap<SnapshotId, Snapshot>> {
+        self.changes.notify_one();
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

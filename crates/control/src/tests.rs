@@ -4,6 +4,7 @@ mod behaviour;
 mod busy;
 mod crash;
 mod crowd;
+mod images;
 mod keys;
 mod lifecycle;
 mod model;
@@ -41,6 +42,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 struct Machine {
     folder: TempDir,
     driver: FakeDriver,
+    builder: images::Builder,
     /// Microseconds since the epoch, as the clock says.
     now: Arc<AtomicI64>,
     /// How long the machine has run, in microseconds.
@@ -64,6 +66,7 @@ impl Machine {
         let folder = TempDir::new().unwrap();
         Self {
             folder,
+            builder: images::Builder::new(driver.clone()),
             driver,
             now: Arc::new(AtomicI64::new(1_000_000)),
             uptime: watch::Sender::new(0),
@@ -117,6 +120,8 @@ impl Machine {
         let control = Control::start(Parts {
             store: store.clone(),
             driver: Arc::new(self.driver.clone()),
+            builder: Arc::new(self.builder.clone()),
+            build_logs: self.folder.path().join("build-logs"),
             clock: self.clock(),
             random: Random::system(),
             secret: crate::ServerSecret::new([7; 32]),

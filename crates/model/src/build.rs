@@ -14,4 +14,6 @@ pub struct Build {
     pub arguments: BTreeMap<String, String>,
     /// The stage that is wanted; the last one if none is named.
     pub target: Option<String>,
+    /// Whether every step is done anew, whatever is known of it.
+    pub no_cache: bool,
 }

@@ -69,15 +69,15 @@ pub(crate) fn image(row: &Fields<'_>) -> Result<Option<ImageName>, ReadError> {
 pub(crate) fn build(row: &Fields<'_>) -> Result<Option<Arc<Build>>, ReadError> {
     const COLUMN: &str = "build";
     let Some(text) = row.get::<Option<String>>(COLUMN)? else { return Ok(None) };
-    let (dockerfile, contexts, arguments, target) =
+    let (dockerfile, contexts, arguments, target, no_cache) =
         serde_json::from_str(&text).map_err(ReadError::value(COLUMN))?;
-    Ok(Some(Arc::new(Build { dockerfile, contexts, arguments, target })))
+    Ok(Some(Arc::new(Build { dockerfile, contexts, arguments, target, no_cache })))
 }
 
 /// The same as text: a JSON list, which texts cannot fail to become.
 pub(crate) fn build_text(build: Option<&Build>) -> Option<String> {
-    let Build { dockerfile, contexts, arguments, target } = build?;
-    Some(serde_json::json!([dockerfile, contexts, arguments, target]).to_string())
+    let Build { dockerfile, contexts, arguments, target, no_cache } = build?;
+    Some(serde_json::json!([dockerfile, contexts, arguments, target, no_cache]).to_string())
 }
 
 pub(crate) fn texts(

@@ -34,12 +34,13 @@ impl Changes {
     fn note(&mut self, event: &Event) {
         match event {
             Event::SandboxCreated { sandbox } => self.begin(sandbox, sandbox.created_at),
+            Event::VolumeCreated { .. } | Event::VolumeStateUpdated { .. } => {}
             Event::MemoryRanOut { killed, .. } => counter!(MEMORY_KILLS).increment(*killed),
             Event::SandboxStateUpdated { sandbox, old, new } => {
                 let begun = self.begun.remove(&sandbox.spec.id);
                 let ended = change(*old);
                 match new {
-                    SandboxState::Error => {
+                    SandboxState::Error | SandboxState::BuildFailed => {
                         counter!(CHANGE_FAILURES, "change" => ended.unwrap_or("none")).increment(1);
                     }
                     _ if is_end(*old, *new) => {
@@ -66,6 +67,9 @@ impl Changes {
 /// The change that a sandbox of this state is in.
 fn change(state: SandboxState) -> Option<&'static str> {
     match state.as_str() {
+        "pending_build" => Some("queue"),
+        "building_snapshot" => Some("build"),
+        "pulling_snapshot" => Some("pull"),
         "creating" => Some("create"),
         "starting" => Some("start"),
         "stopping" => Some("stop"),
@@ -81,7 +85,9 @@ fn change(state: SandboxState) -> Option<&'static str> {
 fn is_end(old: SandboxState, new: SandboxState) -> bool {
     matches!(
         (old.as_str(), new.as_str()),
-        ("creating" | "starting" | "restoring" | "resizing", "started")
+        ("pending_build", "building_snapshot")
+            | ("pending_build" | "building_snapshot" | "pulling_snapshot", "creating")
+            | ("creating" | "starting" | "restoring" | "resizing", "started")
             | ("stopping" | "resizing", "stopped")
             | ("archiving", "archived")
             | ("destroying", "destroyed")

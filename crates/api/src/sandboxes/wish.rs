@@ -3,12 +3,13 @@
 //! Everything a caller may put into the body is either understood, or known to change neither isolation nor contents,
 //! or refused by name. Nothing that would make the sandbox another one is left out in silence.
 
-use pitlane_control::{CreateSandbox, RequestedLimits};
+use pitlane_control::{CreateSandbox, RequestedLimits, RequestedMount, Source};
 use pitlane_model::{
-    Environment, ImageReference, Labels, Lifecycle, Minutes, NetworkPolicy, SandboxName,
+    Environment, Labels, Lifecycle, Minutes, MountPath, NetworkPolicy, SandboxName, Subpath,
 };
 use pitlane_wire::control as wire;
 
+use crate::build::{self, Wish};
 use crate::refusal::Refusal;
 
 /// The longest user name, snapshot name or region, in bytes.
@@ -31,15 +32,20 @@ pub(super) fn of(body: wire::CreateSandbox) -> Result<CreateSandbox, Refusal> {
         }
     };
     let is_blocked = body.network_block_all.unwrap_or(false);
-    let image = body.build_info.map(image).transpose()?;
-    let snapshot = word("snapshot", body.snapshot)?;
-    if image.is_some() && snapshot.is_some() {
-        return Err(Refusal::bad_request("a sandbox starts from a snapshot or from buildInfo"));
-    }
+    let source = match (body.build_info, word("snapshot", body.snapshot)?) {
+        (Some(_), Some(_)) => {
+            return Err(Refusal::bad_request("a sandbox starts from a snapshot or from buildInfo"));
+        }
+        (Some(build), None) => match build::of(build)? {
+            Wish::Image(image) => Source::Image(image),
+            Wish::Build(build) => Source::Build(build),
+        },
+        (None, Some(snapshot)) => Source::Snapshot(snapshot),
+        (None, None) => Source::DefaultSnapshot,
+    };
     Ok(CreateSandbox {
         name,
-        snapshot,
-        image,
+        source,
         user: word("user", body.user)?,
         environment: Environment::new(entries("env", body.env)?)
             .map_err(|error| Refusal::bad_request(error.to_string()))?,
@@ -62,25 +68,25 @@ pub(super) fn of(body: wire::CreateSandbox) -> Result<CreateSandbox, Refusal> {
         },
         network: if is_blocked { NetworkPolicy::Blocked } else { NetworkPolicy::Open },
         is_public: body.public.unwrap_or(false),
+        volumes: body
+            .volumes
+            .unwrap_or_default()
+            .into_iter()
+            .map(mount)
+            .collect::<Result<_, _>>()?,
         target: word("target", body.target)?,
     })
 }
 
-/// The image that a Dockerfile of one `FROM` names: what the SDKs make of an image's name.
-fn image(build: wire::CreateBuildInfo) -> Result<ImageReference, Refusal> {
-    let has_context = build.context_hashes.is_some_and(|hashes| !hashes.is_empty());
-    let mut lines = build.dockerfile_content.lines().map(str::trim).filter(|line| !line.is_empty());
-    let named =
-        match (lines.next().and_then(|line| line.split_once(char::is_whitespace)), lines.next()) {
-            (Some((word, name)), None) if word.eq_ignore_ascii_case("FROM") => Some(name.trim()),
-            _ => None,
-        };
-    let named = named.filter(|_| !has_context).ok_or_else(|| {
-        Refusal::bad_request(
-            "buildInfo with more than one line FROM is not available in this version of Pitlane",
-        )
-    })?;
-    named.parse().map_err(|error| Refusal::bad_request(format!("buildInfo: {error}")))
+/// A volume, by id or name, and where it is to be.
+fn mount(volume: wire::SandboxVolume) -> Result<RequestedMount, Refusal> {
+    let refusal = |error: pitlane_model::MountError| Refusal::bad_request(error.to_string());
+    let subpath = volume.subpath.filter(|path| !path.is_empty());
+    Ok(RequestedMount {
+        volume: volume.volume_id,
+        path: MountPath::new(&volume.mount_path).map_err(refusal)?,
+        subpath: subpath.map(|path| Subpath::new(&path)).transpose().map_err(refusal)?,
+    })
 }
 
 /// Refuses what this server cannot do and what would matter. `kvm`, `spot`, `target` and `queueTimeout` ask for
@@ -88,7 +94,6 @@ fn image(build: wire::CreateBuildInfo) -> Result<ImageReference, Refusal> {
 fn refuse_unavailable(body: &wire::CreateSandbox) -> Result<(), Refusal> {
     let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let unavailable = [
-        ("volumes", body.volumes.as_ref().is_some_and(|list| !list.is_empty())),
         ("secrets", body.secrets.as_ref().is_some_and(|list| !list.is_empty())),
         ("gpu", body.gpu.is_some_and(|count| count > 0)),
         ("gpuType", body.gpu_type.as_ref().is_some_and(|list| !list.is_empty())),

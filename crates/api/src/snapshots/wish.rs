@@ -1,9 +1,10 @@
 //! From the body of `POST /snapshots` to what the platform is asked for.
 
-use pitlane_control::{CreateSnapshot, RequestedLimits};
-use pitlane_model::ImageReference;
+use pitlane_control::{CreateSnapshot, RequestedLimits, SnapshotSource};
+use pitlane_model::ImageReferenceError;
 use pitlane_wire::control as wire;
 
+use crate::build::{self, Wish};
 use crate::refusal::Refusal;
 
 /// The most words, and the most bytes, of an entrypoint.
@@ -17,7 +18,6 @@ const MAX_ENTRYPOINT_BYTES: usize = 32 * 1024;
 /// 400 names the field and what is wrong with it.
 pub(super) fn of(body: wire::CreateSnapshot) -> Result<CreateSnapshot, Refusal> {
     let unavailable = [
-        ("buildInfo", body.build_info.is_some()),
         ("gpu", body.gpu.is_some_and(|count| count > 0)),
         ("gpuType", body.gpu_type.as_ref().is_some_and(|list| !list.is_empty())),
     ];
@@ -26,13 +26,26 @@ pub(super) fn of(body: wire::CreateSnapshot) -> Result<CreateSnapshot, Refusal> 
             "{field} is not available in this version of Pitlane: create the snapshot without it"
         )));
     }
-    let image = body.image_name.filter(|name| !name.is_empty());
-    let image = image.ok_or_else(|| Refusal::bad_request("imageName is missing"))?;
-    let image: ImageReference =
-        image.parse().map_err(|error| Refusal::bad_request(format!("imageName: {error}")))?;
+    let source = match (body.build_info, body.image_name.filter(|name| !name.is_empty())) {
+        (Some(_), Some(_)) => {
+            return Err(Refusal::bad_request(
+                "a snapshot is made of imageName or of buildInfo, not of both",
+            ));
+        }
+        (None, None) => return Err(Refusal::bad_request("imageName or buildInfo is missing")),
+        (Some(build), None) => match build::of(build)? {
+            Wish::Image(image) => SnapshotSource::Image(image),
+            Wish::Build(build) => SnapshotSource::Build(build),
+        },
+        (None, Some(name)) => {
+            SnapshotSource::Image(name.parse().map_err(|error: ImageReferenceError| {
+                Refusal::bad_request(format!("imageName: {error}"))
+            })?)
+        }
+    };
     Ok(CreateSnapshot {
         name: body.name,
-        image,
+        source,
         entrypoint: entrypoint(body.entrypoint)?,
         limits: RequestedLimits {
             cpu_count: body.cpu,

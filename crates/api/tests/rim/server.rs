@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use pitlane_api::{ApiSettings, Door, Metrics, Probe, RateLimits};
+use pitlane_api::{ApiSettings, Door, Metrics, ObjectStorage, Probe, RateLimits};
 use pitlane_control::{AddSnapshot, Clock, Control, Parts, Policy, Random, ServerSecret};
 use pitlane_driver::fake::{FakeDriver, Fault, Operation, Service};
 use pitlane_model::{
@@ -95,6 +95,8 @@ impl Server {
         let parts = Parts {
             store,
             driver: Arc::new(driver.clone()),
+            builder: Arc::new(options.builder),
+            build_logs: state.path().join("build-logs"),
             clock: Clock::system(),
             random: Random::system(),
             secret: ServerSecret::new([7; 32]),
@@ -110,6 +112,7 @@ impl Server {
         let settings = ApiSettings {
             version: "0.0.0-test".to_owned(),
             public_url: None,
+            storage: ObjectStorage { url: None, bucket: "bucket", region: "us-east-1" },
             rate_limits: options.rate_limits,
             probes: options.probes,
         };

@@ -6,17 +6,19 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pitlane_driver::Exit;
+use pitlane_driver::{Exit, PreparedImage};
 use pitlane_model::{
-    Actor, Limits, OrganizationId, Sandbox, SandboxId, SandboxName, SandboxState, StoryLine,
-    Timestamp, Transition, TransitionError,
+    Actor, ImageName, Limits, OrganizationId, Sandbox, SandboxId, SandboxName, SandboxState,
+    StoryLine, Timestamp, Transition, TransitionError,
 };
 use pitlane_store::StoredSandbox;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::activity::Usage;
 use super::story::Because;
 use super::{ChangeError, CreateError, Platform};
+use crate::images::Awaited;
 use crate::{Clock, Event};
 
 /// Where the outcome of a change goes. Whoever asked may have gone away.
@@ -25,9 +27,13 @@ pub(super) type Reply<E> = oneshot::Sender<Result<Arc<Sandbox>, E>>;
 /// A change that was asked for.
 #[derive(Debug)]
 pub(super) enum Change {
+    /// An image that is not here is waited for; whoever asked is answered before.
     Create {
+        awaited: Option<Awaited>,
         reply: Reply<CreateError>,
     },
+    /// What an earlier server had begun.
+    GoOn,
     Start {
         reply: Reply<ChangeError>,
     },
@@ -65,6 +71,8 @@ pub(super) struct Entry {
     pub(super) organization: OrganizationId,
     pub(super) name: SandboxName,
     pub(super) used: Arc<Usage>,
+    /// Cancelled as soon as it is on its way out.
+    pub(super) condemned: CancellationToken,
     desk: Mutex<Desk>,
 }
 
@@ -90,24 +98,26 @@ pub(super) struct Desk {
 /// What a row has beside the sandbox itself.
 #[derive(Debug)]
 struct StoredSandboxRest {
-    image: pitlane_model::ImageName,
+    image: Option<ImageName>,
     entrypoint: Vec<String>,
+    is_told: bool,
     revision: u64,
 }
 
 impl Entry {
     pub(super) fn new(row: StoredSandbox, clock: &Clock) -> Self {
-        let StoredSandbox { sandbox, image, entrypoint, revision } = row;
+        let StoredSandbox { sandbox, image, entrypoint, is_told, revision } = row;
         let used = Arc::new(Usage::new(sandbox.last_activity_at, clock.clone()));
         Self {
             id: sandbox.spec.id,
             organization: sandbox.spec.organization,
             name: sandbox.spec.name.clone(),
             used: Arc::clone(&used),
+            condemned: CancellationToken::new(),
             desk: Mutex::new(Desk {
                 sandbox: Arc::new(sandbox),
                 used,
-                row: StoredSandboxRest { image, entrypoint, revision },
+                row: StoredSandboxRest { image, entrypoint, is_told, revision },
                 is_unsaved: false,
                 change: None,
                 is_to_go: false,
@@ -153,8 +163,21 @@ impl Desk {
             sandbox: Sandbox::clone(&self.sandbox),
             image: self.row.image.clone(),
             entrypoint: self.row.entrypoint.clone(),
+            is_told: self.row.is_told,
             revision: self.row.revision,
         }
+    }
+
+    /// Lays it over an image that has come, and answers the row to write.
+    pub(super) fn furnish(&mut self, platform: &Platform, image: PreparedImage) -> StoredSandbox {
+        self.row.entrypoint = image.config.program();
+        self.row.image = Some(image.image);
+        let default = &platform.policy.default_user;
+        self.edit(platform, |sandbox| {
+            if sandbox.spec.user.is_empty() {
+                sandbox.spec.user = image.config.user.unwrap_or_else(|| default.clone());
+            }
+        })
     }
 
     /// Takes the next piece of work, or says that there is none and that nobody works on it any more.

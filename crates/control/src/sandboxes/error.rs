@@ -7,7 +7,7 @@ use pitlane_model::{
 };
 use pitlane_store::{ReadError, WriteError};
 
-use crate::{Forbidden, NoRandomness};
+use crate::{ClaimVolumeError, Crowded, Forbidden, NoRandomness};
 
 /// Why there is no such sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,12 +52,9 @@ pub enum CreateError {
         /// Why.
         reason: String,
     },
-    /// Try again in a while: the image takes longer than anybody waits for an answer.
-    #[error("image {image} is on its way to this machine")]
-    ImageOnItsWay {
-        /// The image asked for.
-        image: String,
-    },
+    /// Try again when some images have come.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     /// Leave one of them out: a snapshot brings its limits.
     #[error("a sandbox from a named snapshot takes that snapshot's limits")]
     LimitsWithSnapshot,
@@ -69,6 +66,15 @@ pub enum CreateError {
     NoUser {
         /// The user asked for.
         user: String,
+    },
+    /// Choose other volumes.
+    #[error(transparent)]
+    Volume(#[from] ClaimVolumeError),
+    /// Mount volumes elsewhere, or use another image: what is there is in the way.
+    #[error("{reason}")]
+    Mount {
+        /// Why.
+        reason: String,
     },
     /// Delete some sandboxes, then try again.
     #[error("this machine has no room for another sandbox")]
@@ -126,6 +132,14 @@ pub enum ChangeError {
     /// Nobody can bring it back: delete it.
     #[error("sandbox {id} cannot be recovered: {reason}")]
     Unrecoverable {
+        /// The sandbox.
+        id: SandboxId,
+        /// Why.
+        reason: String,
+    },
+    /// A volume of its own cannot be mounted: mend that, then start it again. It is stopped.
+    #[error("sandbox {id} was not started: {reason}")]
+    Mount {
         /// The sandbox.
         id: SandboxId,
         /// Why.
@@ -261,6 +275,20 @@ pub enum ConnectError {
         /// What failed.
         #[source]
         cause: pitlane_driver::Cause,
+    },
+}
+
+/// Why there is no log of a build.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildLogError {
+    /// There is no such sandbox.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// Its image was there without a build.
+    #[error("the image of sandbox {id} was not built")]
+    NotBuilt {
+        /// The sandbox.
+        id: SandboxId,
     },
 }
 

@@ -47,6 +47,12 @@ pub(super) async fn flush(owner: &Owner) {
             Err(error) => tracing::warn!(error = %Chain(&error), "last activity not kept yet"),
         }
     }
+    let uses = owner.platform.volumes.unsaved_uses();
+    if !uses.is_empty()
+        && let Err(error) = store.save_volume_uses(uses).await
+    {
+        tracing::warn!(error = %Chain(&error), "use of volumes not kept");
+    }
     let uses = owner.platform.snapshots.unsaved_uses();
     if !uses.is_empty()
         && let Err(error) = store.save_snapshot_uses(uses).await

@@ -5,6 +5,7 @@
 //! Every piece writes the row before it asks the driver and after the driver answered.
 
 mod changes;
+mod images;
 mod rest;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use super::story::Because;
 use super::{CreateError, Platform};
 use crate::Event;
 use crate::chain::Chain;
+use crate::images::Awaited;
 
 /// How long one try to destroy a sandbox may take before the next.
 const DESTROY_DEADLINE: Duration = Duration::from_secs(60);
@@ -48,6 +50,7 @@ impl Owner {
     pub(super) fn admit(
         &self,
         entry: &Arc<Entry>,
+        awaited: Option<Awaited>,
         reply: Reply<CreateError>,
     ) -> Result<(), SandboxName> {
         // Whoever finds it waits here, so that nothing is told of it before this.
@@ -58,13 +61,13 @@ impl Owner {
         // Nobody listening is no failure.
         drop(self.platform.events.send(Event::SandboxCreated { sandbox }));
         self.platform.timers.watch(desk.sandbox());
-        desk.change = Some(Change::Create { reply });
+        desk.change = Some(Change::Create { awaited, reply });
         self.hire(entry, &mut desk);
         Ok(())
     }
 
     /// Takes back a sandbox of which nothing exists yet.
-    fn withdraw(&self, entry: &Entry) {
+    pub(super) fn withdraw(&self, entry: &Entry) {
         let mut desk = entry.desk();
         desk.is_to_go = false;
         for transition in [Transition::Destroy, Transition::Freed] {
@@ -79,6 +82,7 @@ impl Owner {
     fn forget(&self, entry: &Entry) {
         self.directory.remove(entry);
         self.platform.timers.forget(entry.id);
+        self.platform.volumes.release(entry.id);
     }
 
     /// Decides a change, if the state allows it, and hands it over.
@@ -110,9 +114,11 @@ impl Owner {
         }
         let row = desk.advance(&self.platform, Transition::Destroy, |_| {}).ok()?;
         let sandbox = Arc::clone(desk.sandbox());
+        entry.condemned.cancel();
         desk.is_to_go = true;
         self.hire(entry, desk);
         self.directory.free_name(entry);
+        self.platform.volumes.release(entry.id);
         let (saver, entry) = (self.clone(), Arc::clone(entry));
         let saved = self.platform.tasks.spawn(async move { saver.save(&entry, row).await });
         Some((sandbox, saved))
@@ -130,9 +136,13 @@ impl Owner {
         loop {
             let task = entry.desk().next_task();
             match task {
-                Some(Task::Change(Change::Create { reply })) => {
+                Some(Task::Change(Change::Create { awaited: None, reply })) => {
                     drop(reply.send(self.create(entry).await));
                 }
+                Some(Task::Change(Change::Create { awaited: Some(awaited), reply })) => {
+                    self.create_later(entry, awaited, reply).await;
+                }
+                Some(Task::Change(Change::GoOn)) => self.go_on(entry).await,
                 Some(Task::Change(Change::Start { reply })) => {
                     drop(reply.send(self.start(entry).await));
                 }

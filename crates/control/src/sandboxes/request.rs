@@ -1,17 +1,19 @@
 //! What a caller can ask of sandboxes.
 
-use pitlane_model::{Environment, ImageReference, Labels, Lifecycle, NetworkPolicy, SandboxName};
+use pitlane_model::{
+    Build, Environment, ImageReference, Labels, Lifecycle, NetworkPolicy, SandboxName,
+};
 use pitlane_store::{Cursor, SandboxFilter, SandboxOrder};
+
+use crate::RequestedMount;
 
 /// A sandbox as a caller asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateSandbox {
     /// Its name; its id becomes its name if there is none.
     pub name: Option<SandboxName>,
-    /// Name or id of a snapshot; the default one if there is none.
-    pub snapshot: Option<String>,
-    /// An image to start from in place of a snapshot.
-    pub image: Option<ImageReference>,
+    /// What it starts from.
+    pub source: Source,
     /// The user its processes run as; the default one if there is none.
     pub user: Option<String>,
     /// Variables of every process in it.
@@ -26,6 +28,8 @@ pub struct CreateSandbox {
     pub network: NetworkPolicy,
     /// Whether its previews are open to anyone.
     pub is_public: bool,
+    /// The volumes mounted in it.
+    pub volumes: Vec<RequestedMount>,
     /// The region the caller named; the machine's own if there is none.
     pub target: Option<String>,
 }
@@ -36,8 +40,7 @@ impl CreateSandbox {
     pub fn plain() -> Self {
         Self {
             name: None,
-            snapshot: None,
-            image: None,
+            source: Source::DefaultSnapshot,
             user: None,
             environment: Environment::default(),
             labels: Labels::new(),
@@ -45,9 +48,23 @@ impl CreateSandbox {
             lifecycle: Lifecycle::DEFAULT,
             network: NetworkPolicy::Open,
             is_public: false,
+            volumes: Vec::new(),
             target: None,
         }
     }
+}
+
+/// What a sandbox starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The snapshot that the operator chose.
+    DefaultSnapshot,
+    /// The snapshot of this name or id.
+    Snapshot(String),
+    /// An image by its name.
+    Image(ImageReference),
+    /// An image that is built.
+    Build(Build),
 }
 
 /// Limits as a caller asks for them: those not given are the snapshot's. Not to be mixed with a named snapshot.

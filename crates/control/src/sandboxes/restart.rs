@@ -2,7 +2,9 @@
 //!
 //! | row | it runs | it has a disk | its disk is packed away | it has nothing |
 //! |---|---|---|---|---|
+//! | waiting for its image | goes on | goes on | goes on | goes on |
 //! | creating | destroyed | destroyed | destroyed | destroyed |
+//! | creating, and told | started | made anew | made anew | made anew |
 //! | started, starting | started | stopped | archived | error |
 //! | stopping | stopped now | stopped | archived | error |
 //! | stopped | started | stopped | archived | error |
@@ -11,7 +13,7 @@
 //! | restoring | started | stopped | archived | error |
 //! | resizing | resized now | resized now | archived | error |
 //! | destroying | destroyed | destroyed | destroyed | destroyed |
-//! | error | error | error | error | error |
+//! | error, build failed | as before | error | error | error |
 //! | none | destroyed | destroyed | destroyed | |
 //!
 //! A creation that nobody was told of is undone, and a destruction that was given up is begun again. Where an ephemeral
@@ -94,7 +96,17 @@ fn settle(owner: &Owner, desk: &mut Desk, liveness: Option<Liveness>) {
 fn steps(desk: &mut Desk, liveness: Option<Liveness>) -> &'static [Transition] {
     use SandboxState as S;
     let is_ephemeral = desk.sandbox().spec.lifecycle.is_ephemeral();
+    let is_told = desk.row().is_told;
     match (desk.sandbox().state, liveness) {
+        (S::Creating, Some(Liveness::Running)) if is_told => &[Transition::Ready],
+        (S::PendingBuild | S::BuildingSnapshot | S::PullingSnapshot, _) => {
+            desk.change = Some(Change::GoOn);
+            &[]
+        }
+        (S::Creating, _) if is_told => {
+            desk.change = Some(Change::GoOn);
+            &[]
+        }
         (S::Creating, _) => &[Transition::Destroy],
         (S::Error, _) if desk.sandbox().desired == DesiredState::Destroyed => {
             &[Transition::Destroy]
@@ -102,7 +114,7 @@ fn steps(desk: &mut Desk, liveness: Option<Liveness>) -> &'static [Transition] {
         (S::Stopped | S::Archived, Some(Liveness::Stopped)) if is_ephemeral => {
             &[Transition::Destroy]
         }
-        (S::Destroying | S::Destroyed | S::Error, _)
+        (S::Destroying | S::Destroyed | S::Error | S::BuildFailed, _)
         | (S::Started, Some(Liveness::Running))
         | (S::Stopped, Some(Liveness::Stopped))
         | (S::Archived, Some(Liveness::Archived)) => &[],

@@ -1,16 +1,19 @@
-//! Snapshots as callers make, activate and remove them.
+//! Snapshots as callers make, change and remove them.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
-use pitlane_driver::{PrepareImageError, PreparedImage};
+use pitlane_driver::PreparedImage;
 use pitlane_model::{
-    ImageReference, Limits, Permission, Snapshot, SnapshotId, SnapshotState, Timestamp,
+    Build, ImageReference, Limits, OrganizationId, Permission, Snapshot, SnapshotId, SnapshotState,
+    Timestamp,
 };
 use pitlane_store::WriteError;
-use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::{ChangeSnapshotError, CreateSnapshotError, Snapshots};
+use super::{ChangeSnapshotError, CreateSnapshotError, SnapshotLogError, Snapshots};
 use crate::chain::Chain;
+use crate::images::{Awaited, BuildLog, Progress, Wanted, name_of_build};
 use crate::{Principal, RequestedLimits};
 
 /// A snapshot as a caller asks for it.
@@ -19,7 +22,7 @@ pub struct CreateSnapshot {
     /// Its name, which no other one of the organization has.
     pub name: String,
     /// The image it stands for.
-    pub image: ImageReference,
+    pub source: SnapshotSource,
     /// The program, with its arguments, that runs in its sandboxes beside everything else; the image's own if there is
     /// none.
     pub entrypoint: Option<Vec<String>>,
@@ -32,8 +35,14 @@ impl CreateSnapshot {
     pub const MAX_NAME_BYTES: usize = 255;
 }
 
-/// Images that come at the same time.
-pub(super) const PULLS: usize = 4;
+/// What a snapshot is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotSource {
+    /// An image by its name.
+    Image(ImageReference),
+    /// An image that is built.
+    Build(Build),
+}
 
 /// How many snapshots an organization may have.
 const MAX_OWN: usize = 1_000;
@@ -43,10 +52,10 @@ pub(super) fn activate(snapshot: &mut Snapshot, image: PreparedImage) {
     snapshot.state = SnapshotState::Active;
     snapshot.image = Some(image.image);
     snapshot.size_bytes = Some(image.size_bytes);
-    snapshot.user = image.user;
+    snapshot.user = image.config.user.clone();
     snapshot.error_reason = None;
     if snapshot.entrypoint.is_empty() {
-        snapshot.entrypoint = image.entrypoint;
+        snapshot.entrypoint = image.config.program();
     }
 }
 
@@ -71,10 +80,7 @@ impl Snapshots {
             Limits::DEFAULT.process_count(),
         )?;
         limits.check_within(self.maximum)?;
-        let found = self.driver.find_image(&request.image).await;
-        if found.is_none() && !request.image.is_exact() {
-            return Err(CreateSnapshotError::Tag { image: request.image });
-        }
+        let origin = self.origin(principal.organization, request.source).await?;
         let _turn = self.turn.lock().await;
         let own = self
             .read()
@@ -89,11 +95,12 @@ impl Snapshots {
             id: SnapshotId::from_random(self.random.bytes()?),
             organization: Some(principal.organization),
             name: request.name,
-            reference: request.image,
+            reference: origin.reference,
+            build: origin.build,
             image: None,
             entrypoint: request.entrypoint.unwrap_or_default(),
             user: None,
-            state: SnapshotState::Pulling,
+            state: SnapshotState::Pending,
             limits,
             size_bytes: None,
             error_reason: None,
@@ -101,9 +108,16 @@ impl Snapshots {
             updated_at: now,
             last_used_at: None,
         };
-        if let Some(image) = found {
-            activate(&mut snapshot, image);
-        }
+        let awaited = match origin.image {
+            OriginImage::Here(image) => {
+                activate(&mut snapshot, image);
+                None
+            }
+            OriginImage::Awaited(awaited) => {
+                snapshot.state = state_of(&snapshot, &awaited);
+                Some(awaited)
+            }
+        };
         match self.store.save_snapshot(snapshot.clone()).await {
             Ok(()) => {}
             Err(WriteError::Taken) => {
@@ -112,8 +126,8 @@ impl Snapshots {
             Err(cause) => return Err(CreateSnapshotError::Store { cause }),
         }
         self.write().insert(snapshot.id, snapshot.clone());
-        if snapshot.state == SnapshotState::Pulling {
-            self.fetch(snapshot.id);
+        if let Some(awaited) = awaited {
+            self.follow(snapshot.id, awaited);
         }
         tracing::info!(snapshot = %snapshot.id, image = %snapshot.reference, "made a snapshot");
         Ok(snapshot)
@@ -137,6 +151,9 @@ impl Snapshots {
             .await
             .map_err(|cause| ChangeSnapshotError::Store { cause })?;
         self.write().remove(&snapshot.id);
+        if let Some(awaited) = self.awaited().remove(&snapshot.id) {
+            awaited.cancel();
+        }
         tracing::info!(snapshot = %snapshot.id, "removed a snapshot");
         Ok(())
     }
@@ -155,18 +172,19 @@ impl Snapshots {
         principal.require(Permission::WriteSnapshots)?;
         let _turn = self.turn.lock().await;
         let mut snapshot = self.own(principal, id_or_name)?;
-        if !matches!(snapshot.state, SnapshotState::Inactive | SnapshotState::Error) {
+        use SnapshotState as S;
+        if !matches!(snapshot.state, S::Inactive | S::Error | S::BuildFailed) {
             return Err(ChangeSnapshotError::State { name: snapshot.name, state: snapshot.state });
         }
         snapshot.error_reason = None;
-        match self.driver.find_image(&snapshot.reference).await {
-            Some(image) => activate(&mut snapshot, image),
-            None => snapshot.state = SnapshotState::Pulling,
+        if let Some(image) = self.images.find(principal.organization, &snapshot.reference).await {
+            activate(&mut snapshot, image);
+            return self.change(snapshot).await;
         }
+        let awaited = self.images.want(wanted(principal.organization, &snapshot))?;
+        snapshot.state = state_of(&snapshot, &awaited);
         let snapshot = self.change(snapshot).await?;
-        if snapshot.state == SnapshotState::Pulling {
-            self.fetch(snapshot.id);
-        }
+        self.follow(snapshot.id, awaited);
         Ok(snapshot)
     }
 
@@ -190,68 +208,132 @@ impl Snapshots {
         self.change(snapshot).await
     }
 
-    /// Goes on with what an earlier server had begun.
-    pub(super) fn go_on(self: &Arc<Self>) {
-        let is_under_way =
-            |row: &&Snapshot| row.organization.is_some() && row.state == SnapshotState::Pulling;
-        let begun: Vec<SnapshotId> =
-            self.read().values().filter(is_under_way).map(|row| row.id).collect();
-        for id in begun {
-            self.fetch(id);
+    /// What was written while the image of a snapshot was built, or is being written.
+    ///
+    /// # Errors
+    ///
+    /// See [`SnapshotLogError`].
+    pub fn build_log(
+        &self,
+        principal: &Principal,
+        id_or_name: &str,
+    ) -> Result<BuildLog, SnapshotLogError> {
+        let snapshot = self.find(principal, id_or_name)?;
+        match snapshot.organization {
+            Some(organization) if snapshot.build.is_some() => {
+                Ok(self.images.log(organization, &snapshot.reference))
+            }
+            _ => Err(SnapshotLogError::NotBuilt { name: snapshot.name }),
         }
     }
 
-    /// Brings a snapshot's image here, in a task of its own.
-    fn fetch(self: &Arc<Self>, id: SnapshotId) {
+    /// Goes on with what an earlier server had begun.
+    pub(super) fn go_on(self: &Arc<Self>) {
+        use SnapshotState as S;
+        let is_under_way =
+            |row: &&Snapshot| matches!(row.state, S::Pending | S::Building | S::Pulling);
+        let begun: Vec<(SnapshotId, Wanted)> = self
+            .read()
+            .values()
+            .filter(is_under_way)
+            .filter_map(|row| Some((row.id, wanted(row.organization?, row))))
+            .collect();
+        for (id, wanted) in begun {
+            let awaited = self.images.want_again(wanted);
+            self.follow(id, awaited);
+        }
+    }
+
+    /// The image of a new snapshot.
+    async fn origin(
+        &self,
+        organization: OrganizationId,
+        source: SnapshotSource,
+    ) -> Result<Origin, CreateSnapshotError> {
+        let refused = |reason| CreateSnapshotError::Build { reason };
+        let wanted = match source {
+            SnapshotSource::Image(image) if image.is_own() => {
+                return Err(refused(format!("image {image} is unknown")));
+            }
+            SnapshotSource::Image(reference) => {
+                if let Some(image) = self.images.find(organization, &reference).await {
+                    return Ok(Origin { reference, build: None, image: OriginImage::Here(image) });
+                }
+                if !reference.is_exact() {
+                    return Err(CreateSnapshotError::Tag { image: reference });
+                }
+                Wanted { organization, reference, build: None }
+            }
+            SnapshotSource::Build(build) => {
+                self.images.builder().check(organization, &build).await.map_err(refused)?;
+                let reference = name_of_build(organization, &build)
+                    .map_err(|error| refused(error.to_string()))?;
+                Wanted { organization, reference, build: Some(Arc::new(build)) }
+            }
+        };
+        let (reference, build) = (wanted.reference.clone(), wanted.build.clone());
+        let awaited = self.images.want(wanted)?;
+        Ok(Origin { reference, build, image: OriginImage::Awaited(awaited) })
+    }
+
+    /// Follows the way of a snapshot's image, in a task of its own.
+    fn follow(self: &Arc<Self>, id: SnapshotId, awaited: Awaited) {
+        let unwanted = CancellationToken::new();
+        self.awaited().insert(id, unwanted.clone());
         let snapshots = Arc::clone(self);
         self.tasks.spawn(async move {
-            let Some(reference) = snapshots.read().get(&id).map(|row| row.reference.clone()) else {
-                return;
-            };
-            let prepared = tokio::select! {
-                // The next server goes on.
-                () = snapshots.ending.cancelled() => return,
-                prepared = snapshots.bring(&reference) => prepared,
-            };
-            snapshots.arrived(id, &reference, prepared).await;
+            let ended = unwanted.run_until_cancelled(snapshots.arrive(id, awaited)).await;
+            if ended.is_some() {
+                snapshots.awaited().remove(&id);
+            }
         });
     }
 
-    /// Has the driver bring an image here, when it is its turn.
-    pub(crate) async fn bring(
-        &self,
-        reference: &ImageReference,
-    ) -> Result<PreparedImage, PrepareImageError> {
-        // Never closed, so there always is a permit.
-        let _permit = self.pulls.acquire().await;
-        // Nobody watches; a full channel drops steps.
-        let (progress, _steps) = mpsc::channel(1);
-        self.driver.prepare_image(reference, progress).await
+    /// Writes down how far an image is until it is here or does not come. Returns early when the server ends: the next
+    /// one goes on.
+    async fn arrive(&self, id: SnapshotId, mut awaited: Awaited) {
+        let mut progress = awaited.progress();
+        loop {
+            let is_over = matches!(progress, Progress::Here(_) | Progress::Failed { .. });
+            self.note(id, progress).await;
+            if is_over {
+                return;
+            }
+            let Some(next) = awaited.next().await else { return };
+            progress = next;
+        }
     }
 
-    /// Writes down how the way of an image ended, unless the snapshot is something else by now.
-    async fn arrived(
-        &self,
-        id: SnapshotId,
-        reference: &ImageReference,
-        prepared: Result<PreparedImage, PrepareImageError>,
-    ) {
+    /// Writes down how far the image of a snapshot is, unless the snapshot is something else by now.
+    async fn note(&self, id: SnapshotId, progress: Progress) {
+        use SnapshotState as S;
         let _turn = self.turn.lock().await;
         let present = self.read().get(&id).cloned();
         let is_awaited =
-            |row: &Snapshot| row.state == SnapshotState::Pulling && row.reference == *reference;
+            |row: &Snapshot| matches!(row.state, S::Pending | S::Building | S::Pulling);
         let Some(mut snapshot) = present.filter(is_awaited) else { return };
-        match prepared {
-            Ok(image) => activate(&mut snapshot, image),
-            Err(error) => {
-                tracing::warn!(snapshot = %id, error = %Chain(&error), "no image for a snapshot");
-                snapshot.state = SnapshotState::Error;
-                snapshot.error_reason = Some(reason(&error));
+        let before = snapshot.state;
+        match progress {
+            Progress::Waiting => {}
+            Progress::Working if before == S::Pending => snapshot.state = S::Building,
+            Progress::Working => {}
+            Progress::Here(image) => activate(&mut snapshot, image),
+            Progress::Failed { reason } => {
+                let is_built = snapshot.build.is_some();
+                snapshot.state = if is_built { S::BuildFailed } else { S::Error };
+                snapshot.error_reason = Some(reason);
             }
+        }
+        if snapshot.state == before {
+            return;
         }
         if let Err(error) = self.change(snapshot).await {
             tracing::error!(snapshot = %id, error = %Chain(&error), "snapshot not written");
         }
+    }
+
+    fn awaited(&self) -> MutexGuard<'_, HashMap<SnapshotId, CancellationToken>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The snapshot, if the caller's organization owns it.
@@ -285,13 +367,29 @@ impl Snapshots {
     }
 }
 
-/// What a caller may know of why an image is not here.
-pub(crate) fn reason(error: &PrepareImageError) -> String {
-    match error {
-        PrepareImageError::Unknown { .. }
-        | PrepareImageError::Refused { .. }
-        | PrepareImageError::Full { .. } => error.to_string(),
-        PrepareImageError::Host { .. } => "its image could not be prepared".to_owned(),
+/// What a new snapshot is made of.
+struct Origin {
+    reference: ImageReference,
+    build: Option<Arc<Build>>,
+    image: OriginImage,
+}
+
+enum OriginImage {
+    Here(PreparedImage),
+    Awaited(Awaited),
+}
+
+/// The image that a snapshot waits for.
+fn wanted(organization: OrganizationId, snapshot: &Snapshot) -> Wanted {
+    Wanted { organization, reference: snapshot.reference.clone(), build: snapshot.build.clone() }
+}
+
+/// Where a snapshot stands whose image is on its way.
+fn state_of(snapshot: &Snapshot, awaited: &Awaited) -> SnapshotState {
+    match (&snapshot.build, awaited.progress()) {
+        (None, _) => SnapshotState::Pulling,
+        (Some(_), Progress::Waiting) => SnapshotState::Pending,
+        (Some(_), _) => SnapshotState::Building,
     }
 }
 

@@ -5,7 +5,7 @@ use pitlane_model::{ImageReference, LimitError, SnapshotState};
 use pitlane_store::{ReadError, WriteError};
 
 use super::CreateSnapshot;
-use crate::{Forbidden, NoRandomness};
+use crate::{Crowded, Forbidden, NoRandomness};
 
 /// Why a snapshot cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +82,15 @@ pub enum CreateSnapshotError {
         /// The image asked for.
         image: ImageReference,
     },
+    /// Change what it is to be built from.
+    #[error("{reason}")]
+    Build {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Try again when some images have come.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     /// Ask for other limits.
     #[error(transparent)]
     Limits(#[from] LimitError),
@@ -103,6 +112,20 @@ pub enum CreateSnapshotError {
     },
 }
 
+/// Why there is no log of a build.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotLogError {
+    /// There is no such snapshot.
+    #[error(transparent)]
+    Find(#[from] FindSnapshotError),
+    /// Its image was there without a build.
+    #[error("the image of snapshot {name} was not built")]
+    NotBuilt {
+        /// Its name.
+        name: String,
+    },
+}
+
 /// Why a snapshot was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeSnapshotError {
@@ -118,6 +141,9 @@ pub enum ChangeSnapshotError {
         /// Its name.
         name: String,
     },
+    /// Try again when some images have come.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     /// Its state does not allow that.
     #[error("snapshot {name} is {}", state.as_str())]
     State {

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::{
     AddSnapshotError, ChangeError, ConnectError, CreateError, DeleteError, Event, FindError,
-    Forbidden, ListError, RequestedLimits,
+    Forbidden, ListError, RequestedLimits, Source,
 };
 
 async fn ask(connection: Connection) -> Bytes {
@@ -490,7 +490,8 @@ async fn limits_come_from_the_snapshot_or_the_caller_and_have_a_maximum() {
     let refused = create(wish(None, Some(0))).await;
     let too_small = LimitError::TooSmall { resource: "memory" };
     assert!(matches!(refused, Err(CreateError::Limits(error)) if error == too_small));
-    let both = CreateSandbox { snapshot: Some("default".to_owned()), ..wish(Some(1), None) };
+    let both =
+        CreateSandbox { source: Source::Snapshot("default".to_owned()), ..wish(Some(1), None) };
     assert!(matches!(create(both).await, Err(CreateError::LimitsWithSnapshot)));
     server.shut_down().await;
 }
@@ -501,7 +502,7 @@ async fn a_sandbox_starts_from_an_active_snapshot_found_by_name_or_id() {
     let server = machine.start_without_snapshot().await;
     let sandboxes = server.control.sandboxes();
     let from = |snapshot: Option<&str>| CreateSandbox {
-        snapshot: snapshot.map(str::to_owned),
+        source: snapshot.map_or(Source::DefaultSnapshot, |name| Source::Snapshot(name.to_owned())),
         ..CreateSandbox::plain()
     };
     let refused = sandboxes.create(&server.principal, from(None)).await;

@@ -1,7 +1,9 @@
 use pitlane_model::Permission;
 
 use super::*;
-use crate::{AuthenticateError, BootstrapError, CreateKey, CreateKeyError, RevokeKeyError};
+use crate::{
+    AuthenticateError, BootstrapError, CreateKey, CreateKeyError, NoBuilder, RevokeKeyError,
+};
 
 fn key(name: &str, permissions: &[Permission]) -> CreateKey {
     CreateKey { name: name.to_owned(), permissions: permissions.to_vec(), expires_at: None }
@@ -33,6 +35,8 @@ async fn a_first_key_that_could_not_be_handed_over_is_made_anew() {
     let control = Control::start(Parts {
         store: store.clone(),
         driver: Arc::new(machine.driver.clone()),
+        builder: Arc::new(NoBuilder),
+        build_logs: machine.folder.path().join("build-logs"),
         clock: Clock::system(),
         random: Random::system(),
         secret: crate::ServerSecret::new([7; 32]),

@@ -309,6 +309,8 @@ async fn impatient(machine: &Machine) -> Server {
     let patience = Duration::from_millis(30);
     let policy = Policy {
         patience: Patience {
+            pull: patience,
+            build: patience,
             start: patience,
             stop: patience,
             archive: patience,

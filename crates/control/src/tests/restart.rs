@@ -83,6 +83,8 @@ async fn what_nobody_owns_is_destroyed() {
         user: "daytona".to_owned(),
         environment: Default::default(),
         entrypoint: Vec::new(),
+        pools: Vec::new(),
+        volumes: Vec::new(),
     };
     let made: Result<_, CreateError> = machine.driver.create(&spec).await;
     made.unwrap();

@@ -6,7 +6,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
 use super::*;
-use crate::{FileAction, FileSignature, ServerSecret};
+use crate::{FileAction, FileSignature, NoBuilder, ServerSecret};
 
 /// As an SDK signs the download of `file`.
 fn sign(key: &str, expires: &str) -> String {
@@ -92,6 +92,8 @@ async fn the_database_alone_makes_no_signing_key() {
     let control = Control::start(Parts {
         store: machine.open_store(),
         driver: Arc::new(machine.driver.clone()),
+        builder: Arc::new(NoBuilder),
+        build_logs: machine.folder.path().join("build-logs"),
         clock: machine.clock(),
         random: Random::system(),
         secret: ServerSecret::new([8; 32]),

@@ -1,9 +1,10 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pitlane_model::{
-    Actor, ApiKey, KeyHash, KeyId, Labels, Limits, NetworkPolicy, Organization, Permission,
-    SnapshotId, SnapshotState, StoryLine,
+    Actor, ApiKey, Build, KeyHash, KeyId, Labels, Limits, MountPath, NetworkPolicy, Organization,
+    Permission, SnapshotId, SnapshotState, StoryLine, Subpath, VolumeId, VolumeMount,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -64,12 +65,23 @@ fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
+fn build() -> Build {
+    Build {
+        dockerfile: "FROM a\nRUN \"b\" \u{1f980}\n".to_owned(),
+        contexts: vec!["0c".to_owned(), "1d".to_owned()],
+        arguments: texts(&[("A", "1\n")]),
+        target: Some("last".to_owned()),
+        no_cache: true,
+    }
+}
+
 fn row(number: u8) -> StoredSandbox {
     let spec = SandboxSpec {
         id: SandboxId::from_random([number; 16]),
         organization: organization(1),
         name: SandboxName::new(format!("ünusual \"name\" {number}")).unwrap(),
         snapshot: "default".to_owned(),
+        build: Some(Arc::new(build())),
         user: "daytona".to_owned(),
         environment: Environment::new(texts(&[("A", "1\n"), ("_b", "\u{1f980} \"'")])).unwrap(),
         labels: texts(&[("", ""), ("a b", "{\"c\": [1]}")]),
@@ -77,6 +89,18 @@ fn row(number: u8) -> StoredSandbox {
         lifecycle: Lifecycle { auto_stop: 0, auto_archive: 1, auto_delete: Some(0), ttl: u32::MAX },
         network: NetworkPolicy::Blocked,
         is_public: true,
+        volumes: vec![
+            VolumeMount {
+                volume: VolumeId::from_random([9; 16]),
+                path: MountPath::new("/a \"b\"").unwrap(),
+                subpath: Some(Subpath::new("c/d").unwrap()),
+            },
+            VolumeMount {
+                volume: VolumeId::from_random([8; 16]),
+                path: MountPath::new("/e").unwrap(),
+                subpath: None,
+            },
+        ],
         target: "local".to_owned(),
     };
     let sandbox = Sandbox {
@@ -91,8 +115,9 @@ fn row(number: u8) -> StoredSandbox {
     };
     StoredSandbox {
         sandbox,
-        image: ImageName::new("image-1").unwrap(),
+        image: ImageName::new("image-1").ok(),
         entrypoint: vec!["serve".to_owned(), "a \"b\"".to_owned()],
+        is_told: true,
         revision: 0,
     }
 }
@@ -100,10 +125,15 @@ fn row(number: u8) -> StoredSandbox {
 #[tokio::test]
 async fn a_row_reads_back_whole() {
     let fixture = Fixture::new().await;
-    let mut expected = row(1);
+    let mut expected = StoredSandbox { image: None, entrypoint: Vec::new(), ..row(1) };
+    expected.sandbox.spec.user = String::new();
     fixture.store.insert_sandbox(expected.clone()).await.unwrap();
     assert_eq!(fixture.only_row().await, expected);
 
+    // Its image has come.
+    let StoredSandbox { image, entrypoint, .. } = row(1);
+    (expected.image, expected.entrypoint) = (image, entrypoint);
+    expected.sandbox.spec.user = "somebody".to_owned();
     expected.sandbox.state = SandboxState::Error;
     expected.sandbox.desired = DesiredState::Stopped;
     expected.sandbox.error_reason = Some("its disk is gone".to_owned());
@@ -222,6 +252,7 @@ async fn snapshots_are_listed_page_by_page_without_those_of_others() {
         organization: owner.map(organization),
         name: name.to_owned(),
         reference: "registry.example/app:1".parse().unwrap(),
+        build: owner.map(|_| Arc::new(build())),
         image: owner.map(|_| ImageName::new("image").unwrap()),
         entrypoint: vec![name.to_owned(), "--now".to_owned()],
         user: owner.map(|number| number.to_string()),

@@ -122,6 +122,15 @@ pub struct CreateBuildInfo {
     /// Names of the archives that hold the files it copies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_hashes: Option<Vec<String>>,
+    /// Values of `ARG` by name. Not of the reference, like the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_args: Option<BTreeMap<String, String>>,
+    /// The stage that is wanted; the last one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Whether every step is done anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_cache: Option<bool>,
 }
 
 /// What a sandbox's image was built from.
@@ -280,6 +289,14 @@ pub struct MemoryExhausted {
     pub sandbox: Sandbox,
     /// How many of its processes the kernel killed for want of memory since this was last told.
     pub killed: u64,
+}
+
+/// Answer of `GET /sandbox/{id}/build-logs-url` and its like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Url {
+    /// The address.
+    pub url: String,
 }
 
 /// Answer of `GET /sandbox/{id}/toolbox-proxy-url`.

@@ -82,6 +82,9 @@ pub struct Snapshot {
     pub last_used_at: Option<String>,
     /// The sandbox it was taken of.
     pub source_sandbox_id: Option<String>,
+    /// What its image was built from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_info: Option<super::BuildInfo>,
     /// The kind of sandbox it makes: `container`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox_class: Option<String>,

@@ -26,16 +26,35 @@ impl Owner {
         if row.sandbox.state != SandboxState::Creating {
             return Err(CreateError::Deleted { id });
         }
-        let launch = launch_spec(&row);
         pitlane_fault::point("create.decided");
-        if let Err(cause) = self.platform.store.insert_sandbox(row).await {
-            self.withdraw(entry);
-            return Err(match cause {
-                WriteError::Taken => CreateError::NameTaken { name: entry.name.clone() },
-                cause => CreateError::Store { id, cause },
-            });
-        }
+        self.insert(entry, row).await?;
         pitlane_fault::point("create.row-written");
+        self.make(entry).await
+    }
+
+    /// Writes the row of a new sandbox, or takes the sandbox back.
+    pub(super) async fn insert(
+        &self,
+        entry: &Arc<Entry>,
+        row: StoredSandbox,
+    ) -> Result<(), CreateError> {
+        let Err(cause) = self.platform.store.insert_sandbox(row).await else { return Ok(()) };
+        self.withdraw(entry);
+        Err(match cause {
+            WriteError::Taken => CreateError::NameTaken { name: entry.name.clone() },
+            cause => CreateError::Store { id: entry.id, cause },
+        })
+    }
+
+    /// Makes a sandbox whose row is written and whose image is here.
+    pub(super) async fn make(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, CreateError> {
+        let id = entry.id;
+        let row = entry.desk().row();
+        let mut launch = match launch_spec(&row) {
+            Ok(launch) => launch,
+            Err(cause) => return Err(self.creation_failed(entry, cause.into()).await),
+        };
+        launch.pools = self.platform.pools.sources(&row.sandbox.spec, &launch.image);
         let outcome =
             within(self.platform.policy.patience.start, self.platform.driver.create(&launch)).await;
         pitlane_fault::point("create.made");
@@ -53,6 +72,9 @@ impl Owner {
             }
             Ok(Err(pitlane_driver::CreateError::Full)) => CreateError::Full,
             Ok(Err(pitlane_driver::CreateError::DiskFull)) => CreateError::DiskFull,
+            Ok(Err(pitlane_driver::CreateError::Mount { reason, .. })) => {
+                CreateError::Mount { reason }
+            }
             Ok(Err(pitlane_driver::CreateError::NoUser { user })) => CreateError::NoUser { user },
             Ok(Err(pitlane_driver::CreateError::Host { cause, .. })) | Err(cause) => {
                 return Err(self.creation_failed(entry, cause).await);
@@ -62,7 +84,12 @@ impl Owner {
                 | pitlane_driver::CreateError::Exists { .. }),
             )) => return Err(self.creation_failed(entry, error.into()).await),
         };
-        drop(self.condemn(entry));
+        if entry.desk().row().is_told {
+            // Whoever asked for it looks for it.
+            self.keep_failed(entry, &refusal.to_string()).await;
+        } else {
+            drop(self.condemn(entry));
+        }
         Err(refusal)
     }
 
@@ -72,12 +99,18 @@ impl Owner {
         let reason = reason("the machine could not create it", &cause);
         let error = CreateError::Host { id, cause };
         tracing::error!(sandbox = %id, error = %Chain(&error), "not created");
-        self.fail(entry, &reason).await;
+        self.keep_failed(entry, &reason).await;
+        error
+    }
+
+    /// Keeps a sandbox in state error, and frees what may be left of it.
+    async fn keep_failed(&self, entry: &Arc<Entry>, reason: &str) {
+        let id = entry.id;
+        self.fail(entry, reason).await;
         let freed = within(super::DESTROY_DEADLINE, self.platform.driver.destroy(id)).await;
         if let Err(cause) = freed.and_then(|freed| freed.map_err(Cause::from)) {
             tracing::warn!(sandbox = %id, error = %Chain(&*cause), "remains not freed yet");
         }
-        error
     }
 
     /// Starts a sandbox whose start has been decided, after bringing its disk back if that is packed away.
@@ -102,9 +135,11 @@ impl Owner {
     pub(super) async fn launch(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, ChangeError> {
         let id = entry.id;
         let row = entry.desk().row();
-        let launch = launch_spec(&row);
         let patience = self.platform.policy.patience.start;
-        let outcome = within(patience, self.platform.driver.start(&launch)).await;
+        let outcome = match launch_spec(&row) {
+            Ok(launch) => within(patience, self.platform.driver.start(&launch)).await,
+            Err(cause) => Err(cause.into()),
+        };
         pitlane_fault::point("start.made");
         let transition = Transition::Start;
         let cause = match outcome {
@@ -115,6 +150,12 @@ impl Owner {
             Ok(Err(error @ pitlane_driver::StartError::NotFound { .. })) => {
                 self.fail(entry, Sandbox::DISK_IS_GONE).await;
                 return Err(ChangeError::Host { id, transition, cause: error.into() });
+            }
+            Ok(Err(pitlane_driver::StartError::Mount { reason, .. })) => {
+                tracing::warn!(sandbox = %id, reason, "not started");
+                let resting = Some(reason.clone());
+                self.rest(entry, Transition::Ended, DesiredState::Stopped, resting).await;
+                return Err(ChangeError::Mount { id, reason });
             }
             Ok(Err(pitlane_driver::StartError::Host { cause, .. })) | Err(cause) => cause,
         };
@@ -253,8 +294,13 @@ pub(super) async fn within<T>(
     timeout(deadline, work).await.map_err(|_elapsed| Overdue(deadline).into())
 }
 
+/// The image of a sandbox has never been here.
+#[derive(Debug, thiserror::Error)]
+#[error("its image is not known")]
+pub(super) struct NoImage;
+
 /// A sandbox as the driver needs to know it.
-pub(super) fn launch_spec(row: &StoredSandbox) -> LaunchSpec {
+pub(super) fn launch_spec(row: &StoredSandbox) -> Result<LaunchSpec, NoImage> {
     let spec = &row.sandbox.spec;
     let own = [
         ("DAYTONA_SANDBOX_ID", spec.id.to_string()),
@@ -269,13 +315,15 @@ pub(super) fn launch_spec(row: &StoredSandbox) -> LaunchSpec {
         .into_iter()
         .chain(own.map(|(name, value)| (name.to_owned(), value)))
         .collect();
-    LaunchSpec {
+    Ok(LaunchSpec {
         id: spec.id,
-        image: row.image.clone(),
+        image: row.image.clone().ok_or(NoImage)?,
         limits: spec.limits,
         network: spec.network,
         user: spec.user.clone(),
         environment,
         entrypoint: row.entrypoint.clone(),
-    }
+        volumes: spec.volumes.clone(),
+        pools: Vec::new(),
+    })
 }

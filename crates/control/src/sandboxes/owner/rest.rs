@@ -171,9 +171,11 @@ impl Owner {
         }
     }
 
-    async fn create_again(&self, entry: &Entry) -> Result<Hello, Cause> {
-        let row = entry.desk().row();
-        let launch = launch_spec(&row);
+    async fn create_again(&self, entry: &Arc<Entry>) -> Result<Hello, Cause> {
+        if entry.desk().row().image.is_none() {
+            self.find_image(entry).await?;
+        }
+        let launch = launch_spec(&entry.desk().row())?;
         let patience = self.platform.policy.patience.start;
         let created: Result<Hello, CreateError> =
             within(patience, self.platform.driver.create(&launch)).await?;

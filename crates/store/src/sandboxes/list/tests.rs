@@ -30,6 +30,7 @@ fn row(number: u16) -> StoredSandbox {
         organization: OWNER,
         name: SandboxName::new(format!("sandbox {number:05}")).unwrap(),
         snapshot: "default".to_owned(),
+        build: None,
         user: "daytona".to_owned(),
         environment: Environment::default(),
         labels: BTreeMap::from([("code-toolbox-language".to_owned(), "python".to_owned())]),
@@ -37,6 +38,7 @@ fn row(number: u16) -> StoredSandbox {
         lifecycle: Lifecycle::DEFAULT,
         network: NetworkPolicy::Open,
         is_public: false,
+        volumes: Vec::new(),
         target: "local".to_owned(),
     };
     let sandbox = Sandbox {
@@ -51,8 +53,9 @@ fn row(number: u16) -> StoredSandbox {
     };
     StoredSandbox {
         sandbox,
-        image: ImageName::new("image").unwrap(),
+        image: ImageName::new("image").ok(),
         entrypoint: Vec::new(),
+        is_told: false,
         revision: 0,
     }
 }
