@@ -19,6 +19,7 @@ mod request;
 mod sandboxes;
 mod sessions;
 mod terminals;
+mod volumes;
 mod warm_pools;
 
 pub use endpoint::{Endpoint, EndpointError, Key};

@@ -20,7 +20,9 @@ use crate::patience::Patience;
 const REVISION: &str = "2025-06-18";
 const SESSION: &str = "mcp-session-id";
 /// The largest answer that is read.
-const MAX_ANSWER_BYTES: usize = 16 << 20;
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+/// How many characters of a refusal are told on.
+const MAX_SENTENCE: usize = 1000;
 
 /// A server with tools.
 #[derive(Debug)]
@@ -179,7 +181,7 @@ impl RemoteTools {
             return Err(RequestError::Refused {
                 status: 200,
                 code: None,
-                message: told.to_owned(),
+                message: told.chars().take(MAX_SENTENCE).collect(),
                 retry_after: None,
             });
         }
@@ -261,7 +263,7 @@ fn refused(reply: &Reply) -> RequestError {
     RequestError::Refused {
         status: reply.status.as_u16(),
         code: None,
-        message: told.map_or_else(otherwise, |told| told.chars().take(1000).collect()),
+        message: told.map_or_else(otherwise, |told| told.chars().take(MAX_SENTENCE).collect()),
         retry_after: None,
     }
 }

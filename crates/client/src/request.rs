@@ -7,11 +7,12 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use pitlane_wire::control::{ErrorBody, Organization, Sandbox};
 use pitlane_wire::toolbox::UploadedFiles;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::connections::{Body, Connections, empty, full};
 use crate::endpoint::is_encrypted;
@@ -23,6 +24,25 @@ const DEADLINE: Duration = Duration::from_secs(300);
 
 /// The largest answer of the control plane that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// The largest answer of a toolbox, in bytes: what is in a sandbox decides how much a daemon has to say.
+const MAX_TOOLBOX_BYTES: usize = 16 << 20;
+
+/// The largest refusal that is read, and the most characters of its sentence and its code that are told on.
+const MAX_REFUSAL_BYTES: usize = 64 << 10;
+const MAX_SENTENCE: usize = 2000;
+const MAX_CODE: usize = 64;
+
+/// How many long answers of toolboxes a process reads and understands at the same time; more wait. Each takes several
+/// times its length while it is understood.
+const LONG_ANSWERS: usize = 4;
+/// What is no long answer, in bytes.
+const SHORT: u64 = 256 << 10;
+
+/// How long such an answer may take to arrive once it has begun.
+const LONG_DEADLINE: Duration = Duration::from_secs(30);
+
+static LONG: Semaphore = Semaphore::const_new(LONG_ANSWERS);
 
 /// The version of Daytona's SDKs whose forms of answers are understood; servers give older forms to older ones.
 const SDK_VERSION: &str = "0.226.1";
@@ -134,7 +154,7 @@ impl Client {
             let content = body.clone().map_or(Content::Nothing, Content::Json);
             let answer = self.within(deadline, async {
                 let answer = self.send(method.clone(), url, content).await?;
-                self.read(answer).await
+                self.read(answer, MAX_ANSWER_BYTES).await
             });
             match answer.await {
                 Ok(answer) => return Ok(answer),
@@ -169,8 +189,9 @@ impl Client {
         body: Option<&B>,
         deadline: Option<Duration>,
     ) -> Result<A, RequestError> {
-        let answer = self.toolbox_bytes(method, url, body, deadline).await?;
-        serde_json::from_slice(&answer).map_err(|cause| self.unreadable(cause))
+        let understand =
+            |answer: &Bytes| serde_json::from_slice(answer).map_err(|cause| self.unreadable(cause));
+        self.ask_toolbox(method, url, body, deadline, understand).await
     }
 
     /// Like [`Client::toolbox`], for answers whose body says nothing.
@@ -181,15 +202,59 @@ impl Client {
         body: Option<&B>,
         deadline: Option<Duration>,
     ) -> Result<Bytes, RequestError> {
+        self.ask_toolbox(method, url, body, deadline, |answer| Ok(answer.clone())).await
+    }
+
+    async fn ask_toolbox<B: Serialize, A>(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&B>,
+        deadline: Option<Duration>,
+        understand: impl Fn(&Bytes) -> Result<A, RequestError>,
+    ) -> Result<A, RequestError> {
         let body = body.map(|body| self.bytes(body)).transpose()?;
-        match deadline {
-            Some(deadline) => self.exchange(method, url, body, deadline).await,
-            None => {
-                let content = body.map_or(Content::Nothing, Content::Json);
-                let answer = self.send(method, url, content).await?;
-                self.read(answer).await
+        // Without a deadline it is asked once: whoever waits does not expect it to be done again.
+        let attempts = if deadline.is_some() { self.attempts } else { 1 };
+        let mut patience = Patience::new(&method, attempts);
+        loop {
+            let content = body.clone().map_or(Content::Nothing, Content::Json);
+            let asked = async {
+                let answer = self.send(method.clone(), url, content).await?;
+                let place = self.place_for(&answer).await?;
+                let reading = self.read(answer, MAX_TOOLBOX_BYTES);
+                let read = match &place {
+                    // Others wait for it.
+                    Some(_) => self.within(LONG_DEADLINE, reading).await,
+                    None => reading.await,
+                };
+                let understood = read.and_then(|answer| understand(&answer));
+                drop(place);
+                understood
+            };
+            let answered = match deadline {
+                Some(deadline) => self.within(deadline, asked).await,
+                None => asked.await,
+            };
+            match answered {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => match patience.wait_after(&failure) {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(failure),
+                },
             }
         }
+    }
+
+    /// Waits for a place among long answers, if this may be one.
+    async fn place_for(
+        &self,
+        answer: &Response<Incoming>,
+    ) -> Result<Option<SemaphorePermit<'static>>, RequestError> {
+        if answer.body().size_hint().upper().is_some_and(|length| length <= SHORT) {
+            return Ok(None);
+        }
+        LONG.acquire().await.map(Some).map_err(|closed| self.broken(closed))
     }
 
     pub(crate) fn json<B: Serialize>(&self, body: &B) -> Result<Content, RequestError> {
@@ -249,16 +314,18 @@ impl Client {
         })
     }
 
-    async fn read(&self, answer: Response<Incoming>) -> Result<Bytes, RequestError> {
-        let body = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
+    async fn read(&self, answer: Response<Incoming>, most: usize) -> Result<Bytes, RequestError> {
+        let body = Limited::new(answer.into_body(), most).collect().await;
         body.map(http_body_util::Collected::to_bytes)
             .map_err(|cause| RequestError::Broken { url: self.url(), cause })
     }
 
     pub(crate) async fn refusal(&self, answer: Response<Incoming>) -> RequestError {
         let (status, retry_after) = (answer.status(), retry_after(answer.headers()));
-        let bytes = match self.within(DEADLINE, self.read(answer)).await {
+        let bytes = match self.within(DEADLINE, self.read(answer, MAX_REFUSAL_BYTES)).await {
             Ok(bytes) => bytes,
+            // What was refused stays refused, however long the reason is.
+            Err(_) if status.is_client_error() => Bytes::new(),
             Err(failure) => return failure,
         };
         let (code, message) = match serde_json::from_slice::<ErrorBody>(&bytes) {
@@ -269,6 +336,8 @@ impl Client {
                 Ok(_) | Err(_) => (None, format!("the server answered {}", phrase(status))),
             },
         };
+        let message = message.chars().take(MAX_SENTENCE).collect();
+        let code = code.map(|code: String| code.chars().take(MAX_CODE).collect());
         RequestError::Refused { status: status.as_u16(), code, message, retry_after }
     }
 

@@ -245,3 +245,35 @@ async fn an_exit_code_is_never_made_up_when_the_output_is_cut_off() {
     let failure = execution.next().await.unwrap_err();
     assert!(matches!(failure, RequestError::Broken { .. }), "{failure:?}");
 }
+
+/// An answer that is made by a test, for as long as the tests run.
+fn leaked(head: &str, body: &str) -> &'static [&'static [u8]] {
+    let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    Box::leak(Box::new([&*answer.into_bytes().leak()]))
+}
+
+#[tokio::test]
+async fn of_a_refusal_without_end_its_beginning_is_told() {
+    let body = format!(r#"{{"statusCode":400,"code":"{0}","message":"{0}"}}"#, "no".repeat(10_000));
+    let server = Server::answering(leaked("400 Bad Request", &body)).await;
+    let RequestError::Refused { status: 400, code, message, .. } =
+        server.client.current_key().await.unwrap_err()
+    else {
+        unreachable!()
+    };
+    assert_eq!((code.unwrap().len(), message), (64, "no".repeat(1000)));
+    // Longer than a refusal is read.
+    let body = format!(r#"{{"statusCode":400,"message":"{}"}}"#, "no".repeat(100_000));
+    let server = Server::answering(leaked("400 Bad Request", &body)).await;
+    let failure = server.client.current_key().await.unwrap_err();
+    assert_eq!(failure.to_string(), "the server answered 400 Bad Request");
+}
+
+#[tokio::test]
+async fn what_a_sandbox_says_without_end_is_not_read() {
+    let body = format!(r#"{{"exitCode":0,"result":"{}"}}"#, "a".repeat(17 << 20));
+    let server = Server::answering(leaked("200 OK", &body)).await;
+    let request = ExecuteRequest { command: "x".into(), ..ExecuteRequest::default() };
+    let failure = server.client.execute(&sandbox(&server.client), &request).await.unwrap_err();
+    assert!(matches!(failure, RequestError::Broken { .. }), "{failure:?}");
+}
