@@ -1,5 +1,6 @@
 //! The [`Driver`] trait.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -204,6 +205,10 @@ pub trait Driver: Send + Sync + fmt::Debug {
     ///
     /// [`RemoveImageError::Host`]: something may be left; call again.
     async fn remove_image(&self, reference: &ImageReference) -> Result<(), RemoveImageError>;
+
+    /// Says which images are needed by what has no sandbox, and by whom, in place of what was said before: whoever
+    /// removes images on this machine leaves them, and can say why. Failures are logged.
+    async fn need_images(&self, needed: BTreeMap<ImageName, Vec<String>>);
 
     /// Makes a sandbox with a fresh disk and returns when its daemon answers.
     ///

@@ -161,6 +161,7 @@ struct Machine {
     misuses: Vec<String>,
     pools: Pools,
     registries: Registries,
+    needed: BTreeMap<ImageName, Vec<String>>,
 }
 
 struct FakeSandbox {
@@ -276,6 +277,12 @@ impl FakeDriver {
     /// Has a registry give images only for this login.
     pub fn guard_registry(&self, login: RegistryLogin) {
         self.machine().registries.guard(login);
+    }
+
+    /// Which images are needed, and by whom, as was said last.
+    #[must_use]
+    pub fn needed_images(&self) -> BTreeMap<ImageName, Vec<String>> {
+        self.machine().needed.clone()
     }
 
     /// How many images there are that were made here.
@@ -484,6 +491,10 @@ impl Driver for FakeDriver {
         }
         self.pass(Operation::RemoveImage, Moment::After, None).await;
         Ok(())
+    }
+
+    async fn need_images(&self, needed: BTreeMap<ImageName, Vec<String>>) {
+        self.machine().needed = needed;
     }
 
     async fn create(&self, spec: &LaunchSpec) -> Result<Hello, CreateError> {

@@ -8,18 +8,22 @@
 //! two steps of packing or unpacking; they hold the same then, and the disk is kept.
 
 mod archive;
+mod frozen;
 mod growth;
+mod layers;
 pub(crate) mod sparse;
 mod template;
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use pitlane_model::SandboxId;
 use pitlane_sys::{DetachedMount, FilesystemContext, LoopDevice, MountOptions, SyscallError};
 
+pub(crate) use self::layers::{DiskLayer, DiskLayers};
 pub(crate) use self::template::Blank;
 
 /// The folders of disks in a state folder.
@@ -29,6 +33,7 @@ pub(crate) struct Disks {
     prepared: PathBuf,
     templates: PathBuf,
     archives: PathBuf,
+    frozen: PathBuf,
 }
 
 /// Why a disk could not be made.
@@ -74,7 +79,9 @@ impl DiskError {
     /// Whether it is the host's file system that is full.
     pub(crate) fn is_for_want_of_room(&self) -> bool {
         match self {
-            Self::File { cause, .. } => cause.kind() == io::ErrorKind::StorageFull,
+            Self::File { cause, .. } => {
+                matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
             Self::Grow { output, .. } => output.contains("No space left on device"),
             Self::Format { .. } | Self::Mount { .. } => false,
         }
@@ -94,6 +101,11 @@ pub(crate) fn fingerprint(disk: &Path) -> Option<&str> {
     disk.file_name()?.to_str()?.split('.').nth(2)
 }
 
+/// The same of a disk that is packed away.
+pub(crate) fn fingerprint_of_archive(archive: &Path) -> Option<&str> {
+    archive.file_name()?.to_str()?.split('.').nth(1)
+}
+
 pub(crate) fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DiskError {
     let path = path.display().to_string();
     move |cause| DiskError::File { action, path, cause }
@@ -108,8 +120,10 @@ impl Disks {
             prepared: folder.join("prepared"),
             templates: folder.join("templates"),
             archives: state.join("archives"),
+            frozen: folder.join("frozen"),
         };
-        for folder in [&disks.owned, &disks.prepared, &disks.templates, &disks.archives] {
+        let all = [&disks.owned, &disks.prepared, &disks.templates, &disks.archives, &disks.frozen];
+        for folder in all {
             std::fs::create_dir_all(folder).map_err(file_error("make", folder))?;
         }
         for (folder, kept) in [
@@ -232,8 +246,7 @@ impl Disks {
         is_given_up: &dyn Fn() -> bool,
     ) -> Result<PathBuf, DiskError> {
         let draft = self.draft_of(archive, "back");
-        let name = archive.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let fingerprint = name.split('.').nth(1).unwrap_or_default();
+        let fingerprint = fingerprint_of_archive(archive).unwrap_or_default();
         let unpacked = archive::unpack(archive, &draft, is_given_up)
             .map_err(file_error("restore", archive))
             .and_then(|()| self.own(&draft, id, slot, fingerprint))
@@ -245,6 +258,28 @@ impl Disks {
         pitlane_fault::point("disk.unpacked");
         remove(archive)?;
         Ok(path)
+    }
+
+    /// Copies a disk into an empty file: at once, whatever its size, where the file systems share what files hold.
+    /// Ends with [`io::ErrorKind::Interrupted`] when `is_given_up` says so.
+    ///
+    /// `has_room` is asked whether so many bytes can be written where they are not shared.
+    pub(crate) fn copy(
+        disk: &Path,
+        target: &File,
+        has_room: &dyn Fn(u64) -> bool,
+        is_given_up: &dyn Fn() -> bool,
+    ) -> Result<(), DiskError> {
+        let copied = File::open(disk).and_then(|source| {
+            if sparse::share(&source, target)? {
+                return Ok(());
+            }
+            if !has_room(source.metadata()?.blocks().saturating_mul(512)) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            sparse::copy_data(&source, target, is_given_up)
+        });
+        copied.map_err(file_error("copy", disk))
     }
 
     /// The disks that are packed away. Files with other names are not ours and are left alone.

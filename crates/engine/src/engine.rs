@@ -46,6 +46,7 @@ pub struct Engine {
 
 #[derive(Debug)]
 struct Inner {
+    state: PathBuf,
     room: Ledger,
     volumes: Volumes,
     launcher: Launcher,
@@ -277,7 +278,8 @@ impl Inner {
         })
         .map_err(folder_error(&state))?;
         let inner = Self {
-            room: Ledger::new(state, disk_overcommit),
+            room: Ledger::new(state.clone(), disk_overcommit),
+            state,
             volumes,
             launcher,
             images,

@@ -1,13 +1,14 @@
 //! The file systems of a sandbox, assembled as detached mounts before there is a process to use them.
 //!
-//! The image's folders are the lower layers, shared and never written; the sandbox's disk holds the upper one. All are seen
-//! through a mapping of ids, so that on disk every owner is a small number and in the kernel it is one of the sandbox's
+//! The image's folders and disks are the lower layers, shared and never written; the sandbox's disk holds the upper one. All
+//! are seen through a mapping of ids, so that on disk every owner is a small number and in the kernel it is one of the sandbox's
 //! own ids. Nothing here runs on a file that a sandbox could have changed.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::sync::Arc;
 
+use pitlane_image::Layer;
 use pitlane_sys::{
     Context as _, DetachedMount, FilesystemContext, MountOptions, SyscallError, UserNamespace,
     on_workbench, with_filesystem_ids,
@@ -16,11 +17,13 @@ use rustix::fs::AtFlags;
 use rustix::fs::{FileType, Gid, Mode, Uid, chmodat, chownat, mkdirat, mknodat, statat, symlinkat};
 use rustix::io::Errno;
 
+use crate::disk::{DiskError, DiskLayer, DiskLayers};
+
 /// Where a sandbox's root file system comes from.
 #[derive(Debug)]
 pub(crate) struct Layers<'a> {
-    /// The image's folders, the lowest first.
-    pub(crate) image: &'a [PathBuf],
+    /// What the image is made of, the lowest first.
+    pub(crate) image: &'a [Lower],
     /// The sandbox's disk, mounted.
     pub(crate) disk: DetachedMount,
     /// The sandbox's ids.
@@ -29,21 +32,54 @@ pub(crate) struct Layers<'a> {
     pub(crate) first_id: u32,
 }
 
+/// One layer of an image, mounted.
+#[derive(Debug)]
+pub(crate) struct Lower {
+    mount: DetachedMount,
+    /// Where the layer is in it; the whole of it otherwise.
+    folder: Option<&'static CStr>,
+}
+
+/// Mounts the layers of an image, for one sandbox.
+pub(crate) fn mount_lower(
+    image: &[Layer],
+    disks: &DiskLayers,
+) -> Result<(Vec<Lower>, LayerHold), DiskError> {
+    let mut lower = Vec::with_capacity(image.len());
+    let mut hold = Vec::new();
+    for layer in image {
+        lower.push(match layer {
+            Layer::Folder(path) => {
+                let failed = |cause| DiskError::Mount { path: path.display().to_string(), cause };
+                Lower { mount: DetachedMount::of_path(path).map_err(failed)?, folder: None }
+            }
+            Layer::Disk(path) => {
+                let disk = disks.attach(path)?;
+                let mount = disk.mount()?;
+                hold.push(disk);
+                Lower { mount, folder: Some(UPPER) }
+            }
+        });
+    }
+    Ok((lower, LayerHold(hold.into())))
+}
+
+/// Keeps the disks among the layers attached for the next sandbox of the same image.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LayerHold(#[expect(dead_code, reason = "held, not read")] Arc<[Arc<DiskLayer>]>);
+
 /// Unites the layers to a root file system.
 pub(crate) fn assemble(layers: Layers<'_>) -> Result<DetachedMount, SyscallError> {
-    let mut lower = Vec::with_capacity(layers.image.len());
-    // An overlay names its layers from the top.
-    for folder in layers.image.iter().rev() {
-        let layer = DetachedMount::of_path(folder)?;
-        layer.map_ids(layers.users)?;
-        lower.push(layer);
+    for layer in layers.image {
+        layer.mount.map_ids(layers.users)?;
     }
+    let lower = layers.image;
     let disk = layers.disk;
     disk.map_ids(layers.users)?;
     // The overlay acts on its layers as whoever mounted it, and only the sandbox's own ids exist on them.
-    let united = match with_filesystem_ids(layers.first_id, || unite(&lower, &disk))? {
+    let united = match with_filesystem_ids(layers.first_id, || unite(lower, &disk))? {
         Err(SyscallError { errno: Errno::INVAL, .. }) => {
-            unite_attached(&lower, &disk, layers.first_id)
+            unite_attached(lower, &disk, layers.first_id)
         }
         united => united,
     }?;
@@ -52,7 +88,7 @@ pub(crate) fn assemble(layers: Layers<'_>) -> Result<DetachedMount, SyscallError
 }
 
 /// The folders that every sandbox has something mounted on.
-const MOUNT_POINTS: [&std::ffi::CStr; 3] = [c"proc", c"dev", c"sys"];
+const MOUNT_POINTS: [&CStr; 3] = [c"proc", c"dev", c"sys"];
 
 /// Makes the folders that an image may lack. Only the sandbox's own ids can: nobody else has a place on its disk.
 fn make_mount_points(root: &DetachedMount, first_id: u32) -> Result<(), SyscallError> {
@@ -65,6 +101,9 @@ fn make_mount_points(root: &DetachedMount, first_id: u32) -> Result<(), SyscallE
     Ok(())
 }
 
+/// The folder of a disk that is a layer.
+const UPPER: &CStr = c"upper";
+
 const UNION: MountOptions = MountOptions {
     no_devices: true,
     read_only: false,
@@ -74,18 +113,24 @@ const UNION: MountOptions = MountOptions {
 };
 
 /// Since Linux 6.15, an overlay's layers may be detached.
-fn unite(lower: &[DetachedMount], disk: &DetachedMount) -> Result<DetachedMount, SyscallError> {
-    let (upper, work) = (disk.open_folder(c"upper")?, disk.open_folder(c"work")?);
+fn unite(lower: &[Lower], disk: &DetachedMount) -> Result<DetachedMount, SyscallError> {
+    let (upper, work) = (disk.open_folder(UPPER)?, disk.open_folder(c"work")?);
     let mut union = FilesystemContext::open("overlay")?;
-    for layer in lower {
-        union = union.descriptor("lowerdir+", layer.as_fd())?;
+    // An overlay names its layers from the top.
+    for layer in lower.iter().rev() {
+        union = match layer.folder {
+            None => union.descriptor("lowerdir+", layer.mount.as_fd())?,
+            Some(folder) => {
+                union.descriptor("lowerdir+", layer.mount.open_folder(folder)?.as_fd())?
+            }
+        };
     }
     union.descriptor("upperdir", upper.as_fd())?.descriptor("workdir", work.as_fd())?.mount(UNION)
 }
 
 /// Before that they must be attached somewhere, and before 6.13 they are named by paths.
 fn unite_attached(
-    lower: &[DetachedMount],
+    lower: &[Lower],
     disk: &DetachedMount,
     first_id: u32,
 ) -> Result<DetachedMount, SyscallError> {
@@ -95,11 +140,19 @@ fn unite_attached(
     }
     let lowers = names.iter().map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(":");
     on_workbench(|bench| {
-        let lower = lower.iter().zip(names.iter().map(CString::as_c_str));
-        for (mount, name) in lower.chain([(disk, c"disk")]) {
+        let attach = |mount: &DetachedMount, name: &CStr| {
             mkdirat(bench, name, Mode::from_raw_mode(0o755)).context("mkdir(layer)")?;
-            mount.attach(bench, name)?;
+            mount.attach(bench, name)
+        };
+        for (layer, name) in lower.iter().rev().zip(names.iter().map(CString::as_c_str)) {
+            attach(&layer.mount, name)?;
+            if let Some(folder) = layer.folder {
+                // Its name alone has room: the folder is put where the whole is.
+                let mount = DetachedMount::of_entry(layer.mount.as_fd(), folder)?;
+                mount.attach(bench, name)?;
+            }
         }
+        attach(disk, c"disk")?;
         with_filesystem_ids(first_id, || {
             FilesystemContext::open("overlay")?
                 .text("lowerdir", &lowers)?
@@ -122,7 +175,7 @@ fn layer_name(number: usize) -> Option<CString> {
 }
 
 /// The device nodes of a sandbox, with their major and minor numbers.
-const NODES: [(&std::ffi::CStr, u32, u32); 6] = [
+const NODES: [(&CStr, u32, u32); 6] = [
     (c"null", 1, 3),
     (c"zero", 1, 5),
     (c"full", 1, 7),
@@ -130,15 +183,14 @@ const NODES: [(&std::ffi::CStr, u32, u32); 6] = [
     (c"urandom", 1, 9),
     (c"tty", 5, 0),
 ];
-const LINKS: [(&std::ffi::CStr, &std::ffi::CStr); 5] = [
+const LINKS: [(&CStr, &CStr); 5] = [
     (c"fd", c"/proc/self/fd"),
     (c"stdin", c"/proc/self/fd/0"),
     (c"stdout", c"/proc/self/fd/1"),
     (c"stderr", c"/proc/self/fd/2"),
     (c"ptmx", c"pts/ptmx"),
 ];
-const FOLDERS: [(&std::ffi::CStr, u32); 3] =
-    [(c"pts", 0o755), (c"shm", 0o1777), (c"mqueue", 0o1777)];
+const FOLDERS: [(&CStr, u32); 3] = [(c"pts", 0o755), (c"shm", 0o1777), (c"mqueue", 0o1777)];
 
 /// `/dev`, `/dev/pts` and `/dev/shm` of a sandbox.
 #[derive(Debug)]

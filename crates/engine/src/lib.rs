@@ -16,6 +16,7 @@ mod prepared;
 mod room;
 mod running;
 mod slot;
+mod volume;
 mod waiting;
 
 use std::path::{Path, PathBuf};

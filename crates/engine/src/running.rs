@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::launcher::FirstProcess;
+use crate::layer::LayerHold;
 use crate::prepared::Groups;
 
 /// A sandbox's processes and what they hold on the host.
@@ -26,6 +27,9 @@ pub(crate) struct Running {
     pub(crate) groups: Groups,
     /// What its daemon said when it was ready; unknown for one that an earlier server started.
     pub(crate) hello: Option<Hello>,
+    /// What else its sandbox's image keeps attached; nothing for one that an earlier server started.
+    #[expect(dead_code, reason = "held, not read")]
+    pub(crate) layers: LayerHold,
 }
 
 impl Running {

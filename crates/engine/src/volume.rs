@@ -155,7 +155,7 @@ impl Volumes {
         for entry in listed {
             let path = entry.map_err(file_error("list", &self.folder))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            volumes.extend(name.strip_suffix(".ext4").and_then(|id| id.parse().ok()));
+            volumes.extend(name.strip_suffix(".ext4").and_then(|id| id.parse::<VolumeId>().ok()));
         }
         Ok(volumes)
     }
@@ -172,9 +172,9 @@ impl Volumes {
         pitlane_fault::point("volume.mounted");
         let mount = match &wanted.subpath {
             None => whole,
-            Some(path) => subpath::open(whole, path.as_str()).map_err(failed)?.map_err(|why| {
-                MountVolumeError::Subpath { id, path: path.to_string(), why }
-            })?,
+            Some(path) => subpath::open(&whole, path.as_str())
+                .map_err(failed)?
+                .map_err(|why| MountVolumeError::Subpath { id, path: path.to_string(), why })?,
         };
         mount.map_ids(users).map_err(failed)?;
         Ok(mount)
@@ -240,9 +240,8 @@ impl Volumes {
         disk::remove(&draft)?;
         let made = format(&draft, self.gib).and_then(|()| open_to_all(&draft));
         pitlane_fault::point("volume.template-drafted");
-        let made = made.and_then(|()| {
-            std::fs::rename(&draft, &path).map_err(file_error("rename", &draft))
-        });
+        let made = made
+            .and_then(|()| std::fs::rename(&draft, &path).map_err(file_error("rename", &draft)));
         if made.is_err() {
             drop(disk::remove(&draft));
         }

@@ -8,6 +8,7 @@
 
 mod bootstrap;
 mod catalog;
+mod collect;
 mod config;
 mod error;
 mod images;
@@ -22,6 +23,7 @@ mod sources;
 mod stock;
 mod transcript;
 mod unpack;
+mod users;
 
 pub use bootstrap::is_installed;
 pub use catalog::Alias;
@@ -35,3 +37,4 @@ pub use recipe::REQUIRED_PROGRAMS;
 pub use registry::{ParseRuleError, RegistryError, RegistryRules};
 pub use stock::{Freed, OwnedName, StockedImage};
 pub use unpack::{UNPACK, UnpackCommand, UnpackError, UnpackLimits, run_unpacker};
+pub use users::ImageUser;

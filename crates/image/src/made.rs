@@ -252,12 +252,12 @@ impl Images {
         let mut released = Released::default();
         let named: BTreeSet<String> =
             self.catalog().pulled().into_iter().map(|pulled| pulled.image).collect();
-        let used = self.used();
+        let users = self.users();
         for (image, fingerprint, _) in self.manifests() {
             if !is_made(&image) || named.contains(image.as_str()) {
                 continue;
             }
-            if used.contains(&fingerprint) {
+            if users.need(&image, &fingerprint) {
                 released.waiting.insert(fingerprint);
                 continue;
             }

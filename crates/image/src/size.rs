@@ -26,6 +26,11 @@ pub(crate) fn of_folder(folder: &Path) -> std::io::Result<u64> {
     Ok(total)
 }
 
+/// The bytes of the blocks that a file holds.
+pub(crate) fn of_file(file: &Path) -> std::io::Result<u64> {
+    Ok(fs::metadata(file)?.blocks().saturating_mul(512))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

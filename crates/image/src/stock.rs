@@ -3,25 +3,26 @@
 //!     CACHE/users/DIGITS.json   a state folder whose sandboxes lie on images of this cache
 //!     CACHE/in-use.lock         held shared while a sandbox is being made from an image, alone while images are removed
 //!
-//! A disk's file name tells the build of the image that it lies on, so whoever looks into the state folders knows what
-//! is needed, whether their servers run or not.
+//! A disk's file name tells the build of the image that it lies on, and servers write down what their snapshots need; so
+//! whoever looks into the state folders knows what is needed, whether their servers run or not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use pitlane_model::{ImageName, ImageReference};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::catalog::{Alias, Pulled};
 use crate::images::{Images, Manifest};
+use crate::layer::Layer;
 use crate::layer::is_digits;
-use crate::note;
+use crate::note::Note;
 use crate::pull::open_lock;
-use crate::size;
+use crate::users::{ImageUser, User};
 
 /// An image on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -39,8 +40,14 @@ pub struct StockedImage {
     pub size_bytes: u64,
     /// How many layers it has.
     pub layers: usize,
-    /// Whether a sandbox lies on it.
+    /// Bytes of the layers that no other image has; they become free when it goes.
+    pub own_bytes: u64,
+    /// Bytes of the layers that others have as well.
+    pub shared_bytes: u64,
+    /// Whether anybody needs it.
     pub is_used: bool,
+    /// Who needs it: sandboxes and snapshots.
+    pub users: Vec<ImageUser>,
 }
 
 /// A name that means an image for one owner alone.
@@ -64,9 +71,11 @@ pub struct Freed {
     pub bytes: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct User {
-    state: PathBuf,
+/// What of an image nobody else has, and what others have as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Share {
+    own: u64,
+    shared: u64,
 }
 
 impl Images {
@@ -103,7 +112,7 @@ impl Images {
     /// All images on this machine, in the order of their names.
     #[must_use]
     pub fn stock(&self) -> Vec<StockedImage> {
-        let used = self.used();
+        let users = self.users();
         let mut references: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut owned: BTreeMap<String, Vec<OwnedName>> = BTreeMap::new();
         for Pulled { reference, image, owner } in self.catalog().pulled() {
@@ -112,23 +121,61 @@ impl Images {
                 Some(owner) => owned.entry(image).or_default().push(OwnedName { reference, owner }),
             }
         }
-        let mut all: Vec<StockedImage> = self
-            .manifests()
-            .into_iter()
-            .map(|(image, fingerprint, manifest)| StockedImage {
-                references: references.remove(image.as_str()).unwrap_or_default(),
-                owned: owned.remove(image.as_str()).unwrap_or_default(),
-                is_used: used.contains(&fingerprint),
-                size_bytes: manifest.size_bytes,
-                layers: manifest.layers.len().max(1),
-                image: image.to_string(),
-                fingerprint,
+        let manifests = self.manifests();
+        let mut images_of_layer: BTreeMap<&str, usize> = BTreeMap::new();
+        for name in manifests.iter().flat_map(|(.., manifest)| distinct(manifest)) {
+            let count = images_of_layer.entry(name).or_default();
+            *count = count.saturating_add(1);
+        }
+        let mut all: Vec<StockedImage> = manifests
+            .iter()
+            .map(|(image, fingerprint, manifest)| {
+                let Share { own, shared } = self.share(manifest, &images_of_layer);
+                StockedImage {
+                    references: references.remove(image.as_str()).unwrap_or_default(),
+                    owned: owned.remove(image.as_str()).unwrap_or_default(),
+                    is_used: users.need(image, fingerprint),
+                    users: users.of(image, fingerprint),
+                    size_bytes: manifest.size_bytes,
+                    own_bytes: own,
+                    shared_bytes: shared,
+                    layers: manifest.layers.len().max(1),
+                    image: image.to_string(),
+                    fingerprint: fingerprint.clone(),
+                }
             })
             .collect();
         all.sort_by(|one, other| {
             (&one.image, &one.fingerprint).cmp(&(&other.image, &other.fingerprint))
         });
         all
+    }
+
+    fn share(&self, manifest: &Manifest, images_of_layer: &BTreeMap<&str, usize>) -> Share {
+        if manifest.layers.is_empty() {
+            return Share { own: manifest.size_bytes, shared: 0 };
+        }
+        let mut share = Share::default();
+        for name in distinct(manifest) {
+            let bytes = self.bytes_of_layer(name);
+            let is_own = images_of_layer.get(name).is_none_or(|count| *count < 2);
+            let part = if is_own { &mut share.own } else { &mut share.shared };
+            *part = part.saturating_add(bytes);
+        }
+        share
+    }
+
+    /// Bytes of a layer, as far as it costs little to tell.
+    fn bytes_of_layer(&self, name: &str) -> u64 {
+        match Layer::read(self.folder(), name) {
+            Some(Layer::Disk(path)) => {
+                fs::metadata(path).map_or(0, |file| file.blocks().saturating_mul(512))
+            }
+            Some(Layer::Folder(_)) => {
+                Note::read(&self.layers_folder(), name).map_or(0, |note| note.bytes)
+            }
+            None => 0,
+        }
     }
 
     /// All aliases, in the order of their names.
@@ -164,53 +211,6 @@ impl Images {
         self.catalog().forget(reference)
     }
 
-    /// Removes images that were made here or came from registries and which neither a name nor a disk needs, and layers that no image needs.
-    /// Waits for sandboxes that are being made.
-    ///
-    /// # Errors
-    ///
-    /// Something could not be removed; what was is gone. The call can be repeated.
-    pub fn collect(&self) -> io::Result<Freed> {
-        let made = self.collect_made()?.freed;
-        let lock = open_lock(&self.folder().join("in-use.lock"))?;
-        lock.lock()?;
-        self.remove_half_made_layers();
-        let named: BTreeSet<String> =
-            self.catalog().pulled().into_iter().map(|pulled| pulled.image).collect();
-        let used = self.used();
-        let mut freed = made;
-        for (image, fingerprint, _) in self.manifests() {
-            let is_pulled = image.as_str().starts_with("oci-");
-            if !is_pulled || named.contains(image.as_str()) || used.contains(&fingerprint) {
-                continue;
-            }
-            fs::remove_dir_all(self.folder().join(format!("{image}-{fingerprint}")))?;
-            freed.images = freed.images.saturating_add(1);
-        }
-        // Images first: an image without its layers would be one that breaks.
-        File::open(self.folder())?.sync_all()?;
-        let needed: BTreeSet<String> =
-            self.manifests().into_iter().flat_map(|(.., manifest)| manifest.layers).collect();
-        let layers = self.layers_folder();
-        for entry in fs::read_dir(&layers).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !is_digits(&name) || needed.contains(&name) {
-                continue;
-            }
-            // Somebody may be pulling an image that has it.
-            let Some(_freed) = note::free(&layers, &name)? else { continue };
-            let bytes = size::of_folder(&entry.path())?;
-            // First it must not count any more.
-            let doomed = layers.join(format!(".unpacking-{name}-removed"));
-            fs::rename(entry.path(), &doomed)?;
-            fs::remove_file(layers.join(format!("{name}.json")))?;
-            fs::remove_dir_all(&doomed)?;
-            freed.layers = freed.layers.saturating_add(1);
-            freed.bytes = freed.bytes.saturating_add(bytes);
-        }
-        Ok(freed)
-    }
-
     /// Every image that counts: its name, which build of it, and what is written down of it.
     pub(crate) fn manifests(&self) -> Vec<(ImageName, String, Manifest)> {
         let entries = fs::read_dir(self.folder()).into_iter().flatten().flatten();
@@ -225,29 +225,11 @@ impl Images {
             })
             .collect()
     }
+}
 
-    /// The builds that disks lie on.
-    pub(crate) fn used(&self) -> BTreeSet<String> {
-        let mut used = BTreeSet::new();
-        for entry in fs::read_dir(self.folder().join("users")).into_iter().flatten().flatten() {
-            let user = fs::read(entry.path()).ok();
-            let user: Option<User> = user.and_then(|text| serde_json::from_slice(&text).ok());
-            let Some(User { state }) = user else { continue };
-            if !state.exists() {
-                // Nothing of it is left, so nothing of it needs anything.
-                drop(fs::remove_file(entry.path()));
-                continue;
-            }
-            // ID.SLOT.BUILD.ext4 and ID.BUILD.zst.
-            for (folder, place) in [("disks/owned", 2), ("archives", 1)] {
-                for disk in fs::read_dir(state.join(folder)).into_iter().flatten().flatten() {
-                    let name = disk.file_name().to_string_lossy().into_owned();
-                    used.extend(name.split('.').nth(place).map(str::to_owned));
-                }
-            }
-        }
-        used
-    }
+/// The layers of an image, each once.
+fn distinct(manifest: &Manifest) -> BTreeSet<&str> {
+    manifest.layers.iter().map(String::as_str).collect()
 }
 
 #[cfg(test)]

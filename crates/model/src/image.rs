@@ -45,6 +45,30 @@ impl ImageReference {
     /// The tag of names that have neither tag nor digest.
     pub const USUAL_TAG: &'static str = "latest";
 
+    /// The registry of images that were made on this machine; no machine can have a name that ends like it.
+    const OWN_REGISTRY: &'static str = "pitlane.invalid";
+
+    /// The name of an image that this machine makes: of a snapshot, a build, a step of one. What is asked for by such a
+    /// name is here or nowhere: no registry is asked for it. It decides who may use it whoever gives the name, so one
+    /// that came from outside is refused by [`Self::is_own`].
+    ///
+    /// # Errors
+    ///
+    /// [`ImageReferenceError::Path`]: a part has other characters than small letters, digits, dots, underscores and
+    /// dashes. [`ImageReferenceError::Length`]: they are too long.
+    pub fn own(kind: &str, name: &str) -> Result<Self, ImageReferenceError> {
+        format!("{}/{kind}/{name}:1", Self::OWN_REGISTRY).parse()
+    }
+
+    /// Whether it names an image that was made on this machine: see [`Self::own`].
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.registry().is_some_and(|registry| {
+            let host = registry.split_once(':').map_or(registry, |(host, _port)| host);
+            host.eq_ignore_ascii_case(Self::OWN_REGISTRY)
+        })
+    }
+
     /// The registry, if one is named.
     #[must_use]
     pub fn registry(&self) -> Option<&str> {
@@ -266,6 +290,20 @@ mod tests {
         for text in ["default:1", "a/b", "localhost/a"] {
             assert_eq!(local(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_was_made_here_is_known_by_its_name() {
+        let own = ImageReference::own("snapshots", "6e0d").unwrap();
+        assert_eq!(own.to_string(), "pitlane.invalid/snapshots/6e0d:1");
+        assert!(own.is_own() && own.is_exact() && own.in_full().is_own());
+        for text in ["PITLANE.invalid/a", "pitlane.invalid:80/a", "pitlane.invalid/a/b:2"] {
+            assert!(text.parse::<ImageReference>().unwrap().is_own(), "{text}");
+        }
+        for text in ["pitlane/a", "not.pitlane.invalid/a", "a/pitlane.invalid"] {
+            assert!(!text.parse::<ImageReference>().unwrap().is_own(), "{text}");
+        }
+        assert_eq!(ImageReference::own("a/..", "b"), Err(ImageReferenceError::Path));
     }
 
     #[test]

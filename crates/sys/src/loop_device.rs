@@ -22,6 +22,7 @@ static TURN: Mutex<()> = Mutex::new(());
 const LOOP_CONFIGURE: libc::Ioctl = 0x4C0A;
 const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4C82;
 const LOOP_GET_STATUS64: libc::Ioctl = 0x4C05;
+const LO_FLAGS_READ_ONLY: u32 = 1;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 const LO_FLAGS_DIRECT_IO: u32 = 16;
 
@@ -75,6 +76,24 @@ impl LoopDevice {
     ///
     /// The kernel has no loop devices, or the image cannot be one.
     pub fn attach(image: BorrowedFd<'_>) -> Result<Self, SyscallError> {
+        Self::attach_with(image, OFlags::RDWR, 0)
+    }
+
+    /// Makes a block device of `image` to which nothing can be written.
+    ///
+    /// # Errors
+    ///
+    /// The kernel has no loop devices, or the image cannot be one.
+    pub fn attach_read_only(image: BorrowedFd<'_>) -> Result<Self, SyscallError> {
+        Self::attach_with(image, OFlags::RDONLY, LO_FLAGS_READ_ONLY)
+    }
+
+    fn attach_with(
+        image: BorrowedFd<'_>,
+        access: OFlags,
+        flags: u32,
+    ) -> Result<Self, SyscallError> {
+        let flags = flags | LO_FLAGS_AUTOCLEAR;
         let control = open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .context("open(/dev/loop-control)")?;
         // Everybody who asks at the same time is told the same device, and all but one would have to ask again.
@@ -84,13 +103,13 @@ impl LoopDevice {
             let number =
                 ioctl(&control, LOOP_CTL_GET_FREE, 0).context("ioctl(LOOP_CTL_GET_FREE)")?;
             let path = format!("/dev/loop{number}");
-            let device = open(path.as_str(), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            let device = open(path.as_str(), access | OFlags::CLOEXEC, Mode::empty())
                 .context("open(/dev/loop)")?;
-            match configure(&device, image, LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO) {
+            match configure(&device, image, flags | LO_FLAGS_DIRECT_IO) {
                 Ok(()) => return Ok(Self { _descriptor: device, path }),
                 Err(Errno::BUSY) => {}
                 // The file system below cannot do direct I/O: the pages are cached twice then, but right.
-                Err(Errno::INVAL) => match configure(&device, image, LO_FLAGS_AUTOCLEAR) {
+                Err(Errno::INVAL) => match configure(&device, image, flags) {
                     Ok(()) => return Ok(Self { _descriptor: device, path }),
                     Err(Errno::BUSY) => {}
                     Err(errno) => return Err(errno).context("ioctl(LOOP_CONFIGURE)"),

@@ -1,5 +1,6 @@
 //! The engine as a driver: each call gets its turn at the sandbox and ends even if its caller goes away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,10 +11,9 @@ use pitlane_driver::{
     PrepareImageError, PreparedImage, RemoveImageError, ResizeError, RestoreError, SnapshotError,
     StartError, StopError, WantedPool,
 };
-use pitlane_image::PullAs;
+use pitlane_image::{Images, PullAs};
 use pitlane_model::{
-    ImageConfig, ImageName, ImageOwner, ImageReference, Limits, RegistryLogin,
-    SandboxId, VolumeId,
+    ImageConfig, ImageName, ImageOwner, ImageReference, Limits, RegistryLogin, SandboxId, VolumeId,
 };
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -105,6 +105,14 @@ impl Driver for Engine {
         removed.unwrap_or_else(|cause| {
             Err(RemoveImageError::Host { image: image(), cause: Box::new(cause) })
         })
+    }
+
+    async fn need_images(&self, needed: BTreeMap<ImageName, Vec<String>>) {
+        let state = self.inner.state.clone();
+        let noted = self.inner.tasks.spawn_blocking(move || Images::note_needed(&state, &needed));
+        if let Ok(Err(cause)) = noted.await {
+            tracing::error!(%cause, "cannot note which images are needed");
+        }
     }
 
     async fn create(&self, spec: &LaunchSpec) -> Result<Hello, CreateError> {

@@ -10,6 +10,7 @@ use pitlane_model::SandboxId;
 use super::{Inner, KILL_DEADLINE, Parts, Run, Sandbox, lock};
 use crate::disk::{self, DiskError, OwnedDisk};
 use crate::launcher::FirstProcess;
+use crate::layer::LayerHold;
 use crate::prepared::{DiskFile, Groups, remove_unused_groups};
 use crate::running::{Running, SocketFile};
 use crate::slot::Slot;
@@ -36,6 +37,7 @@ impl Inner {
                 socket: SocketFile::find(&self.preparer.sockets, id),
                 groups,
                 hello: None,
+                layers: LayerHold::default(),
             });
             let parts = Parts {
                 slot: Some(slot),
@@ -164,6 +166,9 @@ impl Inner {
                 self.watch(id, &sandbox, Run { process, is_new: false });
             }
         }
+        // Images whose making or removal was interrupted.
+        let inner = Arc::clone(&self);
+        self.tasks.spawn_blocking(move || inner.collect_images());
         self
     }
 }

@@ -1,6 +1,8 @@
 //! Volumes: made, removed, and put into sandboxes. Everything here blocks.
 
-use pitlane_driver::{Cause, CreateError, CreateVolumeError, DeleteVolumeError, LaunchSpec, StartError};
+use pitlane_driver::{
+    Cause, CreateError, CreateVolumeError, DeleteVolumeError, LaunchSpec, StartError,
+};
 use pitlane_model::{SandboxId, VolumeId};
 
 use super::Inner;

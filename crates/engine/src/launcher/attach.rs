@@ -59,7 +59,8 @@ pub(super) fn attach(attachment: Attachment<'_>) -> Result<(), AttachFailure> {
     enter_mounts_of(process)?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     pitlane_fault::point("attach.entered");
-    let root = openat2(CWD, "/", FOLDER, Mode::empty(), ResolveFlags::empty()).context("open(/)")?;
+    let root =
+        openat2(CWD, "/", FOLDER, Mode::empty(), ResolveFlags::empty()).context("open(/)")?;
     for (path, mount) in mounts {
         let place = mount_point(root.as_fd(), &path, first_id)?;
         mount.attach_on(place.as_fd())?;
@@ -73,11 +74,7 @@ const INSIDE: ResolveFlags =
     ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
 
 /// The folder at `path`, made with all folders on the way to it that are not there yet.
-fn mount_point(
-    root: BorrowedFd<'_>,
-    path: &str,
-    first_id: u32,
-) -> Result<OwnedFd, AttachFailure> {
+fn mount_point(root: BorrowedFd<'_>, path: &str, first_id: u32) -> Result<OwnedFd, AttachFailure> {
     let refused = |why: &str| AttachFailure::Refused(format!("mount path {path} {why}"));
     let mut reached = root.try_clone_to_owned().context("dup(root)")?;
     let ends = path.match_indices('/').map(|(end, _)| end).skip(1).chain([path.len()]);
@@ -107,7 +104,9 @@ fn mount_point(
                 Err(Errno::NOTDIR) => return Err(refused("is, or leads through, a file")),
                 Err(Errno::LOOP) => return Err(refused("leads through a loop of symbolic links")),
                 Err(Errno::XDEV) => {
-                    return Err(refused("leads into another volume or a file system of the system"));
+                    return Err(refused(
+                        "leads into another volume or a file system of the system",
+                    ));
                 }
                 Err(errno) => return Err(errno).context("openat2(mount point)")?,
             }

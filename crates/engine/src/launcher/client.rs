@@ -238,7 +238,7 @@ impl Launcher {
             // It died with the question, which does no harm twice.
             Err(LauncherError::Died) => {
                 !matches!(request, Request::Launch { .. } | Request::Attach { .. })
-            },
+            }
             _ => false,
         };
         if !is_gone {

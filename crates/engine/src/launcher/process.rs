@@ -327,7 +327,8 @@ impl Process {
         let mut descriptors = descriptors.into_iter();
         let report = descriptors.next();
         let mounts: Vec<_> = paths.into_iter().zip(descriptors.map(DetachedMount::from)).collect();
-        let (Some(report), false) = (report, matches!(self.sandboxes.get(&name), Some(Launched::Running(_))))
+        let (Some(report), false) =
+            (report, matches!(self.sandboxes.get(&name), Some(Launched::Running(_))))
         else {
             let why = String::from("descriptors are missing, or it is done already");
             return reply(socket, &Reply::Failed { why }, &[]);

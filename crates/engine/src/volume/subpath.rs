@@ -14,7 +14,7 @@ const TRIES: u32 = 16;
 /// Each name is looked up in the folder that was reached before, which stays the one it is whatever becomes of its
 /// names, and no symbolic link is followed: so nothing outside of the volume is ever reached.
 pub(super) fn open(
-    volume: DetachedMount,
+    volume: &DetachedMount,
     path: &str,
 ) -> Result<Result<DetachedMount, &'static str>, SyscallError> {
     // Kernels before 6.15 copy only what is attached. The thread's mask for new files is its own there.
@@ -33,10 +33,7 @@ pub(super) fn open(
     })?
 }
 
-fn step(
-    folder: BorrowedFd<'_>,
-    name: &str,
-) -> Result<Result<OwnedFd, &'static str>, SyscallError> {
+fn step(folder: BorrowedFd<'_>, name: &str) -> Result<Result<OwnedFd, &'static str>, SyscallError> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     for _ in 0..TRIES {
         match openat(folder, name, flags, Mode::empty()) {

@@ -12,6 +12,7 @@ mod neighbours;
 mod network;
 mod rest;
 mod support;
+mod volumes;
 mod waiting;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         neighbours::tests(),
         network::tests(),
         rest::tests(),
+        volumes::tests(),
         waiting::tests(),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
