@@ -9,6 +9,7 @@ mod keys;
 mod lifecycle;
 mod model;
 mod organizations;
+mod pools;
 mod previews;
 mod property;
 mod restart;

@@ -6,8 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use pitlane_driver::fake::{Fault, Moment, Operation};
 use pitlane_driver::{Driver as _, PreparedImage};
-use pitlane_model::{Build, ImageConfig, ImageName, OrganizationId, SnapshotState};
-use tokio::sync::watch;
+use pitlane_model::{Build, ImageConfig, OrganizationId, SnapshotState};
 
 use super::*;
 use crate::{
@@ -65,7 +64,8 @@ impl ImageBuilder for Builder {
             }
         }
         let config = ImageConfig { user: Some("builder".to_owned()), ..ImageConfig::default() };
-        let made = self.driver.derive_image(&ImageName::scratch(), &config, &order.reference);
+        let scratch = ImageName::scratch();
+        let made = self.driver.derive_image(&scratch, &config, &order.reference);
         made.await.map_err(|cause| NoBuild::Host { cause: cause.into() })
     }
 }

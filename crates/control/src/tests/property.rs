@@ -157,6 +157,9 @@ fn check_events(mut events: broadcast::Receiver<Event>) {
                 );
             }
             Ok(Event::MemoryRanOut { sandbox, .. }) => panic!("of {}", sandbox.spec.id),
+            Ok(event @ (Event::VolumeCreated { .. } | Event::VolumeStateUpdated { .. })) => {
+                panic!("there are no volumes: {event:?}")
+            }
             Err(broadcast::error::TryRecvError::Empty) => return,
             Err(error) => panic!("{error}"),
         }
