@@ -14,6 +14,7 @@ mod git;
 mod keys;
 mod organizations;
 mod patience;
+mod registries;
 mod remote;
 mod request;
 mod sandboxes;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use pitlane_model::{OrganizationId, Sandbox, SandboxState};
+use pitlane_model::{OrganizationId, Sandbox, SandboxState, Volume, VolumeState};
 
-/// Something that happened to a sandbox. Those of one sandbox arrive in the order in which they happened.
+/// Something that happened to a sandbox or a volume. Those of one of them arrive in the order in which they happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A sandbox was accepted.
@@ -28,22 +28,44 @@ pub enum Event {
         /// How many processes were killed since it was last told.
         killed: u64,
     },
+    /// A volume was accepted.
+    VolumeCreated {
+        /// As it was accepted.
+        volume: Arc<Volume>,
+    },
+    /// A volume's state changed.
+    VolumeStateUpdated {
+        /// As it is now.
+        volume: Arc<Volume>,
+        /// What it was.
+        old: VolumeState,
+        /// What it is.
+        new: VolumeState,
+    },
 }
 
 impl Event {
     /// Whose event it is; nobody else may see it.
     #[must_use]
     pub fn organization(&self) -> OrganizationId {
-        self.sandbox().spec.organization
-    }
-
-    /// The sandbox that it happened to, as it was then.
-    #[must_use]
-    pub fn sandbox(&self) -> &Arc<Sandbox> {
         match self {
             Self::SandboxCreated { sandbox }
             | Self::SandboxStateUpdated { sandbox, .. }
-            | Self::MemoryRanOut { sandbox, .. } => sandbox,
+            | Self::MemoryRanOut { sandbox, .. } => sandbox.spec.organization,
+            Self::VolumeCreated { volume } | Self::VolumeStateUpdated { volume, .. } => {
+                volume.organization
+            }
+        }
+    }
+
+    /// The sandbox that it happened to, if it was one, as it was then.
+    #[must_use]
+    pub fn sandbox(&self) -> Option<&Arc<Sandbox>> {
+        match self {
+            Self::SandboxCreated { sandbox }
+            | Self::SandboxStateUpdated { sandbox, .. }
+            | Self::MemoryRanOut { sandbox, .. } => Some(sandbox),
+            Self::VolumeCreated { .. } | Self::VolumeStateUpdated { .. } => None,
         }
     }
 }

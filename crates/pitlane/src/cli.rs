@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use pitlane_client::{Client, RequestError};
 
-use crate::commands::{completion, image, key, login, mcp, run, sandbox, version};
+use crate::commands::{
+    completion, image, key, login, mcp, pool, registry, run, sandbox, version, volume,
+};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Format, say_failure};
@@ -56,6 +58,15 @@ enum Command {
     /// Pull, list, name and remove images on this machine
     #[command(subcommand)]
     Image(image::Command),
+    /// Add, list and remove registries of images that the organization has passwords for
+    #[command(subcommand)]
+    Registry(registry::Command),
+    /// Have sandboxes wait, so that creating one takes a millisecond
+    #[command(subcommand)]
+    Pool(pool::Command),
+    /// Create, list and delete volumes: folders that sandboxes share and that outlive them
+    #[command(subcommand)]
+    Volume(volume::Command),
     /// Give sandboxes to AI agents as tools
     #[command(subcommand)]
     Mcp(mcp::Command),
@@ -121,6 +132,15 @@ impl CommandLine {
             }
             Command::Key(command) => with(&client()?, |client| key::key(client, command, format)),
             Command::Image(command) => image::image(command, format),
+            Command::Pool(command) => {
+                with(&client()?, |client| pool::pool(client, command, format))
+            }
+            Command::Volume(command) => {
+                with(&client()?, |client| volume::volume(client, command, format))
+            }
+            Command::Registry(command) => {
+                with(&client()?, |client| registry::registry(client, command, format))
+            }
             Command::Mcp(command) => mcp::mcp(self.api_url.as_deref(), command, format),
             Command::Login(arguments) => login::login(self.api_url.as_deref(), &arguments, format),
             Command::Completion(arguments) => completion::completion(&arguments),

@@ -7,9 +7,12 @@ pub(crate) mod image;
 pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod mcp;
+pub(crate) mod pool;
+pub(crate) mod registry;
 pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod version;
+pub(crate) mod volume;
 
 use crate::failure::Failure;
 

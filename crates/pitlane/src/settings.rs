@@ -17,6 +17,7 @@ use pitlane_control::Patience;
 use pitlane_image::RegistryRules;
 use pitlane_model::{ImageName, Limits};
 use pitlane_network::{Ipv4Net, Subnet, Upstreams};
+use pitlane_storage::ContextLimits;
 
 use self::list::SETTINGS;
 use crate::exit::Exit;
@@ -61,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) registries: RegistryRules,
     pub(crate) daemon: Option<PathBuf>,
     pub(crate) public_url: Option<PublicUrl>,
+    pub(crate) storage_url: Option<PublicUrl>,
+    pub(crate) contexts: ContextLimits,
     pub(crate) max_connections: usize,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) rate_limits: RateLimits,
@@ -71,7 +74,10 @@ pub(crate) struct Settings {
     pub(crate) subnet: Subnet,
     pub(crate) allow_private: Vec<Ipv4Net>,
     pub(crate) resolvers: Upstreams,
-    pub(crate) prepared: usize,
+    pub(crate) prepared: u32,
+    pub(crate) pool_memory_mib: Option<u64>,
+    /// How large a volume is, in GiB.
+    pub(crate) volume_gib: u32,
     pub(crate) disk_overcommit: u32,
     pub(crate) first_id: u32,
     pub(crate) maximum: Limits,

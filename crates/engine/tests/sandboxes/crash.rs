@@ -30,7 +30,10 @@ pub(crate) fn hold(root: &str, name: &str, running: &str, stopped: &str) -> Exit
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let bench = Bench::start_in(Folder::of(root.into(), name.to_owned())).await;
-        let running = LaunchSpec { id: running.parse().expect("an id"), ..spec() };
+        let held = crate::volumes::held();
+        bench.engine.create_volume(held.volume).await.expect("a volume");
+        let id = running.parse().expect("an id");
+        let running = LaunchSpec { id, volumes: vec![held], ..spec() };
         bench.engine.create(&running).await.expect("a sandbox");
         bench.exec(running.id, "setsid sleep 1000 >/dev/null 2>&1 & echo $! > ~/pid").await;
         let stopped = LaunchSpec { id: stopped.parse().expect("an id"), ..spec() };

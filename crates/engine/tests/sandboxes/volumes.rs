@@ -7,7 +7,8 @@ use std::sync::Arc;
 use pitlane_driver::{CreateError, Driver as _, LaunchSpec, StartError};
 use pitlane_model::{MountPath, Subpath, VolumeId, VolumeMount};
 
-use crate::support::{Bench, files, spec, wait_until};
+use crate::crash::Held;
+use crate::support::{Bench, files, launcher, spec, wait_until};
 
 crate::trials! {
     sandboxes_share_a_volume_that_outlives_them,
@@ -242,32 +243,41 @@ async fn a_volume_lends_no_rights() {
     bench.sudo(first.id, MAKE).await;
     let tried = bench.exec(second.id, "/data/cat /etc/shadow >/dev/null 2>&1 && echo read it; /data/true && echo ran; findmnt -no OPTIONS /data | tr , '\\n' | grep -E '^(nosuid|nodev|rw)$' | sort").await;
     assert_eq!(tried.output, "ran\nnodev\nnosuid\nrw\n");
-    // Neither root of a sandbox can change how it is mounted.
-    let changed =
-        bench.sudo(second.id, "mount -o remount,suid /data 2>&1; umount /data 2>&1; true").await;
-    assert!(
-        changed.output.contains("denied") || changed.output.contains("permitted"),
-        "{changed:?}"
+    // Nobody inside can even ask to change how it is mounted, root or not.
+    const REMOUNT: u64 = 0x20;
+    let program = format!(
+        "import ctypes, os\nc = ctypes.CDLL(None, use_errno=True)\n\
+         for call in [lambda: c.mount(None, b'/data', None, ctypes.c_ulong({REMOUNT}), None), lambda: c.umount(b'/data')]:\n    \
+         print(call(), os.strerror(ctypes.get_errno()))"
     );
+    let changed = bench.sudo_python(second.id, &program).await;
+    assert_eq!(changed.output, "-1 Function not implemented\n-1 Function not implemented\n");
     bench.close().await;
 }
 
+/// What the sandbox of a server that is going to be killed has mounted.
+pub(crate) fn held() -> VolumeMount {
+    mount(1, "/mnt/held", None)
+}
+
 async fn a_new_server_finds_volumes_where_they_are_mounted() {
-    let bench = Bench::start().await;
-    bench.engine.create_volume(volume(1)).await.unwrap();
-    let (first, second) =
-        (with(vec![mount(1, "/data", None)]), with(vec![mount(1, "/data", None)]));
-    bench.engine.create(&first).await.unwrap();
-    bench.exec(first.id, "echo one > /data/one").await;
-    let Bench { engine, folder } = bench;
-    engine.close().await;
-    drop(engine);
+    let (folder, first, _) = Held::start().crash();
     let bench = Bench::start_in(folder).await;
+    let second = with(vec![mount(1, "/data", None)]);
     bench.engine.create(&second).await.unwrap();
     bench.exec(second.id, "echo two > /data/two").await;
     // A second file system on the same file would show neither to the other, and destroy both.
-    assert_eq!(bench.exec(first.id, "cat /data/one /data/two").await.output, "one\ntwo\n");
+    let seen =
+        bench.exec(first.id, "echo one > /mnt/held/one; cat /mnt/held/one /mnt/held/two").await;
+    assert_eq!(seen.output, "one\ntwo\n");
     assert_eq!(bench.exec(second.id, "cat /data/one /data/two").await.output, "one\ntwo\n");
+    assert_eq!(attached(&bench.folder.state()).len(), 1);
+    // Nor does a launcher that died, and knows of none of it, lose them.
+    let launcher = launcher(&bench.folder.run()).expect("a launcher");
+    rustix::process::kill_process(launcher, rustix::process::Signal::KILL).unwrap();
+    let third = with(vec![mount(1, "/data", None)]);
+    bench.engine.create(&third).await.unwrap();
+    assert_eq!(bench.exec(third.id, "cat /data/one /data/two").await.output, "one\ntwo\n");
     assert_eq!(attached(&bench.folder.state()).len(), 1);
     bench.close().await;
 }

@@ -3,6 +3,7 @@
 //! The script that a shell gets asks this program at every press of the key, through a variable that the parser looks at
 //! before anything else.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -76,6 +77,34 @@ pub(super) fn key_names() -> ArgValueCompleter {
         let keys = asked(async |client| client.keys().await.unwrap_or_default());
         let names = keys.into_iter().map(|key| key.name);
         names.filter(|name| is_begun(name, begun)).map(CompletionCandidate::new).collect()
+    })
+}
+
+/// Completes registries: their names.
+pub(super) fn registry_names() -> ArgValueCompleter {
+    ArgValueCompleter::new(|begun: &OsStr| {
+        let registries = asked(async |client| client.registries().await.unwrap_or_default());
+        let names = registries.into_iter().map(|registry| registry.name);
+        matching(names, begun)
+    })
+}
+
+/// Completes volumes: their names.
+pub(super) fn volume_names() -> ArgValueCompleter {
+    ArgValueCompleter::new(|begun: &OsStr| {
+        let volumes = asked(async |client| client.volumes().await.unwrap_or_default());
+        let names = volumes.into_iter().map(|volume| volume.name);
+        names.filter(|name| is_begun(name, begun)).map(CompletionCandidate::new).collect()
+    })
+}
+
+/// Completes warm pools: the names of their snapshots, and their ids.
+pub(super) fn pool_names() -> ArgValueCompleter {
+    ArgValueCompleter::new(|begun: &OsStr| {
+        let pools = asked(async |client| client.warm_pools().await.unwrap_or_default());
+        let names = pools.into_iter().flat_map(|pool| [pool.snapshot, pool.id]);
+        let names: BTreeSet<String> = names.filter(|name| is_begun(name, begun)).collect();
+        names.into_iter().map(CompletionCandidate::new).collect()
     })
 }
 

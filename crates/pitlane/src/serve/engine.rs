@@ -60,7 +60,8 @@ pub(super) async fn start(settings: &Settings, folder: &StateFolder) -> Result<E
         images: image::images(settings)?,
         network: network(settings, folder)?,
         first_id: settings.first_id,
-        prepared: settings.prepared,
+        pool_memory_mib: settings.pool_memory_mib,
+        volume_gib: settings.volume_gib,
         disk_overcommit: settings.disk_overcommit,
     };
     Engine::start(config).await.map_err(|cause| {

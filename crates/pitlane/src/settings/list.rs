@@ -10,15 +10,19 @@ use pitlane_control::Patience;
 use pitlane_image::RegistryRules;
 use pitlane_model::{ImageName, Limits};
 use pitlane_network::{Ipv4Net, Subnet, Upstreams};
+use pitlane_storage::ContextLimits;
 
 use super::{LogFormat, Setting, Settings, UplinkSetting};
 use crate::failure::Failure;
+
+/// One file system is never larger than that with blocks of the usual size.
+const VOLUME_SIZES: std::ops::RangeInclusive<u32> = 1..=16_384;
 
 /// Below are the machine's own users; above, the last sandbox's ids would not fit into 32 bits.
 const FIRST_IDS: std::ops::RangeInclusive<u32> = 65_536..=2_147_483_648;
 
 /// Every setting, in the order in which they are shown.
-pub(super) const SETTINGS: [Setting; 40] = [
+pub(super) const SETTINGS: [Setting; 47] = [
     Setting {
         key: "listen",
         flag: "listen",
@@ -86,6 +90,62 @@ pub(super) const SETTINGS: [Setting; 40] = [
         help: "Address under which clients reach this server, if a proxy stands before it [default: as each client says]",
         apply: |settings, text| {
             settings.public_url = Some(PublicUrl::new(text).map_err(|why| why.to_string())?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "object_storage.url",
+        flag: "storage-url",
+        variable: "PITLANE_STORAGE_URL",
+        value: "URL",
+        default: "",
+        help: "Address under which clients upload build contexts, without a path [default: the root of the public URL's host]",
+        apply: |settings, text| {
+            let url = PublicUrl::new(text).map_err(|why| why.to_string())?;
+            if url.as_str().matches('/').count() > 2 {
+                return Err("it has a path, and clients sign the path that they send".to_owned());
+            }
+            settings.storage_url = Some(url);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "object_storage.max_context",
+        flag: "max-context",
+        variable: "PITLANE_MAX_CONTEXT",
+        value: "GIB",
+        default: "8",
+        help: "Size of one build context at most",
+        apply: |settings, text| gib(&mut settings.contexts.context_bytes, text),
+    },
+    Setting {
+        key: "object_storage.room_per_organization",
+        flag: "context-room-per-organization",
+        variable: "PITLANE_CONTEXT_ROOM_PER_ORGANIZATION",
+        value: "GIB",
+        default: "32",
+        help: "What the build contexts of one organization may take together",
+        apply: |settings, text| gib(&mut settings.contexts.organization_bytes, text),
+    },
+    Setting {
+        key: "object_storage.room",
+        flag: "context-room",
+        variable: "PITLANE_CONTEXT_ROOM",
+        value: "GIB",
+        default: "64",
+        help: "What all build contexts may take together",
+        apply: |settings, text| gib(&mut settings.contexts.total_bytes, text),
+    },
+    Setting {
+        key: "object_storage.keep",
+        flag: "keep-contexts",
+        variable: "PITLANE_KEEP_CONTEXTS",
+        value: "DAYS",
+        default: "7",
+        help: "Days that a build context stays which nobody uses",
+        apply: |settings, text| {
+            let days: u32 = positive(text)?;
+            settings.contexts.keep = Duration::from_secs(u64::from(days) * 24 * 3600);
             Ok(())
         },
     },
@@ -349,8 +409,40 @@ pub(super) const SETTINGS: [Setting; 40] = [
         variable: "PITLANE_PREPARED",
         value: "NUMBER",
         default: "8",
-        help: "Sandboxes kept waiting to be taken, disk, network and daemon included; 0 makes each when it is asked for",
+        help: "Sandboxes of the default snapshot kept waiting to be taken, disk, network and daemon included; 0 makes each when it is asked for",
         apply: |settings, text| set(&mut settings.prepared, text),
+    },
+    Setting {
+        key: "sandboxes.pool_memory_mib",
+        flag: "pool-memory",
+        variable: "PITLANE_POOL_MEMORY",
+        value: "MIB",
+        default: "",
+        help: "Memory that sandboxes waiting in all pools together may take, in MiB [default: a quarter of the machine's]",
+        apply: |settings, text| {
+            settings.pool_memory_mib = Some(parse(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "volumes.size_gib",
+        flag: "volume-size",
+        variable: "PITLANE_VOLUME_SIZE",
+        value: "GIB",
+        default: "10",
+        help: "Size of a volume that is made; it takes the room of what is in it",
+        apply: |settings, text| {
+            let gib = parse(text)?;
+            if !VOLUME_SIZES.contains(&gib) {
+                return Err(format!(
+                    "it is between {} and {}",
+                    VOLUME_SIZES.start(),
+                    VOLUME_SIZES.end()
+                ));
+            }
+            settings.volume_gib = gib;
+            Ok(())
+        },
     },
     Setting {
         key: "sandboxes.disk_overcommit",
@@ -484,6 +576,8 @@ impl Settings {
             registries: RegistryRules::default(),
             daemon: None,
             public_url: None,
+            storage_url: None,
+            contexts: ContextLimits::STANDARD,
             max_connections: 0,
             metrics: None,
             rate_limits: RateLimits::default(),
@@ -495,6 +589,8 @@ impl Settings {
             allow_private: Vec::new(),
             resolvers: Upstreams::File(PathBuf::from("/etc/resolv.conf")),
             prepared: 0,
+            pool_memory_mib: None,
+            volume_gib: 0,
             disk_overcommit: 0,
             first_id: 0,
             maximum: Limits::MAXIMUM,
@@ -520,6 +616,13 @@ fn list<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<Vec<T>, String
 /// The parts of a list with commas.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+/// A size in GiB, kept in bytes.
+fn gib(place: &mut u64, text: &str) -> Result<(), String> {
+    let number: u32 = positive(text)?;
+    *place = u64::from(number) << 30;
+    Ok(())
 }
 
 fn positive<T: FromStr<Err: std::fmt::Display> + From<u8> + PartialOrd>(

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pitlane_client::Client;
-use pitlane_wire::control::{CreateSandbox, Sandbox};
+use pitlane_wire::control::{CreateSandbox, Sandbox, SandboxVolume};
 
 use super::when::{after_stop, minutes};
 use crate::cli::pair;
 use crate::commands::execution::Interruption;
+use crate::commands::volume::mount;
 use crate::commands::wait;
 use crate::failure::Failure;
 use crate::output::{Format, say};
@@ -42,6 +43,9 @@ pub(crate) struct Arguments {
     /// Disk it may use
     #[arg(long, value_name = "GIB")]
     disk: Option<u32>,
+    /// Volume to mount at an absolute path, all of it or one folder of it; may be given several times
+    #[arg(long, value_name = "NAME:PATH[:SUBPATH]", value_parser = mount)]
+    volume: Vec<SandboxVolume>,
     /// Give it no network
     #[arg(long)]
     no_network: bool,
@@ -80,6 +84,7 @@ pub(super) fn create(
         cpu: arguments.cpu,
         memory: arguments.memory,
         disk: arguments.disk,
+        volumes: (!arguments.volume.is_empty()).then_some(arguments.volume),
         network_block_all: arguments.no_network.then_some(true),
         public: arguments.public.then_some(true),
         auto_stop_interval: arguments.auto_stop,
