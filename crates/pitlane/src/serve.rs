@@ -13,6 +13,8 @@ pub(crate) mod logging;
 mod preparation;
 mod probes;
 mod state_folder;
+mod storage;
+mod workshop;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -21,10 +23,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use pitlane_api::{ApiSettings, Door, Metrics};
+use pitlane_api::{ApiSettings, Door, Metrics, ObjectStorage};
 use pitlane_control::{Clock, Control, Parts, Policy, Random, ServerSecret};
 use pitlane_driver::{Driver, Liveness};
 use pitlane_store::Store;
+use rustix::process::{Resource, Rlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -36,6 +39,7 @@ pub(crate) use self::engine::{LAUNCH, launch};
 pub(crate) use self::logging::RECENT_TROUBLE_FILE;
 use self::state_folder::StateFolder;
 pub(crate) use self::state_folder::{ADDRESS_FILE, DATABASE_FILE, KEY_FILE, run_folder};
+use self::workshop::Workshop;
 use crate::cli::SettingArguments;
 use crate::failure::{Doing as _, Failure};
 use crate::output::Format;
@@ -98,6 +102,7 @@ impl Maker {
 pub(crate) fn serve(arguments: &Arguments, format: Format) -> Result<ExitCode, Failure> {
     let settings = Settings::read(&arguments.settings.0)?;
     logging::start(&settings)?;
+    allow_open_files();
     if arguments.driver == DriverName::Engine {
         engine::check_rights()?;
     }
@@ -105,6 +110,16 @@ pub(crate) fn serve(arguments: &Arguments, format: Format) -> Result<ExitCode, F
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(Box::pin(run(arguments, &settings, &folder, format)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Raises what login shells and systemd give programs, 1,024 open files, to what they allow: hundreds of sandboxes and
+/// connections need more. The launcher inherits it; sandboxes get limits of their own.
+fn allow_open_files() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(cause) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%cause, ?limit, "cannot raise the limit of open files");
+    }
 }
 
 async fn run(
@@ -136,14 +151,19 @@ async fn run(
         DriverName::Engine => Maker::Engine(Arc::new(engine::start(settings, folder).await?)),
         DriverName::Fake => Maker::Fake(fake::driver()),
     };
+    let clock = Clock::system();
+    let contexts = storage::open(settings, folder, &clock)?;
     let control = Control::start(Parts {
         store,
         driver: maker.driver(),
-        clock: Clock::system(),
+        builder: Arc::new(Workshop::new(maker.driver(), contexts.clone(), settings)),
+        build_logs: folder.path().join("build-logs"),
+        clock,
         random: Random::system(),
         secret: ServerSecret::new(folder.secret()?),
         policy: Policy {
             maximum: settings.maximum,
+            prepared: settings.prepared,
             target: settings.target.clone(),
             patience: settings.patience,
             ..Policy::standard()
@@ -159,11 +179,18 @@ async fn run(
         let api = ApiSettings {
             version: VERSION.to_owned(),
             public_url: settings.public_url.clone(),
+            storage: ObjectStorage {
+                url: settings.storage_url.clone(),
+                bucket: pitlane_s3::BUCKET,
+                region: pitlane_s3::REGION,
+            },
             rate_limits: settings.rate_limits,
             probes: probes::of(&maker, folder.path(), settings.disk_overcommit),
         };
         let (tool_server, routes) = tool_server::beside_the_api(settings, addresses.api)?;
         tasks.spawn(tool_server.run_until(stop.clone()));
+        let routes = routes.merge(pitlane_s3::router(&control, contexts.clone()));
+        tasks.spawn(storage::keep(contexts, control.clone(), stop.clone()));
         door.admit_with(control.clone(), api, routes);
         announcement::ready(settings, folder, addresses, first_key.as_ref(), format)?;
         door.serve().await;
