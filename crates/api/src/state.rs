@@ -17,10 +17,23 @@ pub struct ApiSettings {
     pub version: String,
     /// Under which address clients reach the server; their own `Host` header if `None`.
     pub public_url: Option<PublicUrl>,
+    /// Where clients upload build contexts.
+    pub storage: ObjectStorage,
     /// How many requests keys and organizations may make.
     pub rate_limits: RateLimits,
     /// What the server needs to be ready beside its database.
     pub probes: Vec<Probe>,
+}
+
+/// Where clients upload build contexts: another rim, of which they are told here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectStorage {
+    /// Its address, which has no path; the server's own if `None`.
+    pub url: Option<PublicUrl>,
+    /// What the one bucket is called.
+    pub bucket: &'static str,
+    /// The region that requests are signed for.
+    pub region: &'static str,
 }
 
 /// The rim's parts, shared by every request.

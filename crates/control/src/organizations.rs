@@ -39,6 +39,12 @@ impl Organizations {
         Self { ring, store, clock, random, tasks }
     }
 
+    /// Whether there is such an organization.
+    #[must_use]
+    pub fn is_there(&self, id: OrganizationId) -> bool {
+        self.ring.organization(id).is_some()
+    }
+
     /// Makes an organization that owns nothing yet, not even a key.
     ///
     /// Dropping the future does not undo what has begun.

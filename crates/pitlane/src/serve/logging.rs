@@ -21,8 +21,9 @@ pub(crate) const RECENT_TROUBLE_FILE: &str = "recent-trouble.log";
 const MAX_TROUBLE_BYTES: u64 = 256 * 1024;
 
 /// Said before what the operator wants: the library of MCP tells of every request what clients have sent, commands among it.
-/// What it calls errors are clients that went away. It is heard where the operator names it.
-const QUIET: &str = "rmcp=off";
+/// What it calls errors are clients that went away. What the library of S3 calls errors are requests that are refused, which
+/// have lines of their own. They are heard where the operator names them.
+const QUIET: &str = "rmcp=off,s3s=off";
 
 /// Which lines are kept.
 fn filter(wanted: &str) -> Result<EnvFilter, Failure> {
