@@ -78,6 +78,10 @@ const FIRST_BYTE: &str = "pitlane_toolbox_first_byte_seconds";
 const CONNECT: &str = "pitlane_toolbox_connect_seconds";
 const CANCELLED: &str = "pitlane_toolbox_cancelled_total";
 const SANDBOXES: &str = "pitlane_sandboxes";
+const POOL_READY: &str = "pitlane_pool_ready";
+const POOL_WANTED: &str = "pitlane_pool_wanted";
+const POOL_HITS: &str = "pitlane_pool_hits_total";
+const POOL_MISSES: &str = "pitlane_pool_misses_total";
 const CHANGE_SECONDS: &str = "pitlane_sandbox_change_seconds";
 const CHANGE_FAILURES: &str = "pitlane_sandbox_failures_total";
 const MEMORY_KILLS: &str = "pitlane_sandbox_memory_kills_total";
@@ -85,7 +89,7 @@ const PART_UP: &str = "pitlane_part_up";
 const BUILD: &str = "pitlane_build_info";
 
 /// Every figure there is.
-pub const METRICS: [Metric; 30] = [
+pub const METRICS: [Metric; 34] = [
     counter_of(
         REQUESTS,
         &["method", "route", "status"],
@@ -136,6 +140,18 @@ pub const METRICS: [Metric; 30] = [
     histogram_of(CONNECT, &[], "Time to reach a sandbox's daemon"),
     counter_of(CANCELLED, &[], "Requests ended in sandboxes because their client had gone"),
     gauge_of(SANDBOXES, &["state"], "Sandboxes there are, by state"),
+    gauge_of(
+        POOL_READY,
+        &["pool"],
+        "Sandboxes that wait for whoever creates one; the pool is general, or own for all that callers made",
+    ),
+    gauge_of(POOL_WANTED, &["pool"], "Sandboxes that are to wait"),
+    counter_of(POOL_HITS, &["pool"], "Sandboxes created from one that waited"),
+    counter_of(
+        POOL_MISSES,
+        &["pool"],
+        "Sandboxes made from nothing because none waited in a pool that is for them",
+    ),
     histogram_of(
         CHANGE_SECONDS,
         &["change"],

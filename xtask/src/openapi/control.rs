@@ -8,6 +8,7 @@ mod sandboxes;
 mod server;
 mod snapshots;
 mod storage;
+mod warm_pools;
 
 use super::operation::Operation;
 
@@ -22,6 +23,7 @@ pub(super) fn operations() -> Vec<Operation> {
         previews::operations(),
         snapshots::operations(),
         storage::operations(),
+        warm_pools::operations(),
     ]
     .into_iter()
     .flatten()

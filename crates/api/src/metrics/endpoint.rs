@@ -7,7 +7,7 @@ use axum::extract::State as FromState;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::header::CONTENT_TYPE;
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 use pitlane_control::Control;
@@ -16,7 +16,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{BUILD, METRICS, MetricKind, SANDBOXES, changes};
+use super::{
+    BUILD, METRICS, MetricKind, POOL_HITS, POOL_MISSES, POOL_READY, POOL_WANTED, SANDBOXES, changes,
+};
 use crate::server::Door;
 
 /// Figures are few and asked for rarely: more readers than this wait.
@@ -103,6 +105,21 @@ impl Metrics {
     }
 }
 
+/// Pools are counted where they are; here they are read.
+fn tell_pools(control: &Control) {
+    for (pool, figures) in ["general", "own"].into_iter().zip(control.warm_pools().figures()) {
+        gauge!(POOL_READY, "pool" => pool).set(number(figures.ready));
+        gauge!(POOL_WANTED, "pool" => pool).set(number(figures.wanted));
+        counter!(POOL_HITS, "pool" => pool).absolute(figures.hits);
+        counter!(POOL_MISSES, "pool" => pool).absolute(figures.misses);
+    }
+}
+
+/// There are never so many sandboxes that it matters.
+fn number(count: u64) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+}
+
 async fn read(FromState(reader): FromState<Reader>) -> Response {
     if let Some(control) = &reader.control {
         let census = control.sandboxes().census();
@@ -110,6 +127,7 @@ async fn read(FromState(reader): FromState<Reader>) -> Response {
             let count = census.get(&state).copied().unwrap_or(0);
             gauge!(SANDBOXES, "state" => state.as_str()).set(f64::from(count));
         }
+        tell_pools(control);
     }
     Collector::default().collect();
     let text = reader.handle.render();
