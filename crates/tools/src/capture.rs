@@ -1,11 +1,20 @@
 //! What a command said, held within bounds.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::figures;
 
 /// How much of one command's output is kept to be read later.
 const MOST_KEPT: usize = 8 << 20;
-/// Room for more, so that not every piece moves everything.
-const SLACK: usize = 1 << 20;
+/// How much of it while all commands together have said more than there is room for.
+const LITTLE: usize = 64 << 10;
+/// How much room there is for all commands that are under way.
+const ROOM: usize = 64 << 20;
+
+/// How much commands under way have said that is kept.
+#[derive(Debug, Default)]
+pub(crate) struct Room(AtomicUsize);
 
 /// The output of a command: the ends of both streams for the answer, and all that fits for later.
 #[derive(Debug)]
@@ -15,6 +24,9 @@ pub(crate) struct Capture {
     kept: Vec<u8>,
     /// How many bytes came before what is kept.
     dropped: u64,
+    room: Arc<Room>,
+    /// How much of the room is taken.
+    taken: usize,
 }
 
 /// The end of a stream.
@@ -26,8 +38,15 @@ struct Tail {
 }
 
 impl Capture {
-    pub(crate) const fn new(limit: usize) -> Self {
-        Self { stdout: Tail::new(limit), stderr: Tail::new(limit), kept: Vec::new(), dropped: 0 }
+    pub(crate) const fn new(limit: usize, room: Arc<Room>) -> Self {
+        Self {
+            stdout: Tail::new(limit),
+            stderr: Tail::new(limit),
+            kept: Vec::new(),
+            dropped: 0,
+            room,
+            taken: 0,
+        }
     }
 
     pub(crate) fn stdout(&mut self, bytes: &[u8]) {
@@ -42,11 +61,17 @@ impl Capture {
 
     fn keep(&mut self, bytes: &[u8]) {
         self.kept.extend_from_slice(bytes);
-        if self.kept.len() > MOST_KEPT.saturating_add(SLACK) {
-            let much = self.kept.len().saturating_sub(MOST_KEPT);
+        let most = if self.room.0.load(Ordering::Relaxed) > ROOM { LITTLE } else { MOST_KEPT };
+        // Some more, so that not every piece moves everything.
+        if self.kept.len() > most.saturating_add(most / 8) {
+            let much = self.kept.len().saturating_sub(most);
             self.kept.drain(..much);
+            self.kept.shrink_to(most.saturating_mul(2));
             self.dropped = self.dropped.saturating_add(count(much));
         }
+        let takes = self.kept.capacity();
+        self.room.0.fetch_add(takes, Ordering::Relaxed);
+        self.room.0.fetch_sub(std::mem::replace(&mut self.taken, takes), Ordering::Relaxed);
     }
 
     /// The ends of both streams, as texts.
@@ -72,9 +97,15 @@ impl Capture {
     }
 
     /// Everything that is kept, and how many bytes came before it.
-    pub(crate) fn into_kept(self) -> (Vec<u8>, u64) {
+    pub(crate) fn into_kept(mut self) -> (Vec<u8>, u64) {
         figures::left_out(self.left_out());
-        (self.kept, self.dropped)
+        (std::mem::take(&mut self.kept), self.dropped)
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        self.room.0.fetch_sub(self.taken, Ordering::Relaxed);
     }
 }
 
@@ -128,7 +159,7 @@ mod tests {
     use super::*;
 
     fn captured(pieces: &[&[u8]], limit: usize) -> Capture {
-        let mut capture = Capture::new(limit);
+        let mut capture = Capture::new(limit, Arc::default());
         pieces.iter().for_each(|piece| capture.stdout(piece));
         capture
     }
@@ -151,17 +182,31 @@ mod tests {
     #[test]
     fn an_output_without_end_is_not_held() {
         let piece = vec![b'x'; 1 << 20];
-        let mut capture = Capture::new(1024);
+        let mut capture = Capture::new(1024, Arc::default());
         (0..64).for_each(|_| capture.stdout(&piece));
         let (kept, dropped) = capture.into_kept();
-        assert!(kept.len() <= MOST_KEPT + SLACK, "{}", kept.len());
+        assert!(kept.len() <= MOST_KEPT + MOST_KEPT / 8, "{}", kept.len());
         assert_eq!(kept.len() + usize::try_from(dropped).unwrap(), 64 << 20);
+    }
+
+    #[test]
+    fn many_outputs_without_end_are_not_held_together() {
+        let (piece, room) = (vec![b'x'; 1 << 20], Arc::<Room>::default());
+        let mut captures: Vec<_> = (0..200).map(|_| Capture::new(64, Arc::clone(&room))).collect();
+        for _ in 0..16 {
+            captures.iter_mut().for_each(|capture| capture.stdout(&piece));
+        }
+        let held: usize = captures.iter().map(|capture| capture.kept.capacity()).sum();
+        assert!(held <= ROOM + 64 * (1 << 20), "{held}");
+        assert!(captures.iter().all(|capture| capture.texts().0.len() == 64));
+        drop(captures);
+        assert_eq!(room.0.load(Ordering::Relaxed), 0);
     }
 
     proptest! {
         #[test]
         fn a_tail_is_an_end_of_what_was_said(text in "\\PC{0,200}", limit in 4_usize..64, cut in 1_usize..9) {
-            let mut capture = Capture::new(limit);
+            let mut capture = Capture::new(limit, Arc::default());
             text.as_bytes().chunks(cut).for_each(|piece| capture.stdout(piece));
             let (shown, _) = capture.texts();
             prop_assert!(text.ends_with(&shown), "{shown:?} of {text:?}");

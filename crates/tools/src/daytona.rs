@@ -91,8 +91,7 @@ async fn create(context: Context<'_>, asked: CreateSandbox) -> Result<String, Fa
     let build = |build: input::BuildInfo| CreateBuildInfo {
         dockerfile_content: build.dockerfile_content,
         context_hashes: build.context_hashes,
-        build_args: None,
-        target: None,
+        ..CreateBuildInfo::default()
     };
     let wish = Wish {
         name: asked.name,

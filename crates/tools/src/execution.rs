@@ -131,7 +131,7 @@ impl<'a> Run<'a> {
                 Err(failure) => return Err(failure.into()),
             }
         }
-        let mut capture = Capture::new(self.context.settings.output.command_bytes);
+        let mut capture = self.capture();
         let work = async {
             match program {
                 Program::Code { code, language: "typescript" } => {
@@ -145,10 +145,14 @@ impl<'a> Run<'a> {
         };
         let exit_code = tokio::select! {
             exit_code = work => exit_code?,
-            () = self.tell_until_late() => return Err(self.too_late(&Capture::new(0))),
+            () = self.tell_until_late() => return Err(self.too_late(&Capture::new(0, self.context.room()))),
         };
         self.context.set_plain();
         Ok(Ended { exit_code, capture, seconds: self.began.elapsed().as_secs_f64() })
+    }
+
+    fn capture(&self) -> Capture {
+        Capture::new(self.context.settings.output.command_bytes, self.context.room())
     }
 
     fn request(&self, program: &Program) -> StreamRequest {
@@ -184,7 +188,7 @@ impl<'a> Run<'a> {
 
     /// Reads output until the end; dropping this ends the command.
     async fn listen(&self, mut execution: Execution<'_>) -> Result<Ended, Failure> {
-        let mut capture = Capture::new(self.context.settings.output.command_bytes);
+        let mut capture = self.capture();
         let deadline = self.began + self.limit;
         let mut ticks = tokio::time::interval_at(Instant::now() + TICK, TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

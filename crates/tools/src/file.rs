@@ -14,7 +14,11 @@ use crate::input::{FileAction, FileOperation};
 use crate::output::FileDone;
 use crate::shape::value;
 use crate::tools::Context;
+use crate::visible::line;
 use crate::{Answer, Missing, ResourceLink, sandbox};
+
+/// The largest file that is copied to a folder of this machine: what a sandbox gives has no end of its own.
+const MOST_DOWNLOADED: u64 = 2 << 30;
 
 /// What an operation came to, beside what was asked.
 #[derive(Default)]
@@ -259,11 +263,11 @@ async fn list(
         done.told = String::from(" (nothing)");
     }
     for entry in &entries {
-        let line = match entry.is_dir {
-            true => format!("\n{}/", entry.name),
-            false => format!("\n{} ({} bytes)", entry.name, entry.size),
+        let told = match entry.is_dir {
+            true => format!("\n{}/", line(&entry.name)),
+            false => format!("\n{} ({} bytes)", line(&entry.name), entry.size),
         };
-        done.told.push_str(&line);
+        done.told.push_str(&told);
     }
     let name = |entry: FileInfo| if entry.is_dir { entry.name + "/" } else { entry.name };
     done.files = Some(entries.into_iter().map(name).collect());
@@ -301,6 +305,10 @@ async fn download(
     while let Some(piece) = download.next().await? {
         file.write_all(&piece).await.map_err(broken)?;
         length = length.saturating_add(count(piece.len()));
+        if length > MOST_DOWNLOADED {
+            let message = format!("{path} has more than {MOST_DOWNLOADED} bytes");
+            return Err(Failure::new(message).next("Compress it in the sandbox, or take a part."));
+        }
         if length.saturating_sub(told) > 16 << 20 {
             told = length;
             context.report(&format!("{length} bytes"));

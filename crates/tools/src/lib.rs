@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod bounds;
 mod call;
 mod capture;
 mod daytona;
@@ -32,6 +33,7 @@ mod session;
 mod settings;
 mod shape;
 mod tools;
+mod visible;
 
 pub use answer::{Answer, Missing, ResourceLink};
 pub use call::{Call, CallError, InvalidParameter};

@@ -12,6 +12,7 @@ use crate::input::{GitAction, GitOperation};
 use crate::output::GitDone;
 use crate::shape::value;
 use crate::tools::Context;
+use crate::visible::line;
 use crate::{Answer, Missing, redact, sandbox};
 
 /// Who makes commits where git does not know anybody.
@@ -210,7 +211,7 @@ fn last_part(url: &str) -> String {
 }
 
 fn status_text(status: &GitStatus) -> String {
-    let mut text = format!("On branch {}", status.current_branch);
+    let mut text = format!("On branch {}", line(&status.current_branch));
     if !status.upstream.is_empty() {
         text.push_str(&format!(
             " ({} ahead of {}, {} behind)",
@@ -223,13 +224,13 @@ fn status_text(status: &GitStatus) -> String {
     for file in status.file_status.iter().take(MOST_FILES) {
         let former = match file.extra.as_str() {
             "" => String::new(),
-            extra => format!("{extra} -> "),
+            extra => format!("{} -> ", line(extra)),
         };
         text.push_str(&format!(
             "\n{}{} {former}{}",
             letter(file.staging),
             letter(file.worktree),
-            file.name
+            line(&file.name)
         ));
     }
     let more = status.file_status.len().saturating_sub(MOST_FILES);

@@ -11,6 +11,7 @@ use crate::input::{CreateSandbox, GetPreviewUrl};
 use crate::output::{Created, Deleted, Info, Listed, ListedSandbox, Preview};
 use crate::shape::value;
 use crate::tools::Context;
+use crate::visible::line;
 use crate::{Answer, redact, repository};
 
 /// The label in which Daytona's SDKs keep a sandbox's language.
@@ -112,12 +113,7 @@ async fn make(context: Context<'_>, wish: Wish, image: Option<String>) -> Result
     match context.client.create_sandbox(&with_snapshot).await {
         Err(RequestError::Refused { status: 400 | 404, message, .. }) => {
             let dockerfile_content = format!("FROM {image}\n");
-            let build_info = CreateBuildInfo {
-                dockerfile_content,
-                context_hashes: None,
-                build_args: None,
-                target: None,
-            };
+            let build_info = CreateBuildInfo { dockerfile_content, ..CreateBuildInfo::default() };
             let with_build = Wish { build_info: Some(build_info), ..wish };
             match context.client.create_sandbox(&with_build).await {
                 // A server that builds nothing has said why the snapshot will not do.
@@ -215,7 +211,10 @@ pub(crate) async fn list(context: Context<'_>) -> Result<Answer, Failure> {
     for one in &sandboxes {
         text.push_str(&format!(
             "\n- {} ({}): {}, {}",
-            one.sandbox_id, one.name, one.status, one.language
+            one.sandbox_id,
+            line(&one.name),
+            one.status,
+            line(&one.language)
         ));
     }
     if count > limit {

@@ -11,10 +11,13 @@ use pitlane_wire::control::Sandbox;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::bounds::bounded;
+use crate::capture::Room;
 use crate::failure::{Failure, NO_KEY};
 use crate::figures::Counted;
 use crate::logs::Logs;
 use crate::shape::Shape;
+use crate::visible::{line, visible};
 use crate::{
     Answer, Call, Progress, ReadError, Resource, Settings, daytona, execution, file, remote,
     repository, resource, sandbox, session,
@@ -47,6 +50,8 @@ const MOST_KNOWN: usize = 1_000;
 #[derive(Debug, Default)]
 struct Shared {
     logs: Logs,
+    /// What commands under way have said.
+    room: Arc<Room>,
     /// What must be tidied after a call that was dropped.
     cleanups: TaskTracker,
 }
@@ -136,7 +141,8 @@ impl Tools {
             }
         };
         counted.end(&answer);
-        answer
+        let answer = bounded(answer);
+        Answer { text: visible(&answer.text), ..answer }
     }
 
     /// Reads a file of a sandbox, or what a command said, from an address on.
@@ -228,6 +234,11 @@ impl Context<'_> {
         &self.inner.shared.logs
     }
 
+    /// Room for what commands under way say.
+    pub(crate) fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.inner.shared.room)
+    }
+
     pub(crate) fn is_plain(&self) -> bool {
         self.inner.is_plain.load(Ordering::Relaxed)
     }
@@ -257,7 +268,7 @@ impl Context<'_> {
 
     /// Tells how long it has been, and what happens.
     pub(crate) fn report(&self, message: &str) {
-        self.progress.report(self.began.elapsed().as_secs_f64(), None, message);
+        self.progress.report(self.began.elapsed().as_secs_f64(), None, &line(message));
     }
 
     /// Does something although nobody waits for it any more.
