@@ -1,5 +1,6 @@
 //! The control plane's operations.
 
+mod builds;
 mod keys;
 mod organizations;
 mod previews;
@@ -21,6 +22,7 @@ pub(super) fn operations() -> Vec<Operation> {
         registries::operations(),
         sandboxes::operations(),
         previews::operations(),
+        builds::operations(),
         snapshots::operations(),
         storage::operations(),
         warm_pools::operations(),

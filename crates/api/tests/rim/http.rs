@@ -31,6 +31,11 @@ impl Answer {
             .unwrap_or_else(|error| panic!("{error} in {:?}", String::from_utf8_lossy(&self.body)))
     }
 
+    /// The body as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     /// Status and message of a refusal.
     pub(crate) fn refusal(&self) -> (u16, String) {
         let body = self.json();

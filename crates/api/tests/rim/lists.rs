@@ -111,3 +111,14 @@ async fn labels_are_found_whatever_is_in_them() {
         assert_eq!(answer.refusal().0, 400, "{wrong:.40}");
     }
 }
+
+#[tokio::test]
+async fn an_address_with_a_slash_at_its_end_is_the_same() {
+    let server = Server::start().await;
+    let made = server.post("/api/sandbox/", r#"{ "name": "a" }"#).await;
+    assert_eq!(made.status, StatusCode::OK);
+    let listed = server.get("/api/sandbox/?sort=name").await.json();
+    assert_eq!(names(&listed["items"]), ["a"]);
+    assert_eq!(server.get("/api/sandbox/a/").await.json()["name"], "a");
+    assert_eq!(server.get("/api/sandbox//").await.refusal().0, 404);
+}

@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod builds;
 mod connections;
 mod control_plane;
 mod coverage;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use http::Method;
 use pitlane_api::{ApiSettings, Door, Metrics, ObjectStorage, Probe, RateLimits};
-use pitlane_control::{AddSnapshot, Clock, Control, Parts, Policy, Random, ServerSecret};
+use pitlane_control::{
+    AddSnapshot, Clock, Control, ImageBuilder, NoBuilder, Parts, Policy, Random, ServerSecret,
+};
 use pitlane_driver::fake::{FakeDriver, Fault, Operation, Service};
 use pitlane_model::{
     ApiKey, KeyHash, KeyId, Limits, Organization, OrganizationId, Permission, Timestamp,
@@ -40,8 +42,13 @@ pub(crate) struct Server {
     _state: TempDir,
 }
 
+/// Makes what builds images on a driver.
+pub(crate) type MakeBuilder = Box<dyn FnOnce(&FakeDriver) -> Arc<dyn ImageBuilder> + Send>;
+
 /// What makes one test's server unlike another's.
 pub(crate) struct Options {
+    /// What builds images on the driver; nothing if not said otherwise.
+    pub(crate) builder: MakeBuilder,
     /// Speaks for every daemon; the one of [`daemon`] if `None`.
     pub(crate) service: Option<Service>,
     /// Whether figures are told, at [`Server::metrics`]. Once in a process.
@@ -56,6 +63,7 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            builder: Box::new(|_driver| Arc::new(NoBuilder)),
             service: None,
             is_measured: false,
             early: None,
@@ -95,7 +103,7 @@ impl Server {
         let parts = Parts {
             store,
             driver: Arc::new(driver.clone()),
-            builder: Arc::new(options.builder),
+            builder: (options.builder)(&driver),
             build_logs: state.path().join("build-logs"),
             clock: Clock::system(),
             random: Random::system(),

@@ -1,4 +1,4 @@
-use pitlane_control::{CreateSandbox, RequestedLimits};
+use pitlane_control::{CreateSandbox, RequestedLimits, Source};
 use pitlane_model::{Environment, Labels, Lifecycle, NetworkPolicy, SandboxName};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -20,20 +20,13 @@ fn an_empty_body_wishes_for_a_plain_sandbox() {
 }
 
 #[test]
-fn a_dockerfile_of_one_line_names_an_image() {
-    let named = |text: &str| {
-        let body = json!({"buildInfo": {"dockerfileContent": text}});
-        wish(body).map(|wish| wish.image.expect("an image").to_string())
-    };
-    assert_eq!(named("FROM debian:12\n").as_deref(), Some("debian:12"));
-    assert_eq!(named("\n from  a.example/b:1 \n\n").as_deref(), Some("a.example/b:1"));
-    for text in ["", "FROM", "FROM a AS b", "FROM a\nRUN x", "RUN x", "FROM ../x", "# FROM a"] {
-        assert_eq!(named(text), None, "{text}");
-    }
-    let build = json!({"dockerfileContent": "FROM a:1", "contextHashes": ["x"]});
-    assert_eq!(wish(json!({"buildInfo": build})), None);
-    let both = json!({"snapshot": "s", "buildInfo": {"dockerfileContent": "FROM a:1"}});
-    assert_eq!(wish(both), None);
+fn a_sandbox_starts_from_one_thing() {
+    let build = json!({"dockerfileContent": "FROM a:1"});
+    let source = wish(json!({"buildInfo": build})).unwrap().source;
+    assert_eq!(source, Source::Image("a:1".parse().unwrap()));
+    let built = wish(json!({"buildInfo": {"dockerfileContent": "FROM a\nRUN b"}})).unwrap().source;
+    assert!(matches!(built, Source::Build(_)), "{built:?}");
+    assert_eq!(wish(json!({"snapshot": "s", "buildInfo": build})), None);
 }
 
 #[test]
@@ -47,8 +40,7 @@ fn every_field_that_is_understood_is_in_the_wish() {
     let pair = |key: &str, value: &str| Labels::from([(key.to_owned(), value.to_owned())]);
     let wanted = CreateSandbox {
         name: Some(SandboxName::new("n").unwrap()),
-        snapshot: Some("s".to_owned()),
-        image: None,
+        source: Source::Snapshot("s".to_owned()),
         user: Some("u".to_owned()),
         environment: Environment::new(pair("A", "1")).unwrap(),
         labels: pair("a", "b"),
