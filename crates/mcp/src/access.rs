@@ -15,6 +15,7 @@ use http::header::AUTHORIZATION;
 use pitlane_tools::Tools;
 
 use crate::caller::Caller;
+use crate::places::{MOST_OF_ONE, Place, Places};
 
 /// The most callers that are remembered.
 const MAX_REMEMBERED: usize = 1024;
@@ -54,7 +55,13 @@ pub struct Keys {
     /// For callers without a key, if the operator wants that.
     shared: Option<Access>,
     known: Mutex<HashMap<Caller, (Tools, Instant)>>,
+    places: Places,
 }
+
+/// A caller has too many requests under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests of this key are under way: at most {MOST_OF_ONE}")]
+pub(crate) struct TooMany;
 
 impl Access {
     /// Tools for whoever has this key.
@@ -74,7 +81,7 @@ impl Keys {
     /// Opens with what callers bring; those that bring nothing get what is `shared`.
     #[must_use]
     pub fn new(open: OpenWith, shared: Option<Access>) -> Self {
-        Self { open, shared, known: Mutex::default() }
+        Self { open, shared, known: Mutex::default(), places: Places::default() }
     }
 
     /// What a request may use: `X-API-Key`, else `Authorization: Bearer`.
@@ -92,6 +99,14 @@ impl Keys {
         }
         let tools = (self.open)(key.to_owned()).await?;
         Ok(Access { caller, tools: self.remember(caller, tools) })
+    }
+
+    /// A place for a request of a caller; nobody needs one who has no key of their own.
+    pub(crate) fn place(&self, caller: Caller) -> Result<Option<Place>, TooMany> {
+        if self.shared.as_ref().is_some_and(|shared| shared.caller == caller) {
+            return Ok(None);
+        }
+        self.places.take(caller).map(Some).ok_or(TooMany)
     }
 
     fn remembered(&self, caller: Caller) -> Option<Tools> {

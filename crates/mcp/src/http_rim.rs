@@ -4,7 +4,6 @@
 //! body that is too large or does not come. What is left is the protocol's: of both eras, and its own check of origins.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::Router;
@@ -12,26 +11,21 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
-use bytes::Bytes;
+use http::header::{HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::json;
 
-use crate::access::{AccessError, Keys};
+use crate::access::{AccessError, Keys, TooMany};
 use crate::gate::{self, Gate};
+use crate::intake::{IntakeError, Taken};
 use crate::langswarm::{self, LangSwarm};
 use crate::metrics;
 use crate::server::Server;
 use crate::sessions::{CALLER, Sessions};
 use crate::settings::Settings;
 use crate::well_known;
-
-/// The largest body of a request, in bytes: files go in it as text.
-const MAX_BODY_BYTES: usize = 4 << 20;
-
-/// How long a body may take to arrive.
-const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 struct Rim {
@@ -97,39 +91,45 @@ async fn serve(State(rim): State<Rim>, request: Request) -> Response {
         Ok(access) => access,
         Err(error) => return no_access(rim.server.settings(), request.headers(), &error),
     };
+    let place = match rim.keys.place(access.caller) {
+        Ok(place) => place,
+        Err(crowd) => return too_many(crowd),
+    };
     let (mut parts, body) = request.into_parts();
-    let body = match read(body, BODY_DEADLINE).await {
-        Ok(body) => body,
-        Err(refusal) => return refusal,
+    let Taken { bytes, place: _long } = match rim.server.intake().read(body).await {
+        Ok(taken) => taken,
+        Err(error) => return not_read(&error),
     };
     let caller = access.caller;
     parts.extensions.insert(access);
-    let request = Request::from_parts(parts, Full::new(body));
+    let request = Request::from_parts(parts, Full::new(bytes));
     let response = CALLER.scope(caller, Box::pin(rim.service.handle(request))).await;
     if response.status() == StatusCode::FORBIDDEN {
         metrics::refused("origin");
     }
-    response.map(Body::new)
+    let response = response.map(Body::new);
+    match place {
+        Some(place) => place.hold_for(response),
+        None => response,
+    }
 }
 
-/// All of a body, if it is small and comes soon.
-async fn read(body: Body, deadline: Duration) -> Result<Bytes, Response> {
-    let reading = Limited::new(body, MAX_BODY_BYTES).collect();
-    let read = match tokio::time::timeout(deadline, reading).await {
-        Ok(Ok(read)) => return Ok(read.to_bytes()),
-        Ok(Err(error)) => error,
-        Err(_) => {
-            metrics::refused("body");
-            let why = format!("the body did not come within {} s", deadline.as_secs());
-            return Err(refusal(StatusCode::REQUEST_TIMEOUT, "too_slow", &why));
-        }
+fn not_read(error: &IntakeError) -> Response {
+    let (status, word) = match error {
+        IntakeError::Long => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        IntakeError::Late => (StatusCode::REQUEST_TIMEOUT, "too_slow"),
+        IntakeError::Full => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        IntakeError::Broken(_) => (StatusCode::BAD_REQUEST, "broken"),
     };
-    metrics::refused("body");
-    if read.is::<LengthLimitError>() {
-        let why = format!("a request may have {MAX_BODY_BYTES} bytes; write large files in parts");
-        return Err(refusal(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &why));
-    }
-    Err(refusal(StatusCode::BAD_REQUEST, "broken", "the body ended too soon"))
+    refusal(status, word, &error.to_string())
+}
+
+fn too_many(crowd: TooMany) -> Response {
+    metrics::refused("many");
+    let mut response =
+        refusal(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", &crowd.to_string());
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 fn foreign() -> Response {
@@ -144,15 +144,12 @@ fn refusal(status: StatusCode, error: &str, why: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
+    use std::time::Duration;
 
-    use futures_util::{StreamExt as _, stream};
     use tower_service::Service as _;
 
     use super::*;
     use crate::access::{Access, OpenWith};
-
-    const SHORT: Duration = Duration::from_millis(50);
 
     /// The rim for callers that all have the same key, with sessions that end soon.
     fn rim(idle: Duration) -> Router {
@@ -199,17 +196,5 @@ mod tests {
             }
             assert!(tokio::time::Instant::now() < deadline, "{status}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_body_that_does_not_come_is_not_waited_for_and_one_without_end_is_not_kept() {
-        let begun = stream::iter([Ok::<_, Infallible>(Bytes::from_static(b"{"))]);
-        let slow = Body::from_stream(begun.chain(stream::pending()));
-        assert_eq!(read(slow, SHORT).await.unwrap_err().status(), StatusCode::REQUEST_TIMEOUT);
-        let endless = stream::repeat(Ok::<_, Infallible>(Bytes::from_static(&[b' '; 1024])));
-        let refusal = read(Body::from_stream(endless), BODY_DEADLINE).await.unwrap_err();
-        assert_eq!(refusal.status(), StatusCode::PAYLOAD_TOO_LARGE);
-        let whole = read(Body::from("{}"), BODY_DEADLINE).await.unwrap();
-        assert_eq!(&whole[..], b"{}");
     }
 }

@@ -117,9 +117,9 @@ fn refusal(status: StatusCode, why: &str) -> Response {
     reply(status, &json!({ "detail": why }))
 }
 
-/// What a call is told for which there is no room; LangSwarm's clients wait and try again.
-fn busy() -> Response {
-    let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, TOO_MANY);
+/// What a request is told for which there is no room; LangSwarm's clients wait and try again.
+fn busy(why: &str) -> Response {
+    let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, why);
     response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     response
 }

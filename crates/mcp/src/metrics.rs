@@ -28,7 +28,7 @@ pub const METRICS: [Metric; 4] = [
         name: REFUSED,
         kind: MetricKind::Counter,
         labels: &["reason"],
-        help: "Requests turned away; the reason is key, host, origin or body",
+        help: "Requests turned away; the reason is key, host, origin, body or many (of one key at the same time)",
     },
     Metric {
         name: READS,

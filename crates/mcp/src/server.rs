@@ -23,6 +23,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::access::Access;
 use crate::conformance::Fixtures;
+use crate::intake::Intake;
 use crate::seal::Seal;
 use crate::settings::Settings;
 use crate::tasks::{Owned, Tasks};
@@ -59,6 +60,7 @@ struct Parts {
     own: Option<Access>,
     seal: Seal,
     tasks: Tasks,
+    intake: Intake,
     calls: TaskTracker,
     closing: CancellationToken,
     ending: CancellationToken,
@@ -93,6 +95,7 @@ impl Server {
             own,
             seal: Seal::new()?,
             tasks: Tasks::default(),
+            intake: Intake::new(),
             calls: TaskTracker::new(),
             closing: CancellationToken::new(),
             ending: CancellationToken::new(),
@@ -122,6 +125,10 @@ impl Server {
 
     pub(crate) fn seal(&self) -> &Seal {
         &self.0.seal
+    }
+
+    pub(crate) fn intake(&self) -> &Intake {
+        &self.0.intake
     }
 
     pub(crate) fn tasks(&self) -> &Tasks {
@@ -231,7 +238,7 @@ impl ServerHandler for Server {
         request: InitializeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
-        tracing::debug!(client = %request.client_info.name, "initialize");
+        tracing::debug!(client = ?request.client_info.name, "initialize");
         context.peer.set_peer_info(request.clone());
         self.negotiate_initialize(&request)
     }

@@ -1,18 +1,18 @@
 //! Bodies of requests: JSON of a bounded size and depth, and nothing else.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use http::{HeaderMap, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::Value;
 
-use crate::metrics;
+use crate::intake::{Intake, IntakeError, Taken};
 
-/// The largest body, in bytes: files go in it as text. As at `/mcp`.
-pub(super) const MAX_BYTES: usize = 4 << 20;
-/// How long a body may take to arrive.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// A body that was understood; it holds its place among long ones as long as it lives.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// `None` if it is empty.
+    pub(super) value: Option<Value>,
+    pub(super) place: Option<tokio::sync::OwnedSemaphorePermit>,
+}
 
 /// Why a body is none of ours.
 #[derive(Debug, thiserror::Error)]
@@ -20,15 +20,9 @@ pub(super) enum BodyError {
     /// It is not said to be JSON. A page of the web can send such a request to this machine without asking.
     #[error("the body must be application/json")]
     Kind,
-    /// It is too long.
-    #[error("the body is longer than {MAX_BYTES} bytes")]
-    Long,
-    /// It did not arrive in time.
-    #[error("the body did not come within {} s", DEADLINE.as_secs())]
-    Late,
-    /// It did not arrive.
-    #[error("the body did not arrive as a whole")]
-    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It was not read.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
     /// It is not JSON, or nested too deep.
     #[error("Invalid JSON input")]
     Json(#[source] serde_json::Error),
@@ -38,9 +32,11 @@ impl BodyError {
     pub(super) const fn status(&self) -> StatusCode {
         match self {
             Self::Kind => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Long => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Late => StatusCode::REQUEST_TIMEOUT,
-            Self::Broken(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
+            Self::Intake(IntakeError::Long) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Intake(IntakeError::Late) => StatusCode::REQUEST_TIMEOUT,
+            // LangSwarm's clients wait after this and ask again.
+            Self::Intake(IntakeError::Full) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Intake(IntakeError::Broken(_)) | Self::Json(_) => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -48,36 +44,27 @@ impl BodyError {
     pub(super) fn sentence(&self) -> String {
         match self {
             Self::Json(cause) => format!("{self}: {cause}"),
-            Self::Kind | Self::Long | Self::Late | Self::Broken(_) => self.to_string(),
+            Self::Kind | Self::Intake(_) => self.to_string(),
         }
     }
 }
 
-/// Reads a body; `None` if it is empty.
-pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Option<Value>, BodyError> {
-    let read = whole(headers, body).await;
-    if matches!(read, Err(BodyError::Long | BodyError::Late | BodyError::Broken(_))) {
-        metrics::refused("body");
-    }
-    read
-}
-
-async fn whole(headers: &HeaderMap, body: Body) -> Result<Option<Value>, BodyError> {
+/// Reads a body.
+pub(super) async fn read(
+    intake: &Intake,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Read, BodyError> {
     if !is_json(headers) {
         return Err(BodyError::Kind);
     }
-    let reading = tokio::time::timeout(DEADLINE, Limited::new(body, MAX_BYTES).collect());
-    let bytes = match reading.await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(cause)) if cause.is::<LengthLimitError>() => return Err(BodyError::Long),
-        Ok(Err(cause)) => return Err(BodyError::Broken(cause)),
-        Err(_) => return Err(BodyError::Late),
-    };
+    let Taken { bytes, place } = intake.read(body).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(None);
+        return Ok(Read { value: None, place });
     }
     // The parser itself bounds the depth.
-    serde_json::from_slice(&bytes).map(Some).map_err(BodyError::Json)
+    let value = serde_json::from_slice(&bytes).map(Some).map_err(BodyError::Json)?;
+    Ok(Read { value, place })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -7,8 +7,9 @@ use http::{HeaderMap, StatusCode, Uri};
 use pitlane_tools::Tools;
 use serde_json::json;
 
-use super::{LangSwarm, refusal};
+use super::{LangSwarm, busy, refusal};
 use crate::access::AccessError;
+use crate::places::Place;
 use crate::{metrics, well_known};
 
 /// What a caller without a key is told.
@@ -31,11 +32,20 @@ impl LangSwarm {
         Ok(())
     }
 
-    /// The tools that a request may use.
-    pub(super) async fn tools(&self, headers: &HeaderMap) -> Result<Tools, Box<Response>> {
+    /// The tools that a request may use, and its caller's place for it.
+    pub(super) async fn tools(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<(Tools, Option<Place>), Box<Response>> {
         self.admit(headers)?;
         let why = match self.keys.access(headers).await {
-            Ok(access) => return Ok(access.tools().clone()),
+            Ok(access) => {
+                let place = self.keys.place(access.caller).map_err(|crowd| {
+                    metrics::refused("many");
+                    Box::new(busy(&crowd.to_string()))
+                })?;
+                return Ok((access.tools, place));
+            }
             Err(AccessError::Backend(why)) => {
                 return Err(Box::new(refusal(StatusCode::BAD_GATEWAY, &why)));
             }

@@ -6,8 +6,8 @@ use http::{HeaderMap, StatusCode};
 use pitlane_tools::{Call, CallError, InvalidParameter, Operation};
 use serde_json::{Value, json};
 
-use super::body::{self, BodyError};
-use super::{LangSwarm, NAME, busy, refusal, reply, shortened};
+use super::body::{self, BodyError, Read};
+use super::{LangSwarm, NAME, TOO_MANY, busy, refusal, reply, shortened};
 
 /// What the surface is for.
 const DESCRIPTION: &str =
@@ -66,17 +66,18 @@ pub(super) async fn call(
     request: Request,
 ) -> Response {
     let Some(operation) = surface.server.operation(&task) else { return not_found().await };
-    let tools = match surface.tools(request.headers()).await {
-        Ok(tools) => tools,
+    let (tools, _place) = match surface.tools(request.headers()).await {
+        Ok(found) => found,
         Err(denied) => return *denied,
     };
-    let Some(_underway) = surface.server.begin_call() else { return busy() };
+    let Some(_underway) = surface.server.begin_call() else { return busy(TOO_MANY) };
     let (parts, body) = request.into_parts();
-    let params = match body::read(&parts.headers, body).await {
-        Ok(params) => params,
-        Err(BodyError::Json(cause)) => return unprocessable(&[not_json(&cause)]),
-        Err(refused) => return refusal(refused.status(), &refused.to_string()),
-    };
+    let Read { value: params, place: _long } =
+        match body::read(surface.server.intake(), &parts.headers, body).await {
+            Ok(read) => read,
+            Err(BodyError::Json(cause)) => return unprocessable(&[not_json(&cause)]),
+            Err(refused) => return refusal(refused.status(), &refused.to_string()),
+        };
     let call = match arguments(&surface, operation, params) {
         Ok(call) => call,
         Err(details) => return unprocessable(&details),

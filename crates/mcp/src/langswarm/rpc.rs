@@ -10,7 +10,8 @@ use http::StatusCode;
 use pitlane_tools::{Answer, CallError, Operation, ResourceLink, Tools};
 use serde_json::{Map, Value, json};
 
-use super::{LangSwarm, NAME, body, busy, reply, shortened};
+use super::body::{self, Read};
+use super::{LangSwarm, NAME, TOO_MANY, busy, reply, shortened};
 
 /// The revision that is told to those who ask for none that is known.
 const REVISION: &str = "2025-11-25";
@@ -34,16 +35,17 @@ struct RpcError {
 
 /// Answers a request.
 pub(super) async fn answer(surface: &LangSwarm, request: Request) -> Response {
-    let tools = match surface.tools(request.headers()).await {
-        Ok(tools) => tools,
+    let (tools, _place) = match surface.tools(request.headers()).await {
+        Ok(found) => found,
         Err(denied) => return *denied,
     };
-    let Some(_underway) = surface.server.begin_call() else { return busy() };
+    let Some(_underway) = surface.server.begin_call() else { return busy(TOO_MANY) };
     let (parts, body) = request.into_parts();
-    let message = match body::read(&parts.headers, body).await {
-        Ok(Some(Value::Object(message))) => message,
-        Ok(Some(_)) => return invalid("a request is a JSON object"),
-        Ok(None) => return invalid("No input data provided"),
+    let read = body::read(surface.server.intake(), &parts.headers, body).await;
+    let (message, _long) = match read {
+        Ok(Read { value: Some(Value::Object(message)), place }) => (message, place),
+        Ok(Read { value: Some(_), .. }) => return invalid("a request is a JSON object"),
+        Ok(Read { value: None, .. }) => return invalid("No input data provided"),
         Err(refused) => {
             let failure = RpcError::new(PARSE_ERROR, refused.sentence());
             return reply(refused.status(), &failure.into_reply(&Value::Null));
