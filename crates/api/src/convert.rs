@@ -107,7 +107,7 @@ pub(crate) fn snapshot(snapshot: &Snapshot) -> wire::Snapshot {
         created_at: date::text(snapshot.created_at),
         updated_at: date::text(snapshot.updated_at),
         last_used_at: snapshot.last_used_at.map(date::text),
-        source_sandbox_id: None,
+        source_sandbox_id: snapshot.source_sandbox.map(|id| id.to_string()),
         build_info: snapshot.build.as_ref().map(|build| {
             let reference = snapshot.reference.to_string();
             build_info(build, &reference, snapshot.created_at, snapshot.updated_at)

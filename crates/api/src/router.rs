@@ -49,6 +49,7 @@ pub(crate) fn of(state: State, events: SocketIoLayer) -> Router {
         .route("/api/sandbox/{idOrName}/archive", post(sandboxes::archive))
         .route("/api/sandbox/{idOrName}/recover", post(sandboxes::recover))
         .route("/api/sandbox/{idOrName}/resize", post(sandboxes::resize))
+        .route("/api/sandbox/{idOrName}/snapshot", post(sandboxes::snapshot))
         .route("/api/sandbox/{idOrName}/labels", put(sandboxes::labels))
         .route("/api/sandbox/{idOrName}/public/{isPublic}", post(sandboxes::public))
         .route("/api/sandbox/{idOrName}/autostop/{interval}", post(sandboxes::auto_stop))

@@ -2,6 +2,7 @@
 
 mod change;
 mod list;
+mod snapshot;
 mod story;
 mod wish;
 
@@ -26,6 +27,7 @@ pub(crate) use self::change::{
 #[cfg(fuzzing)]
 pub(crate) use self::list::read_any as read_any_list;
 pub(crate) use self::list::{list, list_by_page};
+pub(crate) use self::snapshot::snapshot;
 pub(crate) use self::story::story;
 
 /// `POST /sandbox`: answers when the sandbox is usable, or at once if its image has to come first.

@@ -41,17 +41,22 @@ pub(crate) async fn list(
         field: query.word("sort", &FIELDS)?.unwrap_or(SnapshotSort::DEFAULT.field),
         direction: query.word("order", &DIRECTIONS)?.unwrap_or(SnapshotSort::DEFAULT.direction),
     };
-    if query.text("sourceSandboxId").is_some() {
-        // Snapshots are not taken of sandboxes yet.
-        let empty = wire::PaginatedSnapshots {
-            items: Vec::new(),
-            total: 0,
-            page: page.into(),
-            total_pages: 0,
-        };
-        return Ok(Json(empty));
-    }
-    let filter = SnapshotFilter { name_part: query.text("name").map(str::to_owned) };
+    let source_sandbox = match query.text("sourceSandboxId").map(str::parse) {
+        None => None,
+        Some(Ok(id)) => Some(id),
+        // What is no id is nobody's.
+        Some(Err(_)) => {
+            let items = Vec::new();
+            return Ok(Json(wire::PaginatedSnapshots {
+                items,
+                total: 0,
+                page: page.into(),
+                total_pages: 0,
+            }));
+        }
+    };
+    let name_part = query.text("name").map(str::to_owned);
+    let filter = SnapshotFilter { name_part, source_sandbox };
     let request = PageSnapshots { filter, order, limit, page };
     let slice = state.control().snapshots().list(caller.principal(), request).await?;
     Ok(Json(wire::PaginatedSnapshots {

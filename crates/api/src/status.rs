@@ -9,7 +9,7 @@ use pitlane_control::{
     CreateVolumeError, Crowded, DeleteError, DeleteOrganizationError, DeleteRegistryError,
     DeleteVolumeError, FindError, FindOrganizationError, FindRegistryError, FindSnapshotError,
     FindVolumeError, Forbidden, ListError, ListSnapshotsError, ResizeError, RevokeKeyError,
-    SaveRegistryError, SnapshotLogError, StoryError, UpdateError,
+    SaveRegistryError, SnapshotLogError, SnapshotSandboxError, StoryError, UpdateError,
 };
 use pitlane_model::{SandboxId, SandboxState, Transition, TransitionError};
 
@@ -252,6 +252,7 @@ impl From<ChangeSnapshotError> for Refusal {
             ChangeSnapshotError::General { .. } => Self::forbidden(error.to_string()),
             ChangeSnapshotError::Crowded(error) => error.into(),
             ChangeSnapshotError::State { .. } => Self::bad_request(error.to_string()),
+            ChangeSnapshotError::Host { .. } => failed("the snapshot could not be removed", error),
             ChangeSnapshotError::Store { .. } => failed("the snapshot could not be changed", error),
         }
     }
@@ -358,6 +359,7 @@ impl From<ChangeError> for Refusal {
                     Transition::Stop => "the sandbox could not be stopped",
                     Transition::Archive => "the sandbox could not be archived",
                     Transition::Resize => "the sandbox could not be resized",
+                    Transition::Snapshot => "no snapshot of the sandbox could be taken",
                     Transition::Recover => "the sandbox could not be recovered",
                     // No caller asks for these by a change.
                     Transition::BuildBegun
@@ -384,6 +386,23 @@ impl From<ResizeError> for Refusal {
             | ResizeError::Unchanged
             | ResizeError::Shrinks { .. }
             | ResizeError::DiskInUse => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<SnapshotSandboxError> for Refusal {
+    fn from(error: SnapshotSandboxError) -> Self {
+        match error {
+            SnapshotSandboxError::Change(error) => error.into(),
+            SnapshotSandboxError::Create(error) => error.into(),
+            SnapshotSandboxError::Memory | SnapshotSandboxError::TooManyLayers { .. } => {
+                Self::bad_request(error.to_string())
+            }
+            SnapshotSandboxError::DiskFull => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, error.to_string())
+            }
+            SnapshotSandboxError::Deleted { .. } => Self::conflict(error.to_string()),
+            SnapshotSandboxError::Keep(_) => failed("the snapshot could not be kept", error),
         }
     }
 }
@@ -455,7 +474,7 @@ fn not_running(id: SandboxId, state: SandboxState) -> String {
         | SandboxState::Creating
         | SandboxState::Starting
         | SandboxState::Restoring => "wait until it has started",
-        SandboxState::Archiving | SandboxState::Resizing => {
+        SandboxState::Archiving | SandboxState::Resizing | SandboxState::Snapshotting => {
             "wait until that is done, then start it"
         }
         SandboxState::Stopping => "wait until it has stopped, then start it",

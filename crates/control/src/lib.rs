@@ -52,7 +52,8 @@ pub use registries::{
 pub use sandboxes::{
     ANSWER_AFTER, BuildLogError, ChangeError, ConnectError, CreateError, CreateSandbox,
     DeleteError, FindError, ListError, ListSandboxes, PageSandboxes, Presence, RequestedLimits,
-    ResizeError, Sandboxes, Source, StoryError, Update, UpdateError,
+    ResizeError, Sandboxes, SnapshotSandbox, SnapshotSandboxError, Source, StoryError, Update,
+    UpdateError,
 };
 pub use signing::{
     FileAction, FileAdmission, FileSignature, RotateSigningKeyError, ServerSecret, SigningKey,

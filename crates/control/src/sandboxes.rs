@@ -15,6 +15,7 @@ mod owner;
 mod request;
 mod resize;
 mod restart;
+mod snapshot;
 mod story;
 mod timers;
 mod update;
@@ -38,10 +39,11 @@ use self::directory::Directory;
 use self::entry::{Change, Entry, Reply};
 pub use self::error::{
     BuildLogError, ChangeError, ConnectError, CreateError, DeleteError, FindError, ListError,
-    ResizeError, UpdateError,
+    ResizeError, SnapshotSandboxError, UpdateError,
 };
 use self::owner::Owner;
 pub use self::request::{CreateSandbox, ListSandboxes, PageSandboxes, RequestedLimits, Source};
+pub use self::snapshot::SnapshotSandbox;
 use self::story::Because;
 pub(crate) use self::story::Story;
 pub use self::story::StoryError;

@@ -4,13 +4,15 @@
 
 mod change;
 mod error;
+mod of_sandbox;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use pitlane_driver::{Driver, ImageProgress};
 use pitlane_model::{
-    ImageReference, Limits, OrganizationId, Snapshot, SnapshotId, SnapshotState, Timestamp,
+    ImageName, ImageReference, Limits, OrganizationId, Snapshot, SnapshotId, SnapshotState,
+    Timestamp,
 };
 use pitlane_store::{ReadError, SnapshotFilter, SnapshotSlice, SnapshotSort, Store, WriteError};
 use tokio::sync::{Notify, mpsc};
@@ -67,6 +69,7 @@ pub struct Snapshots {
     unsaved: Mutex<HashMap<SnapshotId, Timestamp>>,
     /// Whoever changes which snapshots there are has the turn.
     turn: tokio::sync::Mutex<()>,
+    telling: tokio::sync::Mutex<()>,
     /// Those whose images are on their way; cancelled when nobody wants them any more.
     awaited: Mutex<HashMap<SnapshotId, CancellationToken>>,
     maximum: Limits,
@@ -101,11 +104,14 @@ impl Snapshots {
             changes: Notify::new(),
             unsaved: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
+            telling: tokio::sync::Mutex::default(),
             awaited: Mutex::default(),
             maximum,
             tasks,
         });
+        snapshots.tell_needs().await;
         snapshots.go_on();
+        snapshots.settle();
         Ok(snapshots)
     }
 
@@ -233,6 +239,7 @@ impl Snapshots {
                 organization: None,
                 name: request.name,
                 reference: request.image,
+                source_sandbox: None,
                 build: None,
                 image: None,
                 entrypoint: Vec::new(),
@@ -265,7 +272,22 @@ impl Snapshots {
             AddSnapshotError::Store { name: snapshot.name.clone(), cause }
         })?;
         self.write().insert(snapshot.id, snapshot.clone());
+        self.tell_needs().await;
         Ok(())
+    }
+
+    /// Has the driver keep the images from which sandboxes can start.
+    async fn tell_needs(&self) {
+        // What is told last is what is true last.
+        let _turn = self.telling.lock().await;
+        let mut needed: BTreeMap<ImageName, Vec<String>> = BTreeMap::new();
+        for row in self.read().values().filter(|row| row.state == SnapshotState::Active) {
+            if let Some(image) = &row.image {
+                needed.entry(image.clone()).or_default().push(format!("snapshot {}", row.name));
+            }
+        }
+        needed.values_mut().for_each(|names| names.sort());
+        self.driver.need_images(needed).await;
     }
 
     fn read(&self) -> RwLockReadGuard<'_, HashMap<SnapshotId, Snapshot>> {

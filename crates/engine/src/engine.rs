@@ -206,6 +206,13 @@ fn folder_error(path: &Path) -> impl FnOnce(std::io::Error) -> StartEngineError 
     move |cause| StartEngineError::Folder { path, cause }
 }
 
+/// Makes a folder that nobody else can look into.
+fn make_folder(folder: &Path) -> Result<(), StartEngineError> {
+    std::fs::create_dir_all(folder).map_err(folder_error(folder))?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(folder, mode).map_err(folder_error(folder))
+}
+
 /// Refuses what would fail when the first sandbox is reached.
 fn check_run_folder(run: &Path) -> Result<(), StartEngineError> {
     let longest = LONGEST_SOCKET - "/sandboxes/".len() - SocketFile::LONGEST_NAME;
@@ -236,11 +243,7 @@ impl Inner {
         } = config;
         let sockets = run.join("sandboxes");
         check_run_folder(&run)?;
-        for folder in [&state, &run, &sockets] {
-            std::fs::create_dir_all(folder).map_err(folder_error(folder))?;
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-            std::fs::set_permissions(folder, mode).map_err(folder_error(folder))?;
-        }
+        [&state, &run, &sockets].into_iter().try_for_each(|folder| make_folder(folder))?;
         images.note_user(&state).map_err(folder_error(&state))?;
         images.remove_half_made_layers();
         images.prepare_to_make().map_err(folder_error(&state))?;

@@ -73,8 +73,8 @@ impl Images {
     /// A layer could not be measured.
     pub fn collectable(&self) -> io::Result<Freed> {
         let (needed, unneeded) = self.sort();
-        let mut freed = Freed::default();
-        freed.images = u64::try_from(unneeded.len()).unwrap_or(u64::MAX);
+        let images = u64::try_from(unneeded.len()).unwrap_or(u64::MAX);
+        let mut freed = Freed { images, ..Freed::default() };
         for name in self.unneeded_layers(&needed) {
             let path = self.layers_folder().join(&name);
             let bytes =

@@ -235,9 +235,12 @@ impl Images {
     ///
     /// Something could not be removed. The call can be repeated.
     pub fn release(&self, reference: &ImageReference) -> io::Result<Released> {
+        // Whoever is just about to give the name has done so when this begins, or will find that it was given up.
+        let lock = open_lock(&self.folder().join("in-use.lock"))?;
+        lock.lock()?;
         self.forget(reference)?;
         pitlane_fault::point("image.forgotten");
-        self.collect_made()
+        self.collect_alone(lock)
     }
 
     /// Removes the images that were made here and have neither a name nor a sandbox, and the disks that no image has as
@@ -249,6 +252,10 @@ impl Images {
     pub fn collect_made(&self) -> io::Result<Released> {
         let lock = open_lock(&self.folder().join("in-use.lock"))?;
         lock.lock()?;
+        self.collect_alone(lock)
+    }
+
+    fn collect_alone(&self, lock: File) -> io::Result<Released> {
         let mut released = Released::default();
         let named: BTreeSet<String> =
             self.catalog().pulled().into_iter().map(|pulled| pulled.image).collect();

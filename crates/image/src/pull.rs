@@ -39,6 +39,8 @@ pub(crate) const LANES: u32 = 16;
 /// How often a failure that may pass is met before it counts, and how long after the first one the next try begins.
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Whoever wants to be asked again later than that is not waited for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LANE_POLL: Duration = Duration::from_millis(100);
 /// What other users of the file system are left with.
 const RESERVE_BYTES: u64 = 512 << 20;
@@ -357,8 +359,15 @@ impl Patience {
         if self.tries == 0 || !error.is_passing() {
             return false;
         }
+        let asked = match error {
+            PullImageError::Registry(cause) => cause.retry_after(),
+            _ => None,
+        };
+        if asked.is_some_and(|asked| asked > LONGEST_PAUSE) {
+            return false;
+        }
         tracing::debug!(error = error as &dyn std::error::Error, "trying again");
-        tokio::time::sleep(self.pause).await;
+        tokio::time::sleep(asked.unwrap_or(self.pause).max(self.pause)).await;
         self.pause = self.pause.saturating_mul(2);
         true
     }

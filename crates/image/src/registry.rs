@@ -11,6 +11,7 @@ mod address;
 mod client;
 mod error;
 mod manifest;
+mod proxy;
 mod rules;
 mod token;
 

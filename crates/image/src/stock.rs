@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pitlane_model::{ImageName, ImageReference};
 use serde::Serialize;
@@ -19,7 +19,6 @@ use sha2::{Digest as _, Sha256};
 use crate::catalog::{Alias, Pulled};
 use crate::images::{Images, Manifest};
 use crate::layer::Layer;
-use crate::layer::is_digits;
 use crate::note::Note;
 use crate::pull::open_lock;
 use crate::users::{ImageUser, User};
@@ -235,7 +234,6 @@ fn distinct(manifest: &Manifest) -> BTreeSet<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::Layer;
 
     const IMAGE: &str = "oci-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
     const FINGERPRINT: &str = "0123456789abcdef";

@@ -125,7 +125,9 @@ impl Sandbox {
     pub const fn is_usable(&self) -> bool {
         match self.state {
             SandboxState::Started => true,
-            SandboxState::Resizing => matches!(self.desired, DesiredState::Started),
+            SandboxState::Resizing | SandboxState::Snapshotting => {
+                matches!(self.desired, DesiredState::Started)
+            }
             _ => false,
         }
     }

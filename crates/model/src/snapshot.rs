@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Build, ImageReference, Limits, OrganizationId, SnapshotId, Timestamp};
+use crate::{Build, ImageReference, Limits, OrganizationId, SandboxId, SnapshotId, Timestamp};
 
 /// The name under which a root filesystem is kept on this machine: letters, digits, `.`, `_`, `-`; it is a folder name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +106,8 @@ pub struct Snapshot {
     pub name: String,
     /// The image it stands for, as whoever added it named it.
     pub reference: ImageReference,
+    /// The sandbox that it was taken of, if it was taken of one.
+    pub source_sandbox: Option<SandboxId>,
     /// How that image is built, if it is not one that was there before.
     pub build: Option<Arc<Build>>,
     /// The root filesystem, once it has been here.

@@ -11,6 +11,7 @@
 //!                               archived ──► restoring ──► started
 //!
 //! started ──► resizing ──► started            stopped ──► resizing ──► stopped
+//! started ──► snapshotting ──► started        stopped ──► snapshotting ──► stopped
 //! every state but destroyed ──► error ──► starting (recovered)
 //! every state but destroyed ──► destroying ──► destroyed
 //! ```
@@ -47,6 +48,8 @@ pub enum SandboxState {
     Restoring,
     /// Its limits change. It goes on running, if it did: its desired state tells.
     Resizing,
+    /// An image of its disk is being made. It goes on running, if it did: its desired state tells.
+    Snapshotting,
     /// Failed; says why. It can be deleted, and mended if the reason allows it.
     Error,
     /// On its way to [`Self::Destroyed`].
@@ -87,6 +90,8 @@ pub enum Transition {
     Archive,
     /// A caller asked for other limits.
     Resize,
+    /// A caller asked for an image of its disk.
+    Snapshot,
     /// A caller asked for it to be mended.
     Recover,
     /// It has a disk and no processes: its last one ended, asked for or not, or what was tried on it was undone.
@@ -119,7 +124,7 @@ pub enum TransitionError {
 
 impl SandboxState {
     /// All states.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::PendingBuild,
         Self::BuildingSnapshot,
         Self::PullingSnapshot,
@@ -133,6 +138,7 @@ impl SandboxState {
         Self::Archived,
         Self::Restoring,
         Self::Resizing,
+        Self::Snapshotting,
         Self::Error,
         Self::Destroying,
         Self::Destroyed,
@@ -154,15 +160,25 @@ impl SandboxState {
             (S::PendingBuild | S::BuildingSnapshot | S::PullingSnapshot, T::ImageFound) => {
                 S::Creating
             }
-            (S::Creating | S::Starting | S::Restoring | S::Resizing, T::Ready) => S::Started,
+            (
+                S::Creating | S::Starting | S::Restoring | S::Resizing | S::Snapshotting,
+                T::Ready,
+            ) => S::Started,
             (S::Stopped, T::Start) | (S::Error, T::Recover) => S::Starting,
             (S::Archived, T::Start) => S::Restoring,
             (S::Started, T::Stop) => S::Stopping,
             (S::Stopped, T::Archive) => S::Archiving,
             (S::Started | S::Stopped, T::Resize) => S::Resizing,
+            (S::Started | S::Stopped, T::Snapshot) => S::Snapshotting,
             // What failed ends where it began, with the disk untouched.
             (
-                S::Started | S::Stopping | S::Starting | S::Archiving | S::Restoring | S::Resizing,
+                S::Started
+                | S::Stopping
+                | S::Starting
+                | S::Archiving
+                | S::Restoring
+                | S::Resizing
+                | S::Snapshotting,
                 T::Ended,
             ) => S::Stopped,
             (S::Archiving | S::Restoring, T::Packed) => S::Archived,
@@ -177,7 +193,7 @@ impl SandboxState {
             (_, T::Destroy) => S::Destroying,
             // The processes of a sandbox that goes end first.
             (S::Destroying, T::Ended) => S::Destroying,
-            (from, T::Start | T::Stop | T::Archive | T::Resize | T::Recover)
+            (from, T::Start | T::Stop | T::Archive | T::Resize | T::Snapshot | T::Recover)
                 if from.is_transient() =>
             {
                 return Err(TransitionError::InProgress);
@@ -200,6 +216,7 @@ impl SandboxState {
                 | Self::Archiving
                 | Self::Restoring
                 | Self::Resizing
+                | Self::Snapshotting
                 | Self::Destroying
         )
     }
@@ -221,6 +238,7 @@ impl SandboxState {
             Self::Archived => "archived",
             Self::Restoring => "restoring",
             Self::Resizing => "resizing",
+            Self::Snapshotting => "snapshotting",
             Self::Error => "error",
             Self::Destroying => "destroying",
             Self::Destroyed => "destroyed",
@@ -243,7 +261,7 @@ impl DesiredState {
 
 impl Transition {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::BuildBegun,
         Self::BuildFailed,
         Self::ImageFound,
@@ -252,6 +270,7 @@ impl Transition {
         Self::Stop,
         Self::Archive,
         Self::Resize,
+        Self::Snapshot,
         Self::Recover,
         Self::Ended,
         Self::Packed,
@@ -269,6 +288,7 @@ impl Transition {
             Self::Archive => Some(DesiredState::Archived),
             Self::Destroy => Some(DesiredState::Destroyed),
             Self::Resize
+            | Self::Snapshot
             | Self::BuildBegun
             | Self::BuildFailed
             | Self::ImageFound
@@ -292,6 +312,7 @@ impl Transition {
             Self::Stop => "stop",
             Self::Archive => "be archived",
             Self::Resize => "be resized",
+            Self::Snapshot => "have a snapshot taken of it",
             Self::Recover => "be recovered",
             Self::Ended => "end",
             Self::Packed => "be packed away",
@@ -306,7 +327,7 @@ impl Transition {
 mod tests {
     use super::*;
 
-    const TRANSITIONS: [Transition; 14] = Transition::ALL;
+    const TRANSITIONS: [Transition; 15] = Transition::ALL;
 
     #[test]
     fn nothing_leaves_destroyed() {

@@ -2,7 +2,7 @@
 
 mod cursor;
 
-use pitlane_model::{Labels, Sandbox, SandboxState, Snapshot, Timestamp};
+use pitlane_model::{Labels, Sandbox, SandboxId, SandboxState, Snapshot, Timestamp};
 
 pub(crate) use self::cursor::CursorValue;
 pub use self::cursor::{Cursor, ParseCursorError};
@@ -121,6 +121,8 @@ pub struct SandboxSlice {
 pub struct SnapshotFilter {
     /// A part of the name, whatever the case of ASCII letters.
     pub name_part: Option<String>,
+    /// The sandbox that they were taken of.
+    pub source_sandbox: Option<SandboxId>,
 }
 
 /// What a list of snapshots is sorted by; equals are sorted by id.

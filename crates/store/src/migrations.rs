@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 
 /// Step `n` leads from version `n` to `n + 1`.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
@@ -16,6 +16,7 @@ const STEPS: [&str; 10] = [
     include_str!("migrations/0010.sql"),
     include_str!("migrations/0009.sql"),
     include_str!("migrations/0008.sql"),
+    include_str!("migrations/0011.sql"),
 ];
 
 /// Why a schema was not brought up to date.

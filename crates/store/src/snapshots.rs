@@ -1,6 +1,8 @@
 //! Snapshots.
 
-use pitlane_model::{ImageName, OrganizationId, Snapshot, SnapshotId, SnapshotState, Timestamp};
+use pitlane_model::{
+    ImageName, OrganizationId, SandboxId, Snapshot, SnapshotId, SnapshotState, Timestamp,
+};
 use rusqlite::named_params;
 
 use crate::row::{
@@ -42,7 +44,8 @@ impl Store {
         limit: u32,
     ) -> Result<SnapshotSlice, ReadError> {
         const WHERE: &str = "(organization IS NULL OR organization = :organization)
-            AND (:part IS NULL OR instr(lower(name), lower(:part)) > 0)";
+            AND (:part IS NULL OR instr(lower(name), lower(:part)) > 0)
+            AND (:source IS NULL OR source_sandbox = :source)";
         let field = match order.field {
             SnapshotSortField::Name => "name",
             SnapshotSortField::State => "state",
@@ -56,9 +59,10 @@ impl Store {
         self.read(move |transaction| {
             let part = filter.name_part.filter(|part| !part.is_empty());
             let organization = organization.to_bytes();
+            let source = filter.source_sandbox.map(SandboxId::to_bytes);
             let total = transaction.query_row(
                 &format!("SELECT count(*) FROM snapshots WHERE {WHERE}"),
-                named_params! { ":organization": organization, ":part": part },
+                named_params! { ":organization": organization, ":part": part, ":source": source },
                 |row| row.get::<_, i64>(0),
             )?;
             let mut select = transaction.prepare_cached(&format!(
@@ -68,6 +72,7 @@ impl Store {
             let parameters = named_params! {
                 ":organization": organization,
                 ":part": part,
+                ":source": source,
                 ":limit": limit,
                 ":skip": i64::try_from(skip).unwrap_or(i64::MAX),
             };
@@ -86,10 +91,10 @@ impl Store {
         self.write(Survives::PowerCut, move |transaction| {
             let mut save = transaction.prepare_cached(
                 "INSERT INTO snapshots
-                    (id, organization, name, reference, build, image, entrypoint, user, state, cpu_count, memory_gib, disk_gib,
+                    (id, organization, name, reference, source_sandbox, build, image, entrypoint, user, state, cpu_count, memory_gib, disk_gib,
                      process_count, size_bytes, error_reason, created_at, updated_at, last_used_at)
                  VALUES
-                    (:id, :organization, :name, :reference, :build, :image, :entrypoint, :user, :state, :cpu_count, :memory_gib, :disk_gib,
+                    (:id, :organization, :name, :reference, :source_sandbox, :build, :image, :entrypoint, :user, :state, :cpu_count, :memory_gib, :disk_gib,
                      :process_count, :size_bytes, :error_reason, :created_at, :updated_at,
                      :last_used_at)
                  ON CONFLICT (id) DO UPDATE SET
@@ -106,6 +111,7 @@ impl Store {
                 ":organization": snapshot.organization.map(OrganizationId::to_bytes),
                 ":name": snapshot.name,
                 ":reference": snapshot.reference.to_string(),
+                ":source_sandbox": snapshot.source_sandbox.map(SandboxId::to_bytes),
                 ":build": build_text(snapshot.build.as_deref()),
                 // Empty for one that has not been here.
                 ":image": snapshot.image.as_ref().map_or("", ImageName::as_str),
@@ -168,6 +174,7 @@ fn snapshot(row: &Fields<'_>) -> Result<Snapshot, ReadError> {
         organization: row.get::<Option<[u8; 16]>>("organization")?.map(OrganizationId::from_bytes),
         name: text(row, "name")?,
         reference: text(row, "reference")?.parse().map_err(ReadError::value("reference"))?,
+        source_sandbox: row.get::<Option<[u8; 16]>>("source_sandbox")?.map(SandboxId::from_bytes),
         build: build(row)?,
         image: image(row)?,
         entrypoint: text_list(row, "entrypoint")?,

@@ -28,9 +28,9 @@ pub use organization::{CreateOrganization, Organization};
 pub use preview::{PortPreviewUrl, SignedPortPreviewUrl};
 pub use registry::{CreateDockerRegistry, DockerRegistry, UpdateDockerRegistry};
 pub use sandbox::{
-    BuildInfo, CreateBuildInfo, CreateSandbox, MemoryExhausted, ResizeSandbox, Sandbox,
-    SandboxCore, SandboxLabels, SandboxListItem, SandboxVolume, StateUpdated, ToolboxProxyUrl,
-    UpdateLastActivity, Url,
+    BuildInfo, CreateBuildInfo, CreateSandbox, CreateSandboxSnapshot, MemoryExhausted,
+    ResizeSandbox, Sandbox, SandboxCore, SandboxLabels, SandboxListItem, SandboxVolume,
+    StateUpdated, ToolboxProxyUrl, UpdateLastActivity, Url,
 };
 pub use snapshot::{CreateSnapshot, Snapshot};
 pub use storage::StorageAccess;

@@ -96,6 +96,7 @@ const TABLE: &[(&str, &str, AnyOf)] = &[
     ("POST", "/sandbox/{}/backup", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/recover", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/resize", WRITE_SANDBOXES),
+    ("POST", "/sandbox/{}/snapshot", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/autostop/{}", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/autopause/{}", WRITE_SANDBOXES),
     ("POST", "/sandbox/{}/autoarchive/{}", WRITE_SANDBOXES),

@@ -35,7 +35,12 @@ pub(crate) async fn story(
         let id = sandboxes.find(caller.principal(), &id_or_name)?.spec.id;
         let changed = async {
             // One that was missed may have been its.
-            while happening.recv().await.is_ok_and(|event| event.sandbox().spec.id != id) {}
+            while happening
+                .recv()
+                .await
+                .is_ok_and(|event| event.sandbox().is_none_or(|sandbox| sandbox.spec.id != id))
+            {
+            }
         };
         tokio::select! {
             () = changed => {}

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pitlane_driver::{Exit, PreparedImage};
 use pitlane_model::{
     Actor, ImageName, Limits, OrganizationId, Sandbox, SandboxId, SandboxName, SandboxState,
-    StoryLine, Timestamp, Transition, TransitionError,
+    Snapshot, StoryLine, Timestamp, Transition, TransitionError,
 };
 use pitlane_store::StoredSandbox;
 use tokio::sync::oneshot;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::Usage;
 use super::story::Because;
-use super::{ChangeError, CreateError, Platform};
+use super::{ChangeError, CreateError, Platform, SnapshotSandboxError};
 use crate::images::Awaited;
 use crate::{Clock, Event};
 
@@ -49,6 +49,12 @@ pub(super) enum Change {
         before: Limits,
         is_running: bool,
         reply: Reply<ChangeError>,
+    },
+    /// `is_running` is what the sandbox was and is to be again.
+    Snapshot {
+        snapshot: Box<Snapshot>,
+        is_running: bool,
+        reply: Reply<SnapshotSandboxError>,
     },
     Recover {
         is_to_run: bool,

@@ -7,7 +7,9 @@ use pitlane_model::{
 };
 use pitlane_store::{ReadError, WriteError};
 
-use crate::{ClaimVolumeError, Crowded, Forbidden, NoRandomness};
+use crate::{
+    ChangeSnapshotError, ClaimVolumeError, CreateSnapshotError, Crowded, Forbidden, NoRandomness,
+};
 
 /// Why there is no such sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -196,6 +198,42 @@ pub enum ResizeError {
     /// Stop it first.
     #[error("the disk of a running sandbox cannot be resized: stop it first")]
     DiskInUse,
+}
+
+/// Why no snapshot was taken of a sandbox, which is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotSandboxError {
+    /// As of any change.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// As of any snapshot.
+    #[error(transparent)]
+    Create(#[from] CreateSnapshotError),
+    /// Ask without it.
+    #[error(
+        "a snapshot of this sandbox holds its files and not its memory: leave includeMemory out"
+    )]
+    Memory,
+    /// Build an image with the same files instead.
+    #[error(
+        "the image of this sandbox has {most} layers, and no image has more: begin anew from another one"
+    )]
+    TooManyLayers {
+        /// How many an image can have.
+        most: usize,
+    },
+    /// Delete some sandboxes or snapshots, then try again.
+    #[error("this machine's disk has no room for a snapshot of this sandbox")]
+    DiskFull,
+    /// Somebody deleted the snapshot meanwhile.
+    #[error("snapshot {name} was deleted while it was taken")]
+    Deleted {
+        /// Its name.
+        name: String,
+    },
+    /// It was taken and not written down; it is gone again.
+    #[error("cannot keep the snapshot")]
+    Keep(#[source] ChangeSnapshotError),
 }
 
 /// Why something about a sandbox is as it was.

@@ -7,6 +7,7 @@
 mod changes;
 mod images;
 mod rest;
+mod snapshot;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,6 +155,9 @@ impl Owner {
                 }
                 Some(Task::Change(Change::Resize { before, is_running, reply })) => {
                     drop(reply.send(self.resize(entry, before, is_running).await));
+                }
+                Some(Task::Change(Change::Snapshot { snapshot, is_running, reply })) => {
+                    drop(reply.send(self.snapshot(entry, &snapshot, is_running).await));
                 }
                 Some(Task::Change(Change::Recover { is_to_run, reply })) => {
                     drop(reply.send(self.recover(entry, is_to_run).await));

@@ -12,6 +12,7 @@
 //! | archived | started | stopped | archived | error |
 //! | restoring | started | stopped | archived | error |
 //! | resizing | resized now | resized now | archived | error |
+//! | snapshotting | started | stopped | archived | error |
 //! | destroying | destroyed | destroyed | destroyed | destroyed |
 //! | error, build failed | as before | error | error | error |
 //! | none | destroyed | destroyed | destroyed | |
@@ -118,7 +119,10 @@ fn steps(desk: &mut Desk, liveness: Option<Liveness>) -> &'static [Transition] {
         | (S::Started, Some(Liveness::Running))
         | (S::Stopped, Some(Liveness::Stopped))
         | (S::Archived, Some(Liveness::Archived)) => &[],
-        (S::Starting | S::Restoring, Some(Liveness::Running)) => &[Transition::Ready],
+        // A snapshot is finished or undone by whoever keeps snapshots.
+        (S::Starting | S::Restoring | S::Snapshotting, Some(Liveness::Running)) => {
+            &[Transition::Ready]
+        }
         // What was begun is done, or done again. Whoever asked for it is gone.
         (S::Resizing, Some(liveness @ (Liveness::Running | Liveness::Stopped))) => {
             let (before, (reply, _)) = (desk.sandbox().spec.limits, oneshot::channel());
@@ -142,29 +146,24 @@ fn steps(desk: &mut Desk, liveness: Option<Liveness>) -> &'static [Transition] {
             desk.change = Some(Change::Stop { force: false, reply });
             &[]
         }
-        (S::Started | S::Starting | S::Stopping, Some(Liveness::Stopped)) if is_ephemeral => {
+        (S::Started | S::Starting | S::Stopping | S::Snapshotting, Some(Liveness::Stopped))
+            if is_ephemeral =>
+        {
             &[Transition::Ended, Transition::Destroy]
         }
-        (S::Started | S::Starting | S::Stopping | S::Restoring, Some(Liveness::Stopped)) => {
-            &[Transition::Ended]
-        }
+        (
+            S::Started | S::Starting | S::Stopping | S::Restoring | S::Snapshotting,
+            Some(Liveness::Stopped),
+        ) => &[Transition::Ended],
         (S::Archived, Some(Liveness::Stopped)) => &[Transition::Start, Transition::Ended],
         (S::Archiving | S::Restoring, Some(Liveness::Archived)) => &[Transition::Packed],
         (S::Stopped, Some(Liveness::Archived)) => &[Transition::Archive, Transition::Packed],
-        (S::Started | S::Starting | S::Stopping | S::Resizing, Some(Liveness::Archived)) => {
-            &[Transition::Ended, Transition::Archive, Transition::Packed]
-        }
         (
-            S::Started
-            | S::Starting
-            | S::Stopping
-            | S::Stopped
-            | S::Archiving
-            | S::Archived
-            | S::Restoring
-            | S::Resizing,
-            None,
-        ) => {
+            S::Started | S::Starting | S::Stopping | S::Resizing | S::Snapshotting,
+            Some(Liveness::Archived),
+        ) => &[Transition::Ended, Transition::Archive, Transition::Packed],
+        // Whatever it was, there is nothing left of it.
+        (_, None) => {
             if is_ephemeral {
                 &[Transition::Destroy]
             } else {

@@ -45,7 +45,7 @@ pub enum SnapshotSource {
 }
 
 /// How many snapshots an organization may have.
-const MAX_OWN: usize = 1_000;
+pub(super) const MAX_OWN: usize = 1_000;
 
 /// Lets sandboxes start from it.
 pub(super) fn activate(snapshot: &mut Snapshot, image: PreparedImage) {
@@ -96,6 +96,7 @@ impl Snapshots {
             organization: Some(principal.organization),
             name: request.name,
             reference: origin.reference,
+            source_sandbox: None,
             build: origin.build,
             image: None,
             entrypoint: request.entrypoint.unwrap_or_default(),
@@ -126,6 +127,7 @@ impl Snapshots {
             Err(cause) => return Err(CreateSnapshotError::Store { cause }),
         }
         self.write().insert(snapshot.id, snapshot.clone());
+        self.tell_needs().await;
         if let Some(awaited) = awaited {
             self.follow(snapshot.id, awaited);
         }
@@ -146,11 +148,18 @@ impl Snapshots {
         principal.require(Permission::DeleteSnapshots)?;
         let _turn = self.turn.lock().await;
         let snapshot = self.own(principal, id_or_name)?;
+        if snapshot.source_sandbox.is_some() {
+            let id = snapshot.id;
+            self.remove_taken(snapshot).await?;
+            tracing::info!(snapshot = %id, "removed a snapshot of a sandbox");
+            return Ok(());
+        }
         self.store
             .delete_snapshot(snapshot.id)
             .await
             .map_err(|cause| ChangeSnapshotError::Store { cause })?;
         self.write().remove(&snapshot.id);
+        self.tell_needs().await;
         if let Some(awaited) = self.awaited().remove(&snapshot.id) {
             awaited.cancel();
         }
@@ -230,8 +239,10 @@ impl Snapshots {
     /// Goes on with what an earlier server had begun.
     pub(super) fn go_on(self: &Arc<Self>) {
         use SnapshotState as S;
-        let is_under_way =
-            |row: &&Snapshot| matches!(row.state, S::Pending | S::Building | S::Pulling);
+        let is_under_way = |row: &&Snapshot| {
+            matches!(row.state, S::Pending | S::Building | S::Pulling)
+                && row.source_sandbox.is_none()
+        };
         let begun: Vec<(SnapshotId, Wanted)> = self
             .read()
             .values()
@@ -350,7 +361,10 @@ impl Snapshots {
     }
 
     /// Writes a changed row down, then lets it be seen. The caller has the turn.
-    async fn change(&self, mut snapshot: Snapshot) -> Result<Snapshot, ChangeSnapshotError> {
+    pub(super) async fn change(
+        &self,
+        mut snapshot: Snapshot,
+    ) -> Result<Snapshot, ChangeSnapshotError> {
         snapshot.updated_at = self.clock.now();
         snapshot.last_used_at = self.last_use(&snapshot);
         self.store
@@ -358,6 +372,7 @@ impl Snapshots {
             .await
             .map_err(|cause| ChangeSnapshotError::Store { cause })?;
         self.write().insert(snapshot.id, snapshot.clone());
+        self.tell_needs().await;
         Ok(snapshot)
     }
 
@@ -394,7 +409,7 @@ fn state_of(snapshot: &Snapshot, awaited: &Awaited) -> SnapshotState {
 }
 
 /// Letters, digits and `._:-/`, as in the names of images.
-fn check_name(name: &str) -> Result<(), CreateSnapshotError> {
+pub(super) fn check_name(name: &str) -> Result<(), CreateSnapshotError> {
     let is_allowed =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-' | '/');
     let is_name = (1..=CreateSnapshot::MAX_NAME_BYTES).contains(&name.len())

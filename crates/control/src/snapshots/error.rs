@@ -144,6 +144,15 @@ pub enum ChangeSnapshotError {
     /// Try again when some images have come.
     #[error(transparent)]
     Crowded(#[from] Crowded),
+    /// The machine failed to remove its image: try again.
+    #[error("cannot remove the image of snapshot {name}")]
+    Host {
+        /// Its name.
+        name: String,
+        /// What failed.
+        #[source]
+        cause: pitlane_driver::Cause,
+    },
     /// Its state does not allow that.
     #[error("snapshot {name} is {}", state.as_str())]
     State {

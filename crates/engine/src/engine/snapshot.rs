@@ -49,6 +49,10 @@ impl Inner {
         })?;
         pitlane_fault::point("snapshot.copied");
         let _held = self.images.hold().map_err(io)?;
+        // Whoever has given up may already have had the name removed: it must not be given from here on.
+        if is_given_up() {
+            return Err(io(std::io::ErrorKind::Interrupted.into()));
+        }
         let made = self.images.add_disk(&below, draft, reference).map_err(io)?;
         Ok(image::describe(&made))
     }

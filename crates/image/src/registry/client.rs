@@ -7,13 +7,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, LOCATION, USER_AGENT, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, AUTHORIZATION, LOCATION, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioExecutor;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -23,12 +24,15 @@ use tokio::time::timeout;
 use super::address::{NotPublic, Resolver, is_public};
 use super::error::RegistryError;
 use super::manifest::{ACCEPTED, Descriptor, Layers, Manifest, configuration, manifest};
+use super::proxy::Proxy;
 use super::rules::{Endpoint, NOT_ENCRYPTED, NOT_PUBLIC, RegistryRules};
 use super::token::{Challenge, challenge};
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// For all of an answer that is read at once.
 const SMALL_DEADLINE: Duration = Duration::from_secs(60);
+/// What has to come in twice the time that may pass in silence.
+const LEAST_BYTES: u64 = 64 * 1024;
 const MAX_REDIRECTS: usize = 5;
 /// The specification has registries take manifests of this size.
 const MAX_MANIFEST: usize = 4 << 20;
@@ -37,6 +41,7 @@ const MAX_TOKEN: usize = 64 * 1024;
 
 type Plain = Client<HttpConnector<Resolver>, Empty<Bytes>>;
 type Encrypted = Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>;
+type Tunnelled = Client<HttpsConnector<Tunnel<HttpConnector<Resolver>>>, Empty<Bytes>>;
 
 /// Name and password at a registry.
 #[derive(Clone, PartialEq, Eq)]
@@ -76,6 +81,7 @@ pub(crate) struct Repository {
     authorization: Mutex<Option<HeaderValue>>,
     has_shown_credentials: AtomicBool,
     clients: [Clients; 2],
+    tunnelled: OnceLock<Tunnelled>,
 }
 
 /// Those that ask addresses of one kind.
@@ -106,6 +112,8 @@ pub(crate) struct Blob {
     digest: Sha256,
     received: u64,
     silence: Duration,
+    /// How much came since so long was waited for it: whoever sends a byte now and then says nothing.
+    lately: (u64, Duration),
 }
 
 #[derive(Deserialize)]
@@ -136,6 +144,7 @@ impl Repository {
             authorization: Mutex::new(None),
             has_shown_credentials: AtomicBool::new(false),
             clients,
+            tunnelled: OnceLock::new(),
         }
     }
 
@@ -202,6 +211,7 @@ impl Repository {
             digest: Sha256::new(),
             received: 0,
             silence: self.rules.silence,
+            lately: (0, Duration::ZERO),
         })
     }
 
@@ -233,7 +243,12 @@ impl Repository {
                 Err(RegistryError::NotFound { authority, image: self.image.clone() })
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(self.unauthorized()),
-            status => Err(RegistryError::Status { authority, status: status.as_u16() }),
+            status => {
+                let after = answer.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok());
+                let retry_after = after.and_then(|it| it.trim().parse().ok());
+                let retry_after = retry_after.map(Duration::from_secs);
+                Err(RegistryError::Status { authority, status: status.as_u16(), retry_after })
+            }
         }
     }
 
@@ -318,8 +333,14 @@ impl Repository {
         }
         let [guarded, trusting] = &self.clients;
         let clients = if is_trusting { trusting } else { guarded };
+        let proxy = self.rules.proxy_for(&authority).filter(|_| is_encrypted);
+        if proxy.is_some() && leads_inside(host).await {
+            return Err(forbidden(&address, NOT_PUBLIC));
+        }
         let answering = async {
-            if is_encrypted {
+            if let Some(proxy) = proxy {
+                Ok(self.tunnelled(proxy)?.request(request).await)
+            } else if is_encrypted {
                 Ok(clients.encrypted()?.request(request).await)
             } else {
                 Ok(clients.plain.request(request).await)
@@ -334,6 +355,24 @@ impl Repository {
                 Err(RegistryError::Unreachable { authority, cause: Box::new(cause) })
             }
         }
+    }
+
+    /// Asks through a proxy, which is the operator's own and may be anywhere.
+    fn tunnelled(&self, proxy: &Proxy) -> std::io::Result<&Tunnelled> {
+        if let Some(made) = self.tunnelled.get() {
+            return Ok(made);
+        }
+        let mut tunnel = Tunnel::new(proxy.address.clone(), connector(true));
+        if let Some(authorization) = &proxy.authorization {
+            tunnel = tunnel.with_auth(authorization.clone());
+        }
+        let connector = HttpsConnectorBuilder::new()
+            .with_native_roots()?
+            .https_only()
+            .enable_http1()
+            .wrap_connector(tunnel);
+        let made = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(self.tunnelled.get_or_init(|| made))
     }
 
     /// Reads an answer that has to be short.
@@ -377,7 +416,10 @@ impl Blob {
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, RegistryError> {
         loop {
             let authority = || self.authority.clone();
-            let frame = match timeout(self.silence, self.body.frame()).await {
+            let asked = tokio::time::Instant::now();
+            let coming = timeout(self.silence, self.body.frame()).await;
+            self.lately.1 = self.lately.1.saturating_add(asked.elapsed());
+            let frame = match coming {
                 Err(_elapsed) => return Err(RegistryError::Silent { authority: authority() }),
                 Ok(Some(Err(cause))) => {
                     let cause = Box::new(cause);
@@ -391,6 +433,13 @@ impl Blob {
                 self.received.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
             if self.received > self.descriptor.size {
                 return Err(self.other_size());
+            }
+            self.lately.0 =
+                self.lately.0.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+            if self.lately.0 >= LEAST_BYTES {
+                self.lately = (0, Duration::ZERO);
+            } else if self.lately.1 > self.silence.saturating_mul(2) {
+                return Err(RegistryError::Silent { authority: authority() });
             }
             self.digest.update(&piece);
             return Ok(Some(piece));
@@ -427,6 +476,14 @@ impl Clients {
         let made = Client::builder(TokioExecutor::new()).build(connector);
         Ok(self.encrypted.get_or_init(|| made))
     }
+}
+
+/// Whether a name is known here, and leads nowhere but to addresses that are not public. The proxy may know others.
+async fn leads_inside(host: &str) -> bool {
+    let found = timeout(CONNECT_DEADLINE, tokio::net::lookup_host((host, 0))).await;
+    let Ok(Ok(addresses)) = found else { return false };
+    let mut addresses = addresses.peekable();
+    addresses.peek().is_some() && addresses.all(|address| !is_public(address.ip()))
 }
 
 fn connector(is_trusting: bool) -> HttpConnector<Resolver> {

@@ -1,5 +1,7 @@
 //! What can go wrong with a registry.
 
+use std::time::Duration;
+
 /// Why a registry did not give what it was asked for.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -44,12 +46,14 @@ pub enum RegistryError {
         image: String,
     },
     /// It answered with a failure of its own.
-    #[error("{authority} answers with status {status}")]
+    #[error("{authority} answers with status {status}{}", again(*retry_after))]
     Status {
         /// Which host.
         authority: String,
         /// Its answer.
         status: u16,
+        /// After how long it wants to be asked again.
+        retry_after: Option<Duration>,
     },
     /// It said what no registry says.
     #[error("{authority} says what makes no sense: {reason}")]
@@ -88,7 +92,22 @@ pub enum RegistryError {
     Certificates(#[source] std::io::Error),
 }
 
+/// In words, when a registry wants to be asked again.
+fn again(after: Option<Duration>) -> String {
+    after.map_or_else(String::new, |after| {
+        format!("; it may be asked again in {} s", after.as_secs())
+    })
+}
+
 impl RegistryError {
+    /// After how long it wants to be asked again.
+    pub(crate) const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Whether asking once more, a little later, may help.
     pub(crate) fn is_passing(&self) -> bool {
         match self {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pitlane_model::ImageReference;
 
 use super::address::is_public;
+use super::proxy::{Proxy, is_excepted};
 
 /// What forbids to ask somebody.
 pub(crate) const NOT_PUBLIC: &str =
@@ -20,6 +21,9 @@ pub struct RegistryRules {
     allowed: BTreeSet<String>,
     plain: BTreeSet<String>,
     mirrors: BTreeMap<String, Vec<String>>,
+    proxy: Option<Proxy>,
+    /// Who is asked directly all the same.
+    exceptions: Vec<String>,
     /// How long a registry may say nothing.
     pub(crate) silence: Duration,
 }
@@ -31,6 +35,8 @@ impl Default for RegistryRules {
             allowed: BTreeSet::new(),
             plain: BTreeSet::new(),
             mirrors: BTreeMap::new(),
+            proxy: None,
+            exceptions: Vec::new(),
             silence: Duration::from_secs(30),
         }
     }
@@ -42,6 +48,9 @@ pub enum ParseRuleError {
     /// It is no host with an optional port.
     #[error("a registry is HOST or HOST:PORT")]
     Registry,
+    /// It is no address of a proxy.
+    #[error("a proxy is http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT")]
+    Proxy,
     /// It does not say what mirrors what.
     #[error("a mirror is REGISTRY=HOST or REGISTRY=HOST:PORT")]
     Mirror,
@@ -88,6 +97,34 @@ impl RegistryRules {
         self.allowed.insert(mirror.clone());
         self.mirrors.entry(registry).or_default().push(mirror);
         Ok(())
+    }
+
+    /// Has registries asked through a proxy, `http://[USER:PASSWORD@]HOST:PORT`, that the operator has not named himself,
+    /// as allowed ones, mirrors or exceptions.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseRuleError::Proxy`]: it is none.
+    pub fn through(&mut self, proxy: &str) -> Result<(), ParseRuleError> {
+        self.proxy = Some(Proxy::read(proxy).ok_or(ParseRuleError::Proxy)?);
+        Ok(())
+    }
+
+    /// Whether a proxy was named.
+    #[must_use]
+    pub const fn has_proxy(&self) -> bool {
+        self.proxy.is_some()
+    }
+
+    /// Has a registry asked directly, and those below it: `registry.example`, `.example`, `*`.
+    pub fn except(&mut self, host: &str) {
+        self.exceptions.push(host.to_ascii_lowercase());
+    }
+
+    /// Through whom this is asked.
+    pub(crate) fn proxy_for(&self, authority: &str) -> Option<&Proxy> {
+        let is_direct = self.is_allowed(authority) || is_excepted(&self.exceptions, authority);
+        self.proxy.as_ref().filter(|_| !is_direct)
     }
 
     /// Gives up a registry that says nothing for so long.

@@ -26,6 +26,13 @@ trials![
     bombs_are_refused,
     malformed_layers_are_refused,
     what_is_for_another_machine_is_refused,
+    what_breaks_off_is_refused,
+    what_never_ends_is_refused,
+    what_comes_byte_by_byte_is_given_up,
+    a_registry_is_asked_again_when_it_wants_to_be,
+    what_is_no_image_is_refused,
+    bombs_of_every_kind_are_refused,
+    absurd_images_are_refused,
 ];
 
 fn layer() -> Vec<u8> {
@@ -310,4 +317,145 @@ async fn what_is_for_another_machine_is_refused() {
     registry.has("app", "1", &image);
     let refused = cache.refusal(&name).await;
     assert!(refused.contains("an image for plan9/"), "{refused}");
+}
+
+fn blob() -> String {
+    format!("/v2/app/blobs/{}", digest(&gzip(&layer())))
+}
+
+async fn what_breaks_off_is_refused() {
+    let (registry, cache, name) = registry().await;
+    let half = |bytes: &[u8]| Answer::Broken(bytes[..bytes.len() / 2].to_vec());
+    let manifest = Image::of(&[layer()]).manifest;
+    for (path, answer) in
+        [(blob(), half(&gzip(&layer()))), ("/v2/app/manifests/1".to_owned(), half(&manifest))]
+    {
+        registry.set(&path, answer);
+        let refused = cache.refusal(&name).await;
+        assert_eq!(refused, format!("cannot reach {}", registry.name()));
+        let tries = registry.asked().iter().filter(|(asked, _)| *asked == path).count();
+        assert_eq!(tries, 3, "{path}");
+    }
+}
+
+async fn what_never_ends_is_refused() {
+    let (registry, cache, name) = registry().await;
+    let realm = format!("Bearer realm=\"http://{}/token\"", registry.name());
+    let challenge = Answer::Status(StatusCode::UNAUTHORIZED, "www-authenticate", realm);
+    registry.set(&blob(), Answer::Endless);
+    let refused = cache.refusal(&name).await;
+    assert!(refused.ends_with("in another size than it says"), "{refused}");
+    registry.set("/v2/app/manifests/1", Answer::Endless);
+    let refused = cache.refusal(&name).await;
+    assert!(refused.ends_with("an answer of more than 4096 KiB"), "{refused}");
+    registry.set("/v2/app/manifests/1", challenge);
+    registry.set("/token", Answer::Endless);
+    let refused = cache.refusal(&name).await;
+    assert!(refused.ends_with("an answer of more than 64 KiB"), "{refused}");
+}
+
+async fn what_comes_byte_by_byte_is_given_up() {
+    let (registry, cache, name) = registry().await;
+    registry.set(&blob(), Answer::Trickle(gzip(&layer())));
+    let refused = cache.refusal(&name).await;
+    assert_eq!(refused, format!("{} does not answer in time", registry.name()));
+}
+
+async fn a_registry_is_asked_again_when_it_wants_to_be() {
+    let (registry, cache, name) = registry().await;
+    let manifest = "/v2/app/manifests/1";
+    let busy = |after: &str| {
+        Answer::Status(StatusCode::TOO_MANY_REQUESTS, "retry-after", after.to_owned())
+    };
+    registry.set(manifest, busy("1"));
+    let began = std::time::Instant::now();
+    let mending = async {
+        while registry.asked().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        registry.has("app", "1", &Image::of(&[layer()]));
+    };
+    let (pulled, ()) = tokio::join!(cache.pull(&name), mending);
+    pulled.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    let cache = Cache::trusting(&[&registry]);
+    registry.asked();
+    registry.set(manifest, busy("3600"));
+    let refused = cache.refusal(&name).await;
+    let told = "answers with status 429; it may be asked again in 3600 s";
+    assert_eq!(refused, format!("{} {told}", registry.name()));
+    assert_eq!(registry.asked().len(), 1, "nobody waits for so long");
+}
+
+async fn what_is_no_image_is_refused() {
+    let (registry, cache, name) = registry().await;
+    let manifest = "/v2/app/manifests/1";
+    let page = b"<!DOCTYPE html><title>Sign in</title>".to_vec();
+    let chart = json!({
+        "schemaVersion": 2,
+        "config": {"mediaType": "application/vnd.cncf.helm.config.v1+json",
+            "digest": digest(b"{}"), "size": 2},
+        "layers": [{"mediaType": "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+            "digest": digest(&gzip(&layer())), "size": gzip(&layer()).len()}],
+    });
+    registry.set(&format!("/v2/app/blobs/{}", digest(b"{}")), Answer::Body(b"{}".to_vec()));
+    let foreign = json!({"schemaVersion": 2, "manifests": [
+        {"digest": digest(b"x"), "size": 1, "platform": {"os": "windows", "architecture": "amd64"}}]});
+    let endless = json!({"schemaVersion": 2, "manifests": [{"digest": digest(b"x"), "size": 1,
+        "platform": {"os": "linux", "architecture": crate::forge::architecture()}}]});
+    registry.set(&format!("/v2/app/manifests/{}", digest(b"x")), Answer::Body(b"y".to_vec()));
+    for (answer, reason) in [
+        (page, "a manifest that is none"),
+        (chart.to_string().into_bytes(), "a configuration that is none"),
+        (foreign.to_string().into_bytes(), "no image for linux/"),
+        (endless.to_string().into_bytes(), "gives something else than sha256:"),
+        (b"[".repeat(100_000), "a manifest that is none"),
+        (br#"{"schemaVersion": 1, "fsLayers": []}"#.to_vec(), "a manifest of schema 1"),
+    ] {
+        registry.set(manifest, Answer::Body(answer));
+        let refused = cache.refusal(&name).await;
+        assert!(refused.contains(reason), "{reason}: {refused}");
+    }
+}
+
+async fn bombs_of_every_kind_are_refused() {
+    let (registry, cache, name) = registry().await;
+    let zeros = vec![0u8; 64 << 20];
+    let entry = Layer::new().entry(EntryType::Regular, "bomb", "", (0o644, 0), &zeros).archive();
+    // An archive that ends, and goes on for ever in what is compressed.
+    let behind = [layer(), zeros].concat();
+    for (archive, layer) in [
+        (entry.clone(), zstd::encode_all(entry.as_slice(), 3).unwrap()),
+        (behind.clone(), zstd::encode_all(behind.as_slice(), 3).unwrap()),
+        (behind.clone(), gzip(&behind)),
+    ] {
+        registry.has("app", "1", &Image::new(&[archive], vec![layer], &json!({})));
+        let refused = cache.refusal(&name).await;
+        let is_told = refused.contains("holds more than 8 MiB")
+            || refused.contains("it does not end where it must");
+        assert!(is_told, "{refused}");
+    }
+}
+
+async fn absurd_images_are_refused() {
+    let (registry, cache, name) = registry().await;
+    let many = vec![layer(); 101];
+    registry.has("app", "1", &Image::of(&many));
+    let refused = cache.refusal(&name).await;
+    assert!(refused.ends_with("101 layers; there may be 1 to 100"), "{refused}");
+    let entry = |path: &str| Layer::new().entry(EntryType::Regular, path, "", (0o644, 0), b"");
+    for (path, reason) in [
+        ("../.wh.passwd", "leads out of its folder"),
+        ("etc/.wh...", "removes nothing"),
+        ("etc/.wh.", "removes nothing"),
+    ] {
+        registry.has("app", "1", &Image::of(&[entry(path).archive()]));
+        let refused = cache.refusal(&name).await;
+        assert!(refused.contains(reason), "{path}: {refused}");
+    }
+    // The same layer as often as there may be layers is one.
+    registry.has("app", "1", &Image::of(&vec![layer(); 100]));
+    registry.asked();
+    let (_, rootfs) = cache.pull(&name).await.unwrap();
+    assert_eq!((rootfs.layers.len(), registry.blobs_asked()), (100, 2));
 }

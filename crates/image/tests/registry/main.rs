@@ -5,6 +5,7 @@
 
 mod confinement;
 mod forge;
+mod full;
 mod honest;
 mod hostile;
 mod owners;
@@ -21,7 +22,8 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|first| first == UNPACK) {
         return run_unpacker(arguments);
     }
-    let tests = [confinement::tests(), honest::tests(), hostile::tests(), owners::tests()];
+    let tests =
+        [confinement::tests(), honest::tests(), hostile::tests(), owners::tests(), full::tests()];
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
 }
 

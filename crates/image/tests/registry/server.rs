@@ -8,9 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use http::{Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use pitlane_image::{
@@ -20,7 +22,7 @@ use pitlane_image::{
 use pitlane_model::{ImageName, RegistryLogin};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::forge::{Image, digest};
@@ -36,6 +38,14 @@ pub(crate) enum Answer {
     For(String, Vec<u8>),
     /// A body for whoever shows this, and for others the wish to see it.
     Guarded(String, Vec<u8>),
+    /// The beginning of a body, and then the end of the connection.
+    Broken(Vec<u8>),
+    /// A body one byte at a time.
+    Trickle(Vec<u8>),
+    /// The first MiB of a body; the rest when somebody says so.
+    Held(Vec<u8>, Arc<Notify>),
+    /// A body without end.
+    Endless,
     /// Nothing, ever.
     Silence,
 }
@@ -131,7 +141,7 @@ impl Registry {
 async fn answer(
     told: Arc<Mutex<Told>>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
     let shown = request.headers().get("authorization");
     let shown = shown.map(|value| value.to_str().expect("text").to_owned());
@@ -141,6 +151,10 @@ async fn answer(
         told.answers.get(&path).cloned()
     };
     let plain = |status| Response::builder().status(status);
+    let streamed = |answer| plain(StatusCode::OK).body(answer);
+    if let Some(body) = found.as_ref().and_then(stream) {
+        return Ok(streamed(body).expect("a response"));
+    }
     let response = match found {
         None => plain(StatusCode::NOT_FOUND).body(Full::default()),
         Some(Answer::Body(bytes)) => plain(StatusCode::OK).body(Full::from(bytes)),
@@ -157,9 +171,52 @@ async fn answer(
         Some(Answer::Guarded(..)) => plain(StatusCode::UNAUTHORIZED)
             .header("www-authenticate", "Basic realm=\"x\"")
             .body(Full::default()),
-        Some(Answer::Silence) => std::future::pending().await,
+        Some(_silence) => std::future::pending().await,
     };
-    Ok(response.expect("a response"))
+    Ok(response
+        .expect("a response")
+        .map(|full: Full<Bytes>| full.map_err(|never| match never {}).boxed()))
+}
+
+type Body = BoxBody<Bytes, std::io::Error>;
+
+/// A body that comes bit by bit, if the answer is one.
+fn stream(answer: &Answer) -> Option<Body> {
+    let data = |bytes: &[u8]| Ok(Frame::data(Bytes::copy_from_slice(bytes)));
+    Some(match answer {
+        Answer::Broken(bytes) => {
+            let end = Err(std::io::Error::other("it breaks off"));
+            BoxBody::new(StreamBody::new(futures_util::stream::iter([data(bytes), end])))
+        }
+        Answer::Trickle(bytes) => {
+            let bytes = bytes.clone();
+            let slowly = futures_util::stream::unfold(0, move |place| {
+                let byte = bytes.get(place).copied();
+                async move {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    byte.map(|byte| (Ok(Frame::data(Bytes::copy_from_slice(&[byte]))), place + 1))
+                }
+            });
+            BoxBody::new(StreamBody::new(slowly))
+        }
+        Answer::Held(bytes, go_on) => {
+            let (first, rest) = bytes.split_at(bytes.len().min(1 << 20));
+            let (rest, go_on) = (Bytes::copy_from_slice(rest), Arc::clone(go_on));
+            let later = futures_util::stream::once(async move {
+                go_on.notified().await;
+                Ok(Frame::data(rest))
+            });
+            let body = futures_util::stream::iter([data(first)]).chain(later);
+            BoxBody::new(StreamBody::new(body))
+        }
+        Answer::Endless => {
+            let spaces = Bytes::from(vec![b' '; 64 * 1024]);
+            let endless =
+                futures_util::stream::repeat_with(move || Ok(Frame::data(spaces.clone())));
+            BoxBody::new(StreamBody::new(endless))
+        }
+        _ => return None,
+    })
 }
 
 impl Cache {
@@ -185,6 +242,14 @@ impl Cache {
         let mut rules = RegistryRules::default().with_patience(Duration::from_millis(500));
         rules.allow_plain(&registry.name()).expect("a registry");
         Self::at(Arc::clone(&other.folder), rules, UnpackLimits { bytes: 8 << 20, entries: 1000 })
+    }
+
+    /// A cache below a folder, for a registry that may take its time.
+    pub(crate) fn below(folder: &std::path::Path, registry: &Registry) -> Self {
+        let mut rules = RegistryRules::default();
+        rules.allow_plain(&registry.name()).expect("a registry");
+        let folder = Arc::new(tempfile::tempdir_in(folder).expect("a folder"));
+        Self::at(folder, rules, UnpackLimits::STANDARD)
     }
 
     fn at(folder: Arc<TempDir>, rules: RegistryRules, limits: UnpackLimits) -> Self {

@@ -278,7 +278,7 @@ async fn snapshots_are_listed_page_by_page_without_those_of_others() {
 
     let by = |field, direction| SnapshotSort { field, direction };
     let list = async |part: Option<&str>, order, skip, limit| {
-        let filter = SnapshotFilter { name_part: part.map(str::to_owned) };
+        let filter = SnapshotFilter { name_part: part.map(str::to_owned), source_sandbox: None };
         let slice = fixture.store.snapshots(organization(1), filter, order, skip, limit);
         let slice = slice.await.unwrap();
         (slice.items, slice.total)

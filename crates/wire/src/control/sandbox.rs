@@ -330,6 +330,18 @@ pub struct ResizeSandbox {
     pub disk: Option<u32>,
 }
 
+/// Body of `POST /sandbox/{id}/snapshot`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CreateSandboxSnapshot {
+    /// The snapshot's name.
+    pub name: String,
+    /// Whether the sandbox's memory is kept as well; it never is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include_memory: Option<bool>,
+}
+
 /// Body of `POST /sandbox/{id}/last-activity`, which may be left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
