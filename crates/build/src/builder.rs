@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pitlane_driver::{Driver, PreparedImage};
-use pitlane_model::{ImageReference, Limits};
+use pitlane_model::{ImageAccess, ImageReference, Limits};
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
+use crate::course::{Built, Course};
 use crate::dockerfile::Dockerfile;
 use crate::{BuildError, BuildSettings, DockerfileError, Log, Plan};
 
@@ -17,6 +19,8 @@ pub struct Builder {
     driver: Arc<dyn Driver>,
     settings: Arc<BuildSettings>,
     turns: Arc<Semaphore>,
+    /// Destroy what builds leave.
+    tasks: TaskTracker,
 }
 
 /// An image that is asked for.
@@ -32,6 +36,8 @@ pub struct BuildRequest {
     pub target: Option<String>,
     /// What each step may use.
     pub limits: Limits,
+    /// Which images it may begin with.
+    pub access: ImageAccess,
     /// What the image is called.
     pub reference: ImageReference,
     /// Whether every step is done anew, whatever is known of it.
@@ -43,7 +49,7 @@ impl Builder {
     #[must_use]
     pub fn new(driver: Arc<dyn Driver>, settings: BuildSettings) -> Self {
         let turns = Arc::new(Semaphore::new(settings.limits.concurrent.max(1)));
-        Self { driver, settings: Arc::new(settings), turns }
+        Self { driver, settings: Arc::new(settings), turns, tasks: TaskTracker::new() }
     }
 
     /// Reads a Dockerfile and says whether it can be built, as far as that is known before anything runs.
@@ -72,22 +78,45 @@ impl Builder {
     ) -> Result<PreparedImage, BuildError> {
         let dockerfile = Dockerfile::parse(&request.dockerfile)?;
         let target = dockerfile.target(request.target.as_deref())?;
-        let _turn = self.turns.acquire().await;
-        tracing::debug!(target, deadline = ?self.settings.limits.deadline, "building");
-        let Some(image) = dockerfile.plan().image().cloned() else {
-            let line = dockerfile.stages.get(target).map_or(1, |stage| stage.line);
-            let reason = "only Dockerfiles of one FROM can be built so far";
-            return Err(DockerfileError::new(line, reason).into());
-        };
-        log.line(format_args!("FROM {image}"));
-        let (progress, _steps) = tokio::sync::mpsc::channel(1);
-        match self.driver.find_image(&image).await {
-            Some(found) => Ok(found),
-            None => self
-                .driver
-                .prepare_image(&image, progress)
-                .await
-                .map_err(|cause| BuildError::Image { line: 1, image: image.to_string(), cause }),
+        if self.turns.available_permits() == 0 {
+            log.line("waiting for another build to end");
         }
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let _turn = turn.map_err(|cause| BuildError::Host {
+            action: "wait for its turn",
+            cause: cause.into(),
+        })?;
+        let deadline = self.settings.limits.deadline;
+        let built = tokio::time::timeout(deadline, self.go(&dockerfile, target, &request, &log));
+        let built = Box::pin(built)
+            .await
+            .unwrap_or(Err(BuildError::TimedOut { minutes: deadline.as_secs() / 60 }));
+        match &built {
+            Ok(_) => log.line("the image is built"),
+            Err(error) => log.line(format_args!("error: {}", error.reason())),
+        }
+        built
+    }
+
+    async fn go(
+        &self,
+        dockerfile: &Dockerfile,
+        target: usize,
+        request: &BuildRequest,
+        log: &Log,
+    ) -> Result<PreparedImage, BuildError> {
+        let machine = (&self.driver, &self.tasks, &*self.settings);
+        let mut course = Course::new(machine, (dockerfile, request, log))?;
+        let Built { image, .. } = Box::pin(course.go(target)).await?;
+        let derived = self.driver.derive_image(&image.image, &image.config, &request.reference);
+        derived
+            .await
+            .map_err(|error| BuildError::Host { action: "name the image", cause: error.into() })
+    }
+
+    /// Waits until the sandboxes of all builds that have ended are destroyed.
+    pub async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }

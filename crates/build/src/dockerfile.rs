@@ -12,7 +12,7 @@ use std::fmt;
 
 use pitlane_model::ImageReference;
 
-pub(crate) use self::flags::{Mount, Shows};
+pub(crate) use self::flags::Shows;
 pub(crate) use self::instruction::{Action, Command, Copy, From, Instruction, Run, Source};
 pub(crate) use self::lines::HereDocument;
 pub(crate) use self::words::{Variables, expand, expand_text, split_words};

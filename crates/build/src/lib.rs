@@ -11,10 +11,15 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod builder;
+mod context;
+mod conversation;
+mod course;
 mod dockerfile;
 mod error;
+mod key;
 mod log;
 mod settings;
+mod workbench;
 
 pub use builder::{BuildRequest, Builder};
 pub use dockerfile::{DockerfileError, Plan};
