@@ -85,7 +85,7 @@ pub(super) fn registry_names() -> ArgValueCompleter {
     ArgValueCompleter::new(|begun: &OsStr| {
         let registries = asked(async |client| client.registries().await.unwrap_or_default());
         let names = registries.into_iter().map(|registry| registry.name);
-        matching(names, begun)
+        names.filter(|name| is_begun(name, begun)).map(CompletionCandidate::new).collect()
     })
 }
 

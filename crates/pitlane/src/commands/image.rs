@@ -9,10 +9,10 @@ use clap::Subcommand;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pitlane_engine::unpackers_first_id;
 use pitlane_image::{
-    Alias, Freed, Images, Progress, RegistryAccess, RegistryLogin, StockedImage, UNPACK,
+    Alias, Freed, ImageUser, Images, Progress, PullAs, RegistryAccess, StockedImage, UNPACK,
     UnpackCommand, UnpackLimits,
 };
-use pitlane_model::ImageReference;
+use pitlane_model::{ImageReference, RegistryLogin};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -23,6 +23,8 @@ use crate::output::{Format, Screen, is_terminal_aside, say};
 use crate::settings::Settings;
 use crate::table::{Column, fit, table};
 
+/// So many of those who need an image are named.
+const MOST_USERS: usize = 10;
 /// The longest password that is read.
 const MAX_PASSWORD: u64 = 64 * 1024;
 
@@ -52,11 +54,17 @@ pub(crate) enum Command {
         /// Their names
         #[arg(value_name = "IMAGE", required = true)]
         images: Vec<ImageReference>,
+        /// Forget names also of images that sandboxes or snapshots need: they stay as long as those do
+        #[arg(long)]
+        force: bool,
     },
-    /// Remove images and layers that neither a name nor a sandbox needs
+    /// Remove images and layers that neither a name nor a sandbox nor a snapshot needs
     Gc {
         #[command(flatten)]
         settings: SettingArguments,
+        /// Tell what would be removed, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// List aliases; or have one name mean another, so that programs need not be changed
     Alias {
@@ -96,8 +104,14 @@ pub(crate) fn image(command: Command, format: Format) -> Result<ExitCode, Failur
     match command {
         Command::Pull { settings, reference, user } => pull(&settings, &reference, user, format)?,
         Command::Ls { settings } => list(&open(&settings)?, format)?,
-        Command::Rm { settings, images } => remove(&open(&settings)?, &images, format)?,
-        Command::Gc { settings } => {
+        Command::Rm { settings, images, force } => {
+            remove(&open(&settings)?, &images, force, format)?;
+        }
+        Command::Gc { settings, dry_run: true } => {
+            let freed = open(&settings)?.collectable().doing("cannot look at images")?;
+            format.write(&freed, |freed| format!("would have {}", told(freed)))?;
+        }
+        Command::Gc { settings, dry_run: false } => {
             let freed = open(&settings)?.collect().doing("cannot remove images")?;
             format.write(&freed, told)?;
         }
@@ -146,9 +160,11 @@ fn pull(
     format: Format,
 ) -> Result<(), Failure> {
     let images = open(settings)?;
-    let login = user.map(login).transpose()?;
-    let (progress, steps) = mpsc::channel(64);
     let meant = images.meant(image);
+    let login = user.map(|user| login(user, &meant)).transpose()?;
+    let (progress, steps) = mpsc::channel(64);
+    // Whatever the operator pulls is for everybody.
+    let who = PullAs { login, owner: None };
     let own = meant.local_name().filter(|name| images.can_make(name));
     let (found, rootfs) = wait(async {
         let work = async {
@@ -157,7 +173,7 @@ fn pull(
                     let rootfs = images.prepare(&name, progress).await;
                     rootfs.map(|rootfs| (name, rootfs)).map_err(anyhow::Error::new)
                 }
-                None => images.pull(&meant, login, progress).await.map_err(anyhow::Error::new),
+                None => images.pull(&meant, who, progress).await.map_err(anyhow::Error::new),
             }
         };
         let (pulled, ()) = tokio::join!(work, show(steps));
@@ -172,7 +188,15 @@ fn pull(
     format.write(&pulled, |pulled| format!("{}\n", pulled.image))
 }
 
-fn login(user: String) -> Result<RegistryLogin, Failure> {
+/// What is said to the registry of an image.
+fn login(user: String, image: &ImageReference) -> Result<RegistryLogin, Failure> {
+    let password = password()?;
+    let registry = image.in_full().registry().unwrap_or_default().to_owned();
+    Ok(RegistryLogin { registry, project: String::new(), user, password })
+}
+
+/// The password on standard input.
+pub(crate) fn password() -> Result<String, Failure> {
     let mut password = String::new();
     std::io::stdin()
         .take(MAX_PASSWORD)
@@ -182,7 +206,7 @@ fn login(user: String) -> Result<RegistryLogin, Failure> {
     if password.is_empty() {
         return Err(Failure::new("there is no password on standard input"));
     }
-    Ok(RegistryLogin { user, password })
+    Ok(password)
 }
 
 /// Shows how far it is: a bar on a terminal, else a line for each step.
@@ -210,10 +234,10 @@ async fn show(mut steps: mpsc::Receiver<Progress>) {
 }
 
 fn list(images: &Images, format: Format) -> Result<(), Failure> {
-    const HEADINGS: [&str; 5] = ["NAME", "BUILD", "LAYERS", "SIZE", "USED"];
+    const HEADINGS: [&str; 7] = ["NAME", "BUILD", "LAYERS", "SIZE", "OWN", "SHARED", "USED"];
     let stock = images.stock();
     format.write(&stock, |stock| {
-        let rows: Vec<[String; 5]> = stock.iter().map(row).collect();
+        let rows: Vec<[String; 7]> = stock.iter().map(row).collect();
         match Screen::of_output() {
             Some(screen) => fit(columns(HEADINGS, &rows), screen),
             None => table(HEADINGS, &rows),
@@ -221,16 +245,17 @@ fn list(images: &Images, format: Format) -> Result<(), Failure> {
     })
 }
 
-fn row(image: &StockedImage) -> [String; 5] {
-    let name = match &*image.references {
-        [] => image.image.clone(),
-        references => references.join(" "),
-    };
+fn row(image: &StockedImage) -> [String; 7] {
+    let owned = image.owned.iter().map(|name| format!("{} (of {})", name.reference, name.owner));
+    let names: Vec<String> = image.references.iter().cloned().chain(owned).collect();
+    let name = if names.is_empty() { image.image.clone() } else { names.join(" ") };
     [
         name,
         image.fingerprint.clone(),
         image.layers.to_string(),
         HumanBytes(image.size_bytes).to_string(),
+        HumanBytes(image.own_bytes).to_string(),
+        HumanBytes(image.shared_bytes).to_string(),
         String::from(if image.is_used { "yes" } else { "no" }),
     ]
 }
@@ -254,9 +279,17 @@ fn columns<const N: usize>(headings: [&'static str; N], rows: &[[String; N]]) ->
     columns.map(|(place, heading)| Column::new(heading, cells(place))).collect()
 }
 
-fn remove(images: &Images, names: &[ImageReference], format: Format) -> Result<(), Failure> {
+fn remove(
+    images: &Images,
+    names: &[ImageReference],
+    force: bool,
+    format: Format,
+) -> Result<(), Failure> {
     let mut forgotten = Vec::new();
     for name in names {
+        if !force {
+            check_unneeded(images, name)?;
+        }
         if !images.forget(name).doing("cannot forget a name")? {
             return Err(Failure::new(format!("no image was pulled by the name {name}"))
                 .hint("`pitlane image ls` lists them; Pitlane's own images stay"));
@@ -265,6 +298,28 @@ fn remove(images: &Images, names: &[ImageReference], format: Format) -> Result<(
     }
     let freed = images.collect().doing("cannot remove images")?;
     format.write(&Removed { forgotten, freed }, |removed| told(&removed.freed))
+}
+
+/// Refuses to forget the last name of an image that somebody needs.
+fn check_unneeded(images: &Images, name: &ImageReference) -> Result<(), Failure> {
+    let full = name.in_full().to_string();
+    for image in images.stock() {
+        let owned = image.owned.iter().map(|owned| &owned.reference);
+        let names: Vec<&String> = image.references.iter().chain(owned).collect();
+        let is_last = !names.is_empty() && names.iter().all(|named| **named == full);
+        if !is_last || image.users.is_empty() {
+            continue;
+        }
+        let told = |user: &ImageUser| format!("{} ({})", user.name, user.state.display());
+        let mut users: Vec<String> = image.users.iter().take(MOST_USERS).map(told).collect();
+        if image.users.len() > MOST_USERS {
+            users.push(format!("and {} others", image.users.len().saturating_sub(MOST_USERS)));
+        }
+        let needed = format!("image {name} is needed by {}", users.join(", "));
+        return Err(Failure::new(needed)
+            .hint("delete those first, or use --force: the image then goes when they do"));
+    }
+    Ok(())
 }
 
 fn told(freed: &Freed) -> String {

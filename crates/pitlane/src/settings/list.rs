@@ -13,6 +13,7 @@ use pitlane_network::{Ipv4Net, Subnet, Upstreams};
 use pitlane_storage::ContextLimits;
 
 use super::{LogFormat, Setting, Settings, UplinkSetting};
+use crate::environment::variable;
 use crate::failure::Failure;
 
 /// One file system is never larger than that with blocks of the usual size.
@@ -22,7 +23,7 @@ const VOLUME_SIZES: std::ops::RangeInclusive<u32> = 1..=16_384;
 const FIRST_IDS: std::ops::RangeInclusive<u32> = 65_536..=2_147_483_648;
 
 /// Every setting, in the order in which they are shown.
-pub(super) const SETTINGS: [Setting; 47] = [
+pub(super) const SETTINGS: [Setting; 51] = [
     Setting {
         key: "listen",
         flag: "listen",
@@ -108,6 +109,36 @@ pub(super) const SETTINGS: [Setting; 47] = [
             settings.storage_url = Some(url);
             Ok(())
         },
+    },
+    Setting {
+        key: "object_storage.listen",
+        flag: "storage-listen",
+        variable: "PITLANE_STORAGE_LISTEN",
+        value: "ADDRESS",
+        default: "",
+        help: "Address and port of object storage over https, which the Python SDK needs; port 0 takes a free one [default: only beside the API]",
+        apply: |settings, text| {
+            settings.storage_listen = Some(parse(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "object_storage.certificate",
+        flag: "storage-certificate",
+        variable: "PITLANE_STORAGE_CERTIFICATE",
+        value: "FILE",
+        default: "",
+        help: "Certificate for that, and those above it, as PEM [default: one that the server makes, in the state folder]",
+        apply: |settings, text| path(text).map(|path| settings.storage_certificate = Some(path)),
+    },
+    Setting {
+        key: "object_storage.private_key_file",
+        flag: "storage-private-key",
+        variable: "PITLANE_STORAGE_PRIVATE_KEY",
+        value: "FILE",
+        default: "",
+        help: "The certificate's key, as PEM",
+        apply: |settings, text| path(text).map(|path| settings.storage_private_key = Some(path)),
     },
     Setting {
         key: "object_storage.max_context",
@@ -351,6 +382,29 @@ pub(super) const SETTINGS: [Setting; 47] = [
         },
     },
     Setting {
+        key: "registries.proxy",
+        flag: "registry-proxy",
+        variable: "PITLANE_REGISTRY_PROXY",
+        value: "URL",
+        default: "environment",
+        help: "Through whom image registries are asked that are not named in these settings: http://HOST:PORT, none, or environment (HTTPS_PROXY and NO_PROXY)",
+        apply: |settings, text| match text {
+            "none" => Ok(()),
+            "environment" => {
+                let named = ["HTTPS_PROXY", "https_proxy"].into_iter().find_map(variable);
+                let Some(proxy) = named else { return Ok(()) };
+                let excepted = ["NO_PROXY", "no_proxy"].into_iter().find_map(variable);
+                words(&excepted.unwrap_or_default())
+                    .for_each(|host| settings.registries.except(host));
+                // Other programs take it without its scheme.
+                let is_whole = proxy.contains("://");
+                let proxy = if is_whole { proxy } else { format!("http://{proxy}") };
+                settings.registries.through(&proxy).map_err(|why| format!("HTTPS_PROXY: {why}"))
+            }
+            proxy => settings.registries.through(proxy).map_err(|why| why.to_string()),
+        },
+    },
+    Setting {
         key: "network.uplink",
         flag: "uplink",
         variable: "PITLANE_UPLINK",
@@ -577,6 +631,9 @@ impl Settings {
             daemon: None,
             public_url: None,
             storage_url: None,
+            storage_listen: None,
+            storage_certificate: None,
+            storage_private_key: None,
             contexts: ContextLimits::STANDARD,
             max_connections: 0,
             metrics: None,
