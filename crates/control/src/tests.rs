@@ -8,6 +8,7 @@ mod images;
 mod keys;
 mod lifecycle;
 mod model;
+mod of_sandboxes;
 mod organizations;
 mod pools;
 mod previews;
@@ -16,6 +17,7 @@ mod restart;
 mod signing;
 mod story;
 mod timers;
+mod volumes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -14,18 +14,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pitlane_driver::{Driver, InventoryError};
+use pitlane_driver::Driver;
 use pitlane_model::{
     DesiredState, MountPath, OrganizationId, Permission, SandboxId, SandboxState, Subpath,
     Timestamp, Volume, VolumeId, VolumeMount, VolumeName, VolumeState,
 };
-use pitlane_store::{ReadError, Store, StoredSandbox};
+use pitlane_store::{Store, StoredSandbox};
 use tokio::sync::{broadcast, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::error::{ClaimVolumeError, CreateVolumeError, DeleteVolumeError, FindVolumeError};
-use crate::{Clock, Event, Principal, Random};
+use crate::{Clock, ControlError, Event, Principal, Random};
 
 /// How many volumes an organization may have.
 const MAX_OWN: usize = 100;
@@ -73,21 +73,12 @@ struct Known {
     unsaved: HashMap<VolumeId, Timestamp>,
 }
 
-/// Why the volumes of an earlier server cannot be taken over.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LoadVolumesError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Inventory(#[from] InventoryError),
-}
-
 impl Volumes {
     /// Reads what there is, and goes on with what an earlier server had begun.
     pub(crate) async fn load(
         around: Surroundings,
         sandboxes: &[StoredSandbox],
-    ) -> Result<Arc<Self>, LoadVolumesError> {
+    ) -> Result<Arc<Self>, ControlError> {
         let volumes = around.store.all_volumes().await?;
         let volumes = volumes.into_iter().map(|volume| (volume.id, volume)).collect();
         let stays = |row: &&StoredSandbox| {

@@ -8,6 +8,7 @@ mod registries;
 mod sandboxes;
 mod server;
 mod snapshots;
+mod volumes;
 mod storage;
 mod warm_pools;
 
@@ -24,6 +25,7 @@ pub(super) fn operations() -> Vec<Operation> {
         previews::operations(),
         builds::operations(),
         snapshots::operations(),
+        volumes::operations(),
         storage::operations(),
         warm_pools::operations(),
     ]

@@ -8,11 +8,9 @@ use pitlane_model::{OrganizationId, Volume, VolumeId, VolumeState};
 use pitlane_store::WriteError;
 use tokio::sync::oneshot;
 
-use super::{
-    CreateVolumeError, DeleteVolumeError, LoadVolumesError, MAX_DELETED, MAX_OWN, Volumes,
-};
-use crate::Event;
+use super::{CreateVolumeError, DeleteVolumeError, MAX_DELETED, MAX_OWN, Volumes};
 use crate::chain::Chain;
+use crate::{ControlError, Event};
 
 /// How often a volume is tried to be removed before somebody has to look at the machine.
 const TRIES: u32 = 5;
@@ -116,7 +114,7 @@ impl Volumes {
             return;
         }
         pitlane_fault::point("volume.condemned");
-        self.tell(volume, before.state);
+        self.tell(&volume, before.state);
         drop(reply.send(Ok(())));
         self.clear(id).await;
     }
@@ -149,7 +147,7 @@ impl Volumes {
     }
 
     /// Goes on with what an earlier server had begun, and finds out what is lost.
-    pub(super) async fn go_on(self: &Arc<Self>) -> Result<(), LoadVolumesError> {
+    pub(super) async fn go_on(self: &Arc<Self>) -> Result<(), ControlError> {
         let present: HashSet<VolumeId> = self.around.driver.volumes().await?.into_iter().collect();
         let rows: Vec<(VolumeId, VolumeState)> =
             self.known().volumes.values().map(|volume| (volume.id, volume.state)).collect();
@@ -196,10 +194,10 @@ impl Volumes {
         if let Err(error) = self.around.store.save_volume(volume.clone()).await {
             tracing::error!(volume = %id, error = %Chain(&error), "volume not written");
         }
-        self.tell(volume, old);
+        self.tell(&volume, old);
     }
 
-    fn tell(&self, volume: Volume, old: VolumeState) {
+    fn tell(&self, volume: &Volume, old: VolumeState) {
         let (volume, new) = (Arc::new(volume.clone()), volume.state);
         // Nobody listening is no failure.
         drop(self.around.events.send(Event::VolumeStateUpdated { volume, old, new }));
