@@ -219,7 +219,7 @@ impl Client {
         let mut patience = Patience::new(&method, attempts);
         loop {
             let content = body.clone().map_or(Content::Nothing, Content::Json);
-            let asked = async {
+            let asked = Box::pin(async {
                 let answer = self.send(method.clone(), url, content).await?;
                 let place = self.place_for(&answer).await?;
                 let reading = self.read(answer, MAX_TOOLBOX_BYTES);
@@ -231,7 +231,7 @@ impl Client {
                 let understood = read.and_then(|answer| understand(&answer));
                 drop(place);
                 understood
-            };
+            });
             let answered = match deadline {
                 Some(deadline) => self.within(deadline, asked).await,
                 None => asked.await,

@@ -1,5 +1,7 @@
 //! Which server the commands talk to, and with which key.
 
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use pitlane_client::{Client, Endpoint, Key};
@@ -116,16 +118,28 @@ impl Sources {
 
 impl File {
     fn read(path: &Path) -> Result<Self, Failure> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
+        let doing = || format!("cannot read {}", path.display());
+        let mut file = match std::fs::File::open(path) {
+            Ok(file) => file,
             Err(absent) if absent.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Self::default());
             }
-            Err(cause) => return Err(cause).doing(format!("cannot read {}", path.display())),
+            Err(cause) => return Err(cause).doing(doing()),
         };
-        toml::from_str(&text)
+        let mode = file.metadata().doing(doing())?.permissions().mode();
+        let mut text = String::new();
+        file.read_to_string(&mut text).doing(doing())?;
+        let read: Self = toml::from_str(&text)
             .doing(format!("cannot understand {}", path.display()))
-            .map_err(|failure| failure.exit(Exit::Usage))
+            .map_err(|failure| failure.exit(Exit::Usage))?;
+        // Who writes it decides which server is sent a key and believed; who reads it has the key.
+        let others = if read.key.is_some() { 0o066 } else { 0o022 };
+        if mode & others != 0 {
+            let message = format!("{} can be used by others than its owner", path.display());
+            let hint = format!("chmod 600 {}", path.display());
+            return Err(Failure::new(message).hint(hint).exit(Exit::Usage));
+        }
+        Ok(read)
     }
 }
 
@@ -147,8 +161,36 @@ mod tests {
 
     fn folder_with(file: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.toml"), file).unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, file).unwrap();
+        allow(&path, 0o600);
         folder
+    }
+
+    fn allow(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_others_read_a_key_in_or_write_is_refused() {
+        let with_key = folder_with("url = 'http://file/api'\nkey = 'file'\n");
+        let without = folder_with("url = 'http://file/api'\n");
+        for (folder, mode, is_refused) in [
+            (&with_key, 0o600, false),
+            (&with_key, 0o640, true),
+            (&with_key, 0o604, true),
+            (&with_key, 0o620, true),
+            (&without, 0o644, false),
+            (&without, 0o664, true),
+        ] {
+            let path = folder.path().join("config.toml");
+            allow(&path, mode);
+            let told = File::read(&path).err().map(|failure| failure.to_string());
+            assert_eq!(told.is_some(), is_refused, "{mode:o}: {told:?}");
+            if let Some(told) = told {
+                assert!(told.contains("\nhint: chmod 600 "), "{told}");
+            }
+        }
     }
 
     #[test]

@@ -150,7 +150,7 @@ impl Arguments {
             snapshot: self.snapshot,
             build_info: dockerfile.map(|dockerfile_content| CreateBuildInfo {
                 dockerfile_content,
-                context_hashes: None,
+                ..CreateBuildInfo::default()
             }),
             user: self.user,
             env: Some(self.env.into_iter().collect()),

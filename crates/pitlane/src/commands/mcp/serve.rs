@@ -125,6 +125,12 @@ pub(super) fn serve(
             "the file's key is not used: callers bring their own unless --share-key says otherwise"
         );
     }
+    if arguments.share_key && !arguments.listen.ip().is_loopback() {
+        tracing::warn!(
+            address = %arguments.listen,
+            "--share-key: everybody who reaches this address may use this process' key"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(Box::pin(run(keys_of_callers, arguments, tool, format)));
     // Of calls that were dropped something may have to be ended.
