@@ -63,19 +63,20 @@ impl Pools {
         self.shared.changed.notify_all();
     }
 
-    /// Takes a sandbox of `recipe`, which is `image`'s, from the first of the pools in which one waits.
+    /// Takes a sandbox of `recipe`, which is `image`'s, from the first of the pools in which one waits. Whoever took it
+    /// calls [`Self::refill`] when it has what it needs: until then the processor is its own.
     pub(crate) fn claim(
         &self,
         keys: &[PoolKey],
         image: &ImageName,
         recipe: &Recipe,
     ) -> Option<Waiting> {
-        if keys.is_empty() {
-            return None;
-        }
-        let claimed = self.shared.lock().claim(keys, image, recipe);
+        if keys.is_empty() { None } else { self.shared.lock().claim(keys, image, recipe) }
+    }
+
+    /// Has the filling thread see what was taken.
+    pub(crate) fn refill(&self) {
         self.shared.changed.notify_all();
-        claimed
     }
 
     /// Whether `more` may wait beside `others`.

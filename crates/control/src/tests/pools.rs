@@ -4,7 +4,7 @@ use pitlane_driver::{Claims, NoRoomError, PoolKey, PoolTrouble};
 use pitlane_model::{NetworkPolicy, OrganizationId, WarmPool};
 
 use super::*;
-use crate::{ChangePoolError, CreatePool, CreatePoolError, CreateSandbox, PoolView};
+use crate::{ChangePoolError, CreatePool, CreatePoolError, PoolView};
 
 fn of(snapshot: &str, size: u32) -> CreatePool {
     CreatePool { snapshot: snapshot.to_owned(), target: None, size }

@@ -35,6 +35,7 @@ impl Inner {
         }
         let recipe = Recipe::of(image, spec.limits, spec.network);
         let made = self.make(spec, &recipe, &sandbox);
+        self.pools.refill();
         if made.is_err() {
             // The parts that were made were dropped on the way, the disk included.
             lock(&self.sandboxes).remove(&id);

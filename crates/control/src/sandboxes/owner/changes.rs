@@ -19,6 +19,9 @@ use crate::chain::Chain;
 #[error("not done after {} seconds", .0.as_secs_f32())]
 pub(super) struct Overdue(Duration);
 
+/// What a driver made of a create.
+type Made = Result<Hello, pitlane_driver::CreateError>;
+
 impl Owner {
     pub(super) async fn create(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, CreateError> {
         let id = entry.id;
@@ -27,9 +30,27 @@ impl Owner {
             return Err(CreateError::Deleted { id });
         }
         pitlane_fault::point("create.decided");
-        self.insert(entry, row).await?;
-        pitlane_fault::point("create.row-written");
-        self.make(entry).await
+        let launch = match self.launch_of(&row) {
+            Ok(launch) => launch,
+            Err(cause) => {
+                self.insert(entry, row).await?;
+                return Err(self.creation_failed(entry, cause.into()).await);
+            }
+        };
+        // The row is written while the sandbox is made. Of whatever a crash leaves, a row without a sandbox or a sandbox
+        // without a row, the next start undoes.
+        let writing = async {
+            let written = self.platform.store.insert_sandbox(row).await;
+            pitlane_fault::point("create.row-written");
+            written
+        };
+        let (written, made) = tokio::join!(writing, self.drive(&launch));
+        if let Err(cause) = written {
+            let (owner, id) = (self.clone(), entry.id);
+            self.platform.tasks.spawn(async move { owner.release(id).await });
+            return Err(self.not_inserted(entry, cause));
+        }
+        self.made(entry, made).await
     }
 
     /// Writes the row of a new sandbox, or takes the sandbox back.
@@ -38,26 +59,51 @@ impl Owner {
         entry: &Arc<Entry>,
         row: StoredSandbox,
     ) -> Result<(), CreateError> {
-        let Err(cause) = self.platform.store.insert_sandbox(row).await else { return Ok(()) };
+        let inserted = self.platform.store.insert_sandbox(row).await;
+        inserted.map_err(|cause| self.not_inserted(entry, cause))
+    }
+
+    fn not_inserted(&self, entry: &Entry, cause: WriteError) -> CreateError {
         self.withdraw(entry);
-        Err(match cause {
+        match cause {
             WriteError::Taken => CreateError::NameTaken { name: entry.name.clone() },
             cause => CreateError::Store { id: entry.id, cause },
-        })
+        }
     }
 
     /// Makes a sandbox whose row is written and whose image is here.
     pub(super) async fn make(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, CreateError> {
-        let id = entry.id;
         let row = entry.desk().row();
-        let mut launch = match launch_spec(&row) {
+        let launch = match self.launch_of(&row) {
             Ok(launch) => launch,
             Err(cause) => return Err(self.creation_failed(entry, cause.into()).await),
         };
+        let made = self.drive(&launch).await;
+        self.made(entry, made).await
+    }
+
+    /// A new sandbox as the driver needs to know it.
+    fn launch_of(&self, row: &StoredSandbox) -> Result<LaunchSpec, NoImage> {
+        let mut launch = launch_spec(row)?;
         launch.pools = self.platform.pools.sources(&row.sandbox.spec, &launch.image);
-        let outcome =
-            within(self.platform.policy.patience.start, self.platform.driver.create(&launch)).await;
+        Ok(launch)
+    }
+
+    /// Has the driver make a sandbox.
+    async fn drive(&self, launch: &LaunchSpec) -> Result<Made, Cause> {
+        let made =
+            within(self.platform.policy.patience.start, self.platform.driver.create(launch)).await;
         pitlane_fault::point("create.made");
+        made
+    }
+
+    /// Notes what became of a sandbox whose row is written.
+    async fn made(
+        &self,
+        entry: &Arc<Entry>,
+        outcome: Result<Made, Cause>,
+    ) -> Result<Arc<Sandbox>, CreateError> {
+        let id = entry.id;
         let refusal = match outcome {
             Ok(Ok(hello)) => {
                 let Some(saved) = self.ready(entry, hello).await else {
