@@ -42,6 +42,8 @@ fn every_command_has_help() {
         &["sandbox", "rm"],
         &["key"],
         &["key", "create"],
+        &["pool"],
+        &["pool", "create"],
         &["mcp", "init"],
         &["mcp", "config"],
         &["login"],
