@@ -28,8 +28,10 @@ pub struct ApiSettings {
 /// Where clients upload build contexts: another rim, of which they are told here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectStorage {
-    /// Its address, which has no path; the server's own if `None`.
+    /// Its address, which has no path, as the operator gave it.
     pub url: Option<PublicUrl>,
+    /// Where it is over https on the host that a client reaches; beside the API if `None`.
+    pub https_port: Option<u16>,
     /// What the one bucket is called.
     pub bucket: &'static str,
     /// The region that requests are signed for.

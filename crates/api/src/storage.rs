@@ -23,9 +23,10 @@ pub(crate) async fn push_access(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let storage = &state.settings().storage;
-    let storage_url = match &storage.url {
-        Some(url) => url.as_str().to_owned(),
-        None => root(&origin),
+    let storage_url = match (&storage.url, storage.https_port) {
+        (Some(url), _) => url.as_str().to_owned(),
+        (None, Some(port)) => over_https(&origin, port),
+        (None, None) => root(&origin),
     };
     // It would fail a moment later, in a library that does not say why.
     if !storage_url.starts_with("https://") && refuses_http(&headers) {
@@ -57,6 +58,16 @@ fn root(origin: &Origin) -> String {
     url[..end].to_owned()
 }
 
+/// The same host, at another port.
+fn over_https(origin: &Origin, port: u16) -> String {
+    let root = root(origin);
+    let host = root.split_once("://").map_or(&*root, |(_, host)| host);
+    let is_port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let host =
+        host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(host, _)| host);
+    format!("https://{host}:{port}")
+}
+
 /// Whether a client's library for uploads takes no `http` address, whatever it is told.
 fn refuses_http(headers: &HeaderMap) -> bool {
     headers.get(SOURCE).is_some_and(|source| source.as_bytes().starts_with(b"sdk-python"))
@@ -74,6 +85,15 @@ mod tests {
             ("https://[::1]:8443/pit", "https://[::1]:8443"),
         ] {
             assert_eq!(root(&Origin(origin.to_owned())), wanted);
+        }
+        for (origin, wanted) in [
+            ("http://127.0.0.1:3986", "https://127.0.0.1:9"),
+            ("http://localhost", "https://localhost:9"),
+            ("http://[::1]:3986", "https://[::1]:9"),
+            ("https://pit.example/pit/lane", "https://pit.example:9"),
+            ("http://[::1]", "https://[::1]:9"),
+        ] {
+            assert_eq!(over_https(&Origin(origin.to_owned()), 9), wanted);
         }
     }
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use pitlane_api::{ApiSettings, Door, Metrics, ObjectStorage};
+use pitlane_api::{ApiSettings, Door, Metrics};
 use pitlane_control::{Clock, Control, Parts, Policy, Random, ServerSecret};
 use pitlane_driver::{Driver, Liveness};
 use pitlane_store::Store;
@@ -176,22 +176,19 @@ async fn run(
     let first_key = control.keys().bootstrap(|key| folder.keep_key(key.expose())).await?;
     let is_prepared = preparation::prepare(&control, settings, &stop).await?;
     if is_prepared {
+        let doors = (&mut tasks, &stop);
+        let (storage, storage_routes) =
+            storage::serve(settings, folder, (&control, contexts), doors).await?;
         let api = ApiSettings {
             version: VERSION.to_owned(),
             public_url: settings.public_url.clone(),
-            storage: ObjectStorage {
-                url: settings.storage_url.clone(),
-                bucket: pitlane_s3::BUCKET,
-                region: pitlane_s3::REGION,
-            },
+            storage,
             rate_limits: settings.rate_limits,
             probes: probes::of(&maker, folder.path(), settings.disk_overcommit),
         };
         let (tool_server, routes) = tool_server::beside_the_api(settings, addresses.api)?;
         tasks.spawn(tool_server.run_until(stop.clone()));
-        let routes = routes.merge(pitlane_s3::router(&control, contexts.clone()));
-        tasks.spawn(storage::keep(contexts, control.clone(), stop.clone()));
-        door.admit_with(control.clone(), api, routes);
+        door.admit_with(control.clone(), api, routes.merge(storage_routes));
         announcement::ready(settings, folder, addresses, first_key.as_ref(), format)?;
         door.serve().await;
     }

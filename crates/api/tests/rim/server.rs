@@ -120,7 +120,12 @@ impl Server {
         let settings = ApiSettings {
             version: "0.0.0-test".to_owned(),
             public_url: None,
-            storage: ObjectStorage { url: None, bucket: "bucket", region: "us-east-1" },
+            storage: ObjectStorage {
+                url: None,
+                https_port: None,
+                bucket: "bucket",
+                region: "us-east-1",
+            },
             rate_limits: options.rate_limits,
             probes: options.probes,
         };

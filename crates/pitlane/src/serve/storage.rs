@@ -1,12 +1,20 @@
 //! The build contexts that clients upload.
 
+mod certificate;
+mod tls;
+
 use std::time::Duration;
 
+use pitlane_api::ObjectStorage;
 use pitlane_control::{Clock, Control};
+use pitlane_s3::Router;
 use pitlane_storage::{Contexts, OpenContextsError};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::tls::HttpsDoor;
 use super::StateFolder;
+use crate::failure::Failure;
 use crate::settings::Settings;
 
 /// Where they are, in the state folder.
@@ -25,8 +33,30 @@ pub(super) fn open(
     Contexts::open(folder.path().join(FOLDER), settings.contexts.clone(), move || clock.now())
 }
 
+/// Serves them over https if the operator wants that, and answers what clients are told and the routes beside the API.
+pub(super) async fn serve(
+    settings: &Settings,
+    folder: &StateFolder,
+    (control, contexts): (&Control, Contexts),
+    (tasks, stop): (&mut JoinSet<()>, &CancellationToken),
+) -> Result<(ObjectStorage, Router), Failure> {
+    let routes = pitlane_s3::router(control, contexts.clone());
+    let https = HttpsDoor::open(settings, folder, routes.clone(), stop.clone()).await?;
+    let told = ObjectStorage {
+        url: settings.storage_url.clone(),
+        https_port: https.as_ref().and_then(HttpsDoor::port),
+        bucket: pitlane_s3::BUCKET,
+        region: pitlane_s3::REGION,
+    };
+    if let Some(https) = https {
+        tasks.spawn(https.serve());
+    }
+    tasks.spawn(keep(contexts, control.clone(), stop.clone()));
+    Ok((told, routes))
+}
+
 /// Keeps them in order until `stop`.
-pub(super) async fn keep(contexts: Contexts, control: Control, stop: CancellationToken) {
+async fn keep(contexts: Contexts, control: Control, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
