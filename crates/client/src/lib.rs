@@ -5,6 +5,7 @@
 //! one that failed may have had its effect. Keys are in no error, log or debug text.
 #![forbid(unsafe_code)]
 
+mod builds;
 mod connections;
 mod endpoint;
 mod error;
@@ -23,6 +24,7 @@ mod terminals;
 mod volumes;
 mod warm_pools;
 
+pub use builds::{BuildLog, ContextArchive};
 pub use endpoint::{Endpoint, EndpointError, Key};
 pub use error::RequestError;
 pub use execution::Execution;
