@@ -43,8 +43,9 @@ class McpProcess:
     def __init__(self, *flags, api_url="http://127.0.0.1:9/api", environment=None, program=None, user=None):
         self.log = tempfile.NamedTemporaryFile(prefix="pitlane-mcp-e2e-", suffix=".log")  # noqa: SIM115
         surroundings = {key: value for key, value in os.environ.items() if not key.startswith(("DAYTONA_", "PITLANE_"))}
-        surroundings |= {"PITLANE_API_URL": api_url, "HOME": "/nonexistent", **(environment or {})}
-        command = [program or binary(), "--json", "mcp", "serve", "--listen", "127.0.0.1:0", *flags]
+        surroundings |= {"PITLANE_API_URL": api_url, "PITLANE_MCP_LISTEN": "127.0.0.1:0", "HOME": "/nonexistent"}
+        surroundings |= environment or {}
+        command = [program or binary(), "--json", "mcp", "serve", *flags]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,

@@ -6,7 +6,6 @@ import uuid
 import httpx
 import pytest
 from daytona import (
-    CreateSandboxFromImageParams,
     CreateSandboxFromSnapshotParams,
     Daytona,
     DaytonaAuthenticationError,
@@ -15,7 +14,6 @@ from daytona import (
     DaytonaConflictError,
     DaytonaError,
     DaytonaNotFoundError,
-    Image,
     ListSandboxesQuery,
     SandboxState,
 )
@@ -136,8 +134,6 @@ def test_an_unknown_snapshot_is_named_in_the_error(make):
 
 
 def test_what_is_not_there_yet_is_refused_and_not_left_out(make):
-    with pytest.raises(DaytonaBadRequestError, match="buildInfo"):
-        make(CreateSandboxFromImageParams(image=Image.base("debian:12").run_commands("true")))
     with pytest.raises(DaytonaBadRequestError, match="networkAllowList"):
         make(CreateSandboxFromSnapshotParams(network_allow_list="10.0.0.0/8"))
 
