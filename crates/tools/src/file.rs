@@ -300,14 +300,17 @@ async fn download(
     let begun = folders::begin(context.settings.folders.clone(), local.clone()).await;
     let (mut file, target) = begun?;
     let mut download = files.read(path).await.map_err(|error| of(path, error))?;
+    if download.length().is_some_and(|length| length > MOST_DOWNLOADED) {
+        return Err(too_large(path));
+    }
     let (mut length, mut told) = (0_u64, 0_u64);
     let broken = |error: std::io::Error| Failure::new(format!("{local}: {error}"));
     while let Some(piece) = download.next().await? {
         file.write_all(&piece).await.map_err(broken)?;
         length = length.saturating_add(count(piece.len()));
+        // Whoever sends need not keep to the length that was told.
         if length > MOST_DOWNLOADED {
-            let message = format!("{path} has more than {MOST_DOWNLOADED} bytes");
-            return Err(Failure::new(message).next("Compress it in the sandbox, or take a part."));
+            return Err(too_large(path));
         }
         if length.saturating_sub(told) > 16 << 20 {
             told = length;
@@ -319,4 +322,9 @@ async fn download(
     target.finish().await?;
     let message = format!("Successfully downloaded {path} to {local}");
     Ok(Done { message, told: format!(" ({length} bytes)"), ..Done::default() })
+}
+
+fn too_large(path: &str) -> Failure {
+    Failure::new(format!("{path} has more than {MOST_DOWNLOADED} bytes"))
+        .next("Compress it in the sandbox, or take a part of it.")
 }
