@@ -13,6 +13,7 @@ mod organizations;
 mod pools;
 mod previews;
 mod property;
+mod registries;
 mod restart;
 mod signing;
 mod story;

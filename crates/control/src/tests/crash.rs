@@ -46,7 +46,7 @@ impl Mortal {
 }
 
 /// Lets one server set the scene and a second one die, and shows the third to `then`.
-fn check<F: Future<Output = ()> + Send + 'static>(
+pub(super) fn check<F: Future<Output = ()> + Send + 'static>(
     request: CreateSandbox,
     is_stopped: bool,
     (operation, moment): (Operation, Moment),
@@ -73,7 +73,7 @@ fn check<F: Future<Output = ()> + Send + 'static>(
     });
 }
 
-const MOMENTS: [Moment; 2] = [Moment::Before, Moment::After];
+pub(super) const MOMENTS: [Moment; 2] = [Moment::Before, Moment::After];
 
 #[test]
 fn a_creation_nobody_was_told_of_is_undone() {

@@ -11,6 +11,7 @@ mod limits;
 mod neighbours;
 mod network;
 mod rest;
+mod snapshots;
 mod support;
 mod volumes;
 mod waiting;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         neighbours::tests(),
         network::tests(),
         rest::tests(),
+        snapshots::tests(),
         volumes::tests(),
         waiting::tests(),
     ];

@@ -1,6 +1,6 @@
 //! What a client was told, compared with what there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -30,6 +30,8 @@ pub(crate) struct Ledger {
     pub(crate) sandboxes: BTreeMap<String, Known>,
     /// Keys that work.
     pub(crate) keys: BTreeMap<String, String>,
+    /// Snapshots of sandboxes that surely exist.
+    pub(crate) snapshots: BTreeSet<String>,
     /// Keys that were revoked.
     pub(crate) revoked: BTreeMap<String, String>,
 }
@@ -55,6 +57,37 @@ impl Ledger {
         let answer = tell(client.create(name))?;
         *self.known(name) = Known { is_certain: true, state: Some("started"), ..Known::default() };
         Ok(answer.json()["id"].as_str().unwrap().to_owned())
+    }
+
+    /// Makes a sandbox of a snapshot.
+    pub(crate) fn create_from(
+        &mut self,
+        client: &Client,
+        name: &str,
+        snapshot: &str,
+    ) -> Result<(), Lost> {
+        *self.known(name) = Known::default();
+        tell(client.post("/api/sandbox", &json!({ "name": name, "snapshot": snapshot })))?;
+        *self.known(name) = Known { is_certain: true, state: Some("started"), ..Known::default() };
+        Ok(())
+    }
+
+    /// Takes a snapshot of a sandbox.
+    pub(crate) fn snapshot(
+        &mut self,
+        client: &Client,
+        name: &str,
+        snapshot: &str,
+    ) -> Result<(), Lost> {
+        let path = format!("/api/sandbox/{name}/snapshot");
+        tell(client.post(&path, &json!({ "name": snapshot })))?;
+        self.snapshots.insert(snapshot.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn forget_snapshot(&mut self, client: &Client, snapshot: &str) -> Result<(), Lost> {
+        self.snapshots.remove(snapshot);
+        tell(client.delete(&format!("/api/snapshots/{}", snapshot_id(client, snapshot)?))).map(drop)
     }
 
     pub(crate) fn delete(&mut self, client: &Client, name: &str) -> Result<(), Lost> {
@@ -160,6 +193,7 @@ impl Ledger {
     pub(crate) fn merge(&mut self, other: Self) {
         self.sandboxes.extend(other.sandboxes);
         self.keys.extend(other.keys);
+        self.snapshots.extend(other.snapshots);
         self.revoked.extend(other.revoked);
     }
 
@@ -201,6 +235,14 @@ impl Ledger {
                 }
             }
         }
+        wait_until("every snapshot of a sandbox is whole or gone", || {
+            let found = snapshots(&client).unwrap();
+            found.iter().all(|(.., state)| state == "active")
+        });
+        let found = snapshots(&client).unwrap();
+        for name in &self.snapshots {
+            assert!(found.iter().any(|(_, found, _)| found == name), "{name} is lost");
+        }
         for (name, key) in &self.keys {
             let client = Client { key: key.clone(), ..client.clone() };
             assert_eq!(client.get("/api/sandbox").unwrap().status, 200, "the key {name}");
@@ -220,6 +262,30 @@ pub(crate) fn settle(server: &Server) {
         found.iter().filter(|(.., state)| state == wanted).map(|(_, id, _)| id.clone()).collect()
     };
     traces::settle(server, &ids("started"), &ids("stopped"), &ids("archived"));
+}
+
+/// The snapshots that were taken of sandboxes: id, name, state.
+fn snapshots(client: &Client) -> Result<Vec<(String, String, String)>, Lost> {
+    let listed = tell(client.get("/api/snapshots?limit=200"))?.json();
+    let of_sandboxes = listed["items"].as_array().cloned().unwrap_or_default().into_iter();
+    let of_sandboxes = of_sandboxes.filter(|item| item["sourceSandboxId"].is_string());
+    let text = |item: &Value, key: &str| item[key].as_str().unwrap_or_default().to_owned();
+    Ok(of_sandboxes
+        .map(|item| (text(&item, "id"), text(&item, "name"), text(&item, "state")))
+        .collect())
+}
+
+fn snapshot_id(client: &Client, name: &str) -> Result<String, Lost> {
+    let found = snapshots(client)?.into_iter().find(|(_, found, _)| found == name);
+    Ok(found.unwrap_or_else(|| panic!("{name} is not listed")).0)
+}
+
+/// Deletes every snapshot that was taken of a sandbox.
+pub(crate) fn forget_snapshots(client: &Client) -> Result<(), Lost> {
+    for (id, ..) in snapshots(client)? {
+        tell(client.delete(&format!("/api/snapshots/{id}")))?;
+    }
+    Ok(())
 }
 
 /// Waits until a sandbox is in a state.

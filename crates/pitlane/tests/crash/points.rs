@@ -49,8 +49,14 @@ fn operate(client: &Client, ledger: &mut Ledger) -> Result<(), Lost> {
     ledger.upload(client, ("kept", &id), FILE, contents(200_000))?;
     ledger.rotate(client, ("kept", &id))?;
     ledger.preview(client, ("kept", &id))?;
+    ledger.snapshot(client, "kept", "taken")?;
+    ledger.create_from(client, "copy", "taken")?;
+    ledger.forget_snapshot(client, "taken")?;
+    ledger.delete(client, "copy")?;
     ledger.create(client, "other")?;
     ledger.change(client, "other", "stop", "stopped")?;
+    ledger.snapshot(client, "other", "rested")?;
+    ledger.forget_snapshot(client, "rested")?;
     ledger.change(client, "other", "start", "started")?;
     ledger.change(client, "other", "stop", "stopped")?;
     ledger.resize(client, "other", &json!({ "disk": 4 }))?;
@@ -122,6 +128,9 @@ fn dies_at(point: &str) {
     ledger.check(&server);
     assert_eq!((server.client().sandboxes().unwrap(), traces::Traces::of(&server)), before);
 
+    // Snapshots are whole or gone; without them nothing is left of their images.
+    crate::ledger::forget_snapshots(&server.client()).unwrap();
+
     // What was stopped starts with what it had, every name can be used again, and no number is lost.
     let client = server.client();
     for (name, id, state) in client.sandboxes().unwrap() {
@@ -132,6 +141,7 @@ fn dies_at(point: &str) {
         ledger.delete(&client, &name).unwrap();
     }
     traces::settle(&server, &[], &[], &[]);
+    crate::wait_until("no image is left", || traces::Traces::of(&server).images.is_empty());
     for name in ["kept", "other", "short"] {
         ledger.create(&client, name).unwrap();
     }

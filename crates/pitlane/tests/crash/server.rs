@@ -32,6 +32,20 @@ fn named(variable: &str, otherwise: PathBuf) -> PathBuf {
     std::env::var_os(variable).map_or(otherwise, PathBuf::from)
 }
 
+/// Makes a cache of a server's own, in which are the images that all tests share.
+fn own_images(shared: &Path, own: &Path) {
+    std::fs::create_dir_all(own).unwrap();
+    for entry in std::fs::read_dir(shared).into_iter().flatten().flatten() {
+        let is_recipe = ["default-", "minimal-"]
+            .iter()
+            .any(|image| entry.file_name().to_string_lossy().starts_with(image));
+        let link = own.join(entry.file_name());
+        if is_recipe && entry.path().join("image.json").exists() && !link.exists() {
+            std::os::unix::fs::symlink(entry.path(), link).unwrap();
+        }
+    }
+}
+
 impl Server {
     /// A server that has not been started. It keeps as many sandboxes waiting as `prepared` says.
     pub(crate) fn new(prepared: u32) -> Self {
@@ -46,7 +60,8 @@ impl Server {
         let daemon = repository().join("target/x86_64-unknown-linux-musl/debug/pitlane-daemon");
         let daemon = named("PITLANE_DAEMON", daemon);
         assert!(daemon.exists(), "no daemon at {}: cargo xtask daemon", daemon.display());
-        let images = named("PITLANE_IMAGE_CACHE", repository().join(".cache/images"));
+        let images = folder.path().join("images");
+        own_images(&named("PITLANE_IMAGE_CACHE", repository().join(".cache/images")), &images);
         let pairs = [
             ("--listen", String::from("127.0.0.1:0")),
             ("--log", String::from("info")),
@@ -75,6 +90,11 @@ impl Server {
 
     pub(crate) fn run(&self) -> PathBuf {
         self.folder().join("run")
+    }
+
+    /// Its images, among them those that it makes.
+    pub(crate) fn images(&self) -> PathBuf {
+        self.folder().join("images")
     }
 
     /// What tells this server's traces on the machine from others'.

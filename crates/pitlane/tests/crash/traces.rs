@@ -15,6 +15,8 @@ pub(crate) struct Traces {
     pub(crate) archives: Vec<String>,
     /// Everything else under the state folder that may come and go.
     pub(crate) drafts: Vec<String>,
+    /// Images that were made here, and parts of them.
+    pub(crate) images: Vec<String>,
     /// Sockets of sandboxes.
     pub(crate) sockets: Vec<String>,
     /// Slots that have a control group.
@@ -88,13 +90,21 @@ impl Traces {
         drafts.extend(names(&state.join("disks/prepared")));
         let is_template = |name: &String| !name.ends_with(".blank");
         drafts.extend(names(&state.join("disks/templates")).into_iter().filter(is_template));
+        drafts.extend(names(&state.join("disks/frozen")));
+        let cache = server.images();
+        let is_made = |name: &String| name.starts_with("made-") || name.contains(".disk");
+        let mut images = names(&cache);
+        images.extend(names(&cache.join("layers")));
+        images.retain(is_made);
+        images.extend(names(&cache.join("references")));
         let state_text = state.to_str().unwrap().to_owned();
+        let cache_text = cache.to_str().unwrap();
         let devices = names(Path::new("/sys/block"))
             .into_iter()
             .filter_map(|name| {
                 std::fs::read_to_string(format!("/sys/block/{name}/loop/backing_file")).ok()
             })
-            .filter(|file| file.starts_with(&state_text))
+            .filter(|file| file.starts_with(&state_text) || file.starts_with(cache_text))
             .map(|file| file.trim().rsplit('/').next().unwrap_or_default().to_owned());
         let mut devices: Vec<String> = devices.collect();
         devices.sort();
@@ -119,6 +129,7 @@ impl Traces {
             disks: names(&state.join("disks/owned")),
             archives: names(&state.join("archives")),
             drafts,
+            images,
             sockets: names(&server.run().join("sandboxes")).into_iter().filter(is_socket).collect(),
             groups,
             devices,
@@ -145,6 +156,7 @@ impl Traces {
             disks,
             archives: self.archives.iter().filter(is_packed).cloned().collect(),
             drafts: Vec::new(),
+            images: self.images.clone(),
             sockets,
             groups: devices.iter().map(slot).collect(),
             devices,

@@ -1,7 +1,7 @@
 //! `/sandbox`.
 
 use pitlane_wire::control::{
-    CreateSandbox, PaginatedSandboxes, ResizeSandbox, Sandbox, SandboxLabels, SandboxPage,
+    CreateSandbox, CreateSandboxSnapshot, PaginatedSandboxes, ResizeSandbox, Sandbox, SandboxLabels, SandboxPage,
     ToolboxProxyUrl, UpdateLastActivity,
 };
 use serde_json::{Value, json};
@@ -77,6 +77,13 @@ fn changes() -> Vec<Operation> {
         )
         .reads::<ResizeSandbox>()
         .refuses(&[409]),
+        one(
+            "POST /sandbox/{sandboxIdOrName}/snapshot",
+            "Takes a snapshot of a started or stopped sandbox: its files as they are at one moment",
+            "It is taken, or on its way if the sandbox is `snapshotting`.",
+        )
+        .reads::<CreateSandboxSnapshot>()
+        .refuses(&[409, 507]),
         Operation::new(
             "POST /sandbox/{sandboxId}/last-activity",
             "Counts as a use of a sandbox",
