@@ -1,7 +1,9 @@
 """A registry of the tests' own, Debian's `docker-registry`, and images to put into it."""
 
+import base64
 import gzip
 import hashlib
+import http.server
 import io
 import json
 import os
@@ -11,6 +13,8 @@ import socket
 import subprocess
 import tarfile
 import tempfile
+import threading
+import uuid
 
 import httpx
 from server import ROOT
@@ -89,6 +93,45 @@ class Registry:
         self.process.terminate()
         self.process.wait(30)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Guard:
+    """Lets whoever says the right password read from a registry; `name` is what names of images begin with."""
+
+    def __init__(self, registry):
+        self.user, self.password = "robot", f"word-{uuid.uuid4().hex}"
+        said = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        inner = f"http://{registry.name}"
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                if self.headers.get("Authorization") != f"Basic {said}":
+                    self._answer(401, {"WWW-Authenticate": 'Basic realm="guarded"'}, b"")
+                    return
+                found = httpx.get(inner + self.path, headers={"Accept": self.headers.get("Accept", "*/*")})
+                kind = found.headers.get("content-type", "application/octet-stream")
+                self._answer(found.status_code, {"Content-Type": kind}, found.content)
+
+            def _answer(self, status, headers, body):
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.name = f"127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
 
 
 def digest(data):

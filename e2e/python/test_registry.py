@@ -62,7 +62,7 @@ def daytona(registry):
     for pulled in listed():
         for name in pulled["references"]:
             if name.startswith(registry.name):
-                pitlane("image", "rm", name)
+                pitlane("image", "rm", "--force", name)
     running.close()
 
 
@@ -154,16 +154,25 @@ def test_what_is_removed_is_gone_unless_a_sandbox_needs_it(daytona, registry):
     name = registry.push("team/short", "1", [base_layer(), layer.bytes()], {"User": "worker"})
     snapshot = daytona.snapshot.create(CreateSnapshotParams(name=f"short-{uuid.uuid4()}", image=name), timeout=60)
     sandbox = daytona.create(CreateSandboxFromSnapshotParams(snapshot=snapshot.name))
-    kept = json.loads(pitlane("image", "rm", name).stdout)
+    refused = pitlane("image", "rm", name, check=False)
+    assert refused.returncode != 0
+    assert f"sandbox {sandbox.id}" in refused.stderr and f"snapshot {snapshot.name}" in refused.stderr
+    kept = json.loads(pitlane("image", "rm", "--force", name).stdout)
     assert (kept["forgotten"], kept["images"], kept["layers"]) == ([name], 0, 0)
     sandbox.stop()
     sandbox.start()
     assert sandbox.process.exec("ls /usr/bin/only-here").exit_code == 0
     sandbox.delete()
+    # Sandboxes can still start from the snapshot, so the image stays.
+    pitlane("image", "gc")
+    other = daytona.create(CreateSandboxFromSnapshotParams(snapshot=snapshot.name))
+    other.delete()
+    daytona.snapshot.delete(snapshot)
 
     def is_freed():
+        foretold = json.loads(pitlane("image", "gc", "--dry-run").stdout)
         freed = json.loads(pitlane("image", "gc").stdout)
-        return freed["images"] >= 1 and freed["layers"] >= 1
+        return freed["images"] >= 1 and freed["layers"] >= 1 and foretold["images"] >= 1
 
     eventually(is_freed, "the image is not removed")
     refused = pitlane("image", "rm", name, check=False)

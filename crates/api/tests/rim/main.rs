@@ -26,6 +26,7 @@ mod permissions;
 mod preview;
 mod rate_limits;
 mod raw;
+mod registries;
 mod revocation;
 mod routes;
 mod server;

@@ -11,7 +11,8 @@ use pitlane_control::{
 };
 use pitlane_driver::fake::{FakeDriver, Fault, Operation, Service};
 use pitlane_model::{
-    ApiKey, KeyHash, KeyId, Limits, Organization, OrganizationId, Permission, Timestamp,
+    ApiKey, KeyHash, KeyId, Limits, Organization, OrganizationId, Permission, RegistryLogin,
+    Timestamp,
 };
 use pitlane_store::Store;
 use sha2::{Digest as _, Sha256};
@@ -224,6 +225,11 @@ impl Server {
             }
         };
         tokio::time::timeout(DEADLINE, asking).await.expect("it never became so");
+    }
+
+    /// Has a registry give images for this login alone.
+    pub(crate) fn guard_registry(&self, login: RegistryLogin) {
+        self.driver.guard_registry(login);
     }
 
     pub(crate) fn fail_next_create(&self, fault: Fault) {

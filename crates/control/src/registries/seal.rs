@@ -90,17 +90,10 @@ mod tests {
     #[test]
     fn a_row_of_an_earlier_version_opens() {
         let sealer = Sealer::new(&ServerSecret::new([7; 32])).unwrap();
-        let kept = "000000000000000000000000";
-        let once: [u8; NONCE_LEN] = [0; NONCE_LEN];
-        let random = Random::new(move |buffer| {
-            buffer.fill(0);
-            Ok(())
-        });
-        let sealed = sealer.seal(&random, b"purpose", "word").unwrap();
-        assert_eq!(sealed[..NONCE_LEN], once);
-        let digits: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digits, format!("{kept}{SEALED}"));
+        let kept = [
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x90, 0xe0, 0xde, 0xc7, 0x4a, 0x5e, 0xa6, 0x7d,
+            0x69, 0x33, 0x73, 0x18, 0x62, 0xb6, 0x0a, 0x54, 0x8f, 0x76, 0xc2, 0x41,
+        ];
+        assert_eq!(sealer.open(b"purpose", &kept).as_deref(), Ok("word"));
     }
-
-    const SEALED: &str = "";
 }

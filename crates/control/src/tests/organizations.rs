@@ -7,7 +7,7 @@ use crate::{
 
 impl Server {
     /// Makes an organization and a caller who may do in it what organizations need no operator for.
-    async fn organization(&self, name: &str) -> (Organization, Principal) {
+    pub(super) async fn organization(&self, name: &str) -> (Organization, Principal) {
         let organizations = self.control.organizations();
         let made = organizations.create(&self.principal, name.to_owned()).await.unwrap();
         let operator = organizations.act_for(&self.principal, &made.id.to_string()).unwrap();
