@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use pitlane_control::{Event, Principal};
-use pitlane_model::OrganizationId;
+use pitlane_model::{OrganizationId, SandboxState};
 use pitlane_wire::control as wire;
 use serde::Deserialize;
 use socketioxide::extract::{SocketRef, TryData};
@@ -36,6 +36,8 @@ const MAX_PACKET_BYTES: u64 = 16 * 1024;
 
 const CREATED: &str = "sandbox.created";
 const STATE_UPDATED: &str = "sandbox.state.updated";
+const VOLUME_CREATED: &str = "volume.created";
+const VOLUME_STATE_UPDATED: &str = "volume.state.updated";
 /// Not of the reference, whose clients pass over names that they do not know.
 const MEMORY_EXHAUSTED: &str = "sandbox.memory.exhausted";
 
@@ -161,6 +163,11 @@ fn send(socket: &SocketRef, event: &Event, origin: &Origin) -> Result<(), socket
             socket.emit(CREATED, &convert::sandbox(sandbox, origin))
         }
         Event::SandboxStateUpdated { sandbox, old, new } => {
+            if waits_for_image(*old) && !waits_for_image(*new) {
+                // The SDKs take no more than the state from an update. Now there is more to say: its user, or why it
+                // failed.
+                socket.emit(CREATED, &convert::sandbox(sandbox, origin))?;
+            }
             let updated = wire::StateUpdated {
                 sandbox: convert::sandbox(sandbox, origin),
                 old_state: old.as_str().to_owned(),
@@ -168,11 +175,25 @@ fn send(socket: &SocketRef, event: &Event, origin: &Origin) -> Result<(), socket
             };
             socket.emit(STATE_UPDATED, &updated)
         }
+        Event::VolumeCreated { volume } => socket.emit(VOLUME_CREATED, &convert::volume(volume)),
+        Event::VolumeStateUpdated { volume, old, new } => {
+            let updated = wire::VolumeStateUpdated {
+                volume: convert::volume(volume),
+                old_state: old.as_str().to_owned(),
+                new_state: new.as_str().to_owned(),
+            };
+            socket.emit(VOLUME_STATE_UPDATED, &updated)
+        }
         Event::MemoryRanOut { sandbox, killed } => {
             let sandbox = convert::sandbox(sandbox, origin);
             socket.emit(MEMORY_EXHAUSTED, &wire::MemoryExhausted { sandbox, killed: *killed })
         }
     }
+}
+
+const fn waits_for_image(state: SandboxState) -> bool {
+    use SandboxState as S;
+    matches!(state, S::PendingBuild | S::BuildingSnapshot | S::PullingSnapshot)
 }
 
 fn authenticate(

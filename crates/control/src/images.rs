@@ -294,10 +294,12 @@ impl Work {
                 "the machine could not build its image".to_owned()
             }
             Err(_elapsed) => {
-                format!("its image was not built after {} seconds", deadline.as_secs())
+                let reason =
+                    format!("its image was not built after {} seconds", deadline.as_secs());
+                transcript.write(format!("error: {reason}\n").as_bytes());
+                reason
             }
         };
-        transcript.write(format!("ERROR: {reason}\n").as_bytes());
         Err(reason)
     }
 

@@ -131,7 +131,7 @@ impl CommandLine {
                 with(&client()?, |client| sandbox::sandbox(client, command, format))
             }
             Command::Key(command) => with(&client()?, |client| key::key(client, command, format)),
-            Command::Image(command) => image::image(command, format),
+            Command::Image(command) => image::image(command, client, format),
             Command::Pool(command) => {
                 with(&client()?, |client| pool::pool(client, command, format))
             }

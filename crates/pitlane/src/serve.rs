@@ -153,10 +153,11 @@ async fn run(
     };
     let clock = Clock::system();
     let contexts = storage::open(settings, folder, &clock)?;
+    let workshop = Arc::new(Workshop::new(maker.driver(), contexts.clone(), settings));
     let control = Control::start(Parts {
         store,
         driver: maker.driver(),
-        builder: Arc::new(Workshop::new(maker.driver(), contexts.clone(), settings)),
+        builder: Arc::<Workshop>::clone(&workshop),
         build_logs: folder.path().join("build-logs"),
         clock,
         random: Random::system(),
@@ -194,6 +195,9 @@ async fn run(
     }
     tracing::info!("stopping");
     control.shut_down(GRACE).await;
+    if tokio::time::timeout(GRACE, workshop.finish()).await.is_err() {
+        tracing::warn!("sandboxes of builds are left to the next start");
+    }
     if arguments.stop_sandboxes {
         stop_all(&maker.driver()).await?;
     }

@@ -50,7 +50,7 @@ pub trait ImageBuilder: Send + Sync + fmt::Debug {
     /// Says which line is wrong, or which archive is missing, for whoever asked.
     async fn check(&self, organization: OrganizationId, build: &Build) -> Result<(), String>;
 
-    /// Builds an image, or finds that it has been built, and writes what happens down.
+    /// Builds an image, or finds that it has been built, and writes what happens down, why it failed included.
     ///
     /// Dropping the future ends the build; steps that are finished may be kept for another one.
     ///

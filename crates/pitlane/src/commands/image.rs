@@ -1,12 +1,16 @@
 //! `pitlane image`: the images on this machine, by whoever operates it.
 //!
-//! It works on the image cache itself, whether a server runs or not; servers that run see what changes.
+//! It works on the image cache itself, whether a server runs or not; servers that run see what changes. Only `build` asks
+//! a server.
+
+mod build;
 
 use std::io::Read as _;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pitlane_client::Client;
 use pitlane_engine::unpackers_first_id;
 use pitlane_image::{
     Alias, Freed, ImageUser, Images, Progress, PullAs, RegistryAccess, StockedImage, UNPACK,
@@ -30,6 +34,8 @@ const MAX_PASSWORD: u64 = 64 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Have a server build an image from a Dockerfile and a folder; a snapshot comes out
+    Build(build::Arguments),
     /// Bring an image from its registry, or make one of Pitlane's own
     Pull {
         #[command(flatten)]
@@ -100,8 +106,13 @@ struct Removed {
 }
 
 /// Does what the command says.
-pub(crate) fn image(command: Command, format: Format) -> Result<ExitCode, Failure> {
+pub(crate) fn image(
+    command: Command,
+    client: impl FnOnce() -> Result<Client, Failure>,
+    format: Format,
+) -> Result<ExitCode, Failure> {
     match command {
+        Command::Build(arguments) => return build::build(&client()?, arguments, format),
         Command::Pull { settings, reference, user } => pull(&settings, &reference, user, format)?,
         Command::Ls { settings } => list(&open(&settings)?, format)?,
         Command::Rm { settings, images, force } => {

@@ -29,6 +29,11 @@ impl Workshop {
         Self { builder: Builder::new(driver, builds), contexts, resources: settings.maximum }
     }
 
+    /// Waits until nothing is left of builds that were broken off.
+    pub(super) async fn finish(&self) {
+        self.builder.finish().await;
+    }
+
     /// The archives that a build names, or the name of one that is not here.
     fn find(&self, organization: OrganizationId, build: &Build) -> Result<Vec<Context>, String> {
         let find = |hash: &String| {
