@@ -8,6 +8,8 @@ mod client;
 pub(super) mod json;
 mod place;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 mod toml;
 
