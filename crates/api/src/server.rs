@@ -3,6 +3,7 @@
 mod connection;
 mod linger;
 mod place;
+mod slash;
 
 use std::io;
 use std::time::Duration;

@@ -16,6 +16,7 @@ mod privileged {
     use std::time::{Duration, Instant};
 
     use crate::program::{self, Server};
+    use rustix::process::{Resource, Rlimit};
     use serde_json::{Value, json};
 
     /// Status and body of what a server answers.
@@ -40,6 +41,26 @@ mod privileged {
             }
             assert!(began.elapsed() < Duration::from_secs(20), "{told:?}");
             std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    /// The lower of the two limits of open files that a process has, and the higher one.
+    fn open_files(id: u32) -> Vec<String> {
+        let limits = std::fs::read_to_string(format!("/proc/{id}/limits")).unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        line.split_whitespace().skip(3).take(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_server_and_its_launcher_may_open_as_many_files_as_they_are_allowed() {
+        let own = rustix::process::getrlimit(Resource::Nofile);
+        let few = Rlimit { current: Some(256), ..own };
+        rustix::process::setrlimit(Resource::Nofile, few).unwrap();
+        let server = Server::real(&[]);
+        rustix::process::setrlimit(Resource::Nofile, own).unwrap();
+        let allowed = own.maximum.map_or_else(|| "unlimited".to_owned(), |most| most.to_string());
+        for id in [&server.launchers()[..], &[server.id()]].concat() {
+            assert_eq!(open_files(id), [allowed.as_str(), allowed.as_str()]);
         }
     }
 

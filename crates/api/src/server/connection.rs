@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::linger::Lingering;
 use super::place::Place;
+use super::slash;
 use crate::{health, router};
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept.
@@ -50,9 +51,12 @@ impl Reception {
         Self { starting: router::of_a_start(), admitted }
     }
 
-    async fn answer(mut self, request: Request<Incoming>) -> Result<Response, Infallible> {
+    async fn answer(mut self, mut request: Request<Incoming>) -> Result<Response, Infallible> {
         if head_bytes(&request) > MAX_HEAD_BYTES {
             return Ok(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.into_response());
+        }
+        if let Some(address) = slash::without_last(request.uri()) {
+            *request.uri_mut() = address;
         }
         let router = self.router(request.uri().path()).await;
         TowerToHyperService::new(router).call(request).await

@@ -66,6 +66,11 @@ impl Server {
         server
     }
 
+    /// The server's process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.as_ref().unwrap().id()
+    }
+
     /// Starts the server on the state it left, and returns when it is ready.
     pub(crate) fn start_again(&mut self) {
         let mut process = program(&[])
