@@ -20,6 +20,7 @@ mod remote;
 mod request;
 mod sandboxes;
 mod sessions;
+mod snapshots;
 mod terminals;
 mod volumes;
 mod warm_pools;

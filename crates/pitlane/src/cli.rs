@@ -10,7 +10,7 @@ use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use pitlane_client::{Client, RequestError};
 
 use crate::commands::{
-    completion, image, key, login, mcp, pool, registry, run, sandbox, version, volume,
+    completion, image, key, login, mcp, pool, registry, run, sandbox, snapshot, version, volume,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -52,6 +52,9 @@ enum Command {
     /// Create, list, use, change and delete sandboxes
     #[command(subcommand)]
     Sandbox(sandbox::Command),
+    /// Take snapshots of sandboxes; list, delete and switch snapshots
+    #[command(subcommand)]
+    Snapshot(snapshot::Command),
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Key(key::Command),
@@ -132,6 +135,9 @@ impl CommandLine {
             }
             Command::Key(command) => with(&client()?, |client| key::key(client, command, format)),
             Command::Image(command) => image::image(command, client, format),
+            Command::Snapshot(command) => {
+                with(&client()?, |client| snapshot::snapshot(client, command, format))
+            }
             Command::Pool(command) => {
                 with(&client()?, |client| pool::pool(client, command, format))
             }

@@ -11,6 +11,7 @@ pub(crate) mod pool;
 pub(crate) mod registry;
 pub(crate) mod run;
 pub(crate) mod sandbox;
+pub(crate) mod snapshot;
 pub(crate) mod version;
 pub(crate) mod volume;
 

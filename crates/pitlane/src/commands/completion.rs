@@ -98,6 +98,15 @@ pub(super) fn volume_names() -> ArgValueCompleter {
     })
 }
 
+/// Completes snapshots: their names.
+pub(super) fn snapshot_names() -> ArgValueCompleter {
+    ArgValueCompleter::new(|begun: &OsStr| {
+        let snapshots = asked(async |client| client.snapshots(None).await.unwrap_or_default());
+        let names = snapshots.into_iter().map(|snapshot| snapshot.name);
+        names.filter(|name| is_begun(name, begun)).map(CompletionCandidate::new).collect()
+    })
+}
+
 /// Completes warm pools: the names of their snapshots, and their ids.
 pub(super) fn pool_names() -> ArgValueCompleter {
     ArgValueCompleter::new(|begun: &OsStr| {

@@ -19,7 +19,7 @@ pub(crate) enum Command {
     Create {
         /// The snapshot, by name or id
         snapshot: String,
-        /// How many sandboxes wait; each takes a few MiB of memory
+        /// How many sandboxes wait; each takes about 1 MiB of memory
         #[arg(value_name = "NUMBER")]
         size: u32,
         /// Region of the sandboxes that take from it [default: the server's]

@@ -71,7 +71,7 @@ pub(crate) fn volume(
         }
         Command::Info { volume } => {
             let volume = wait(find(client, &volume))?;
-            format.write(&volume, |volume| about(volume))?;
+            format.write(&volume, about)?;
         }
         Command::Rm { volumes } => return remove(client, &volumes, format),
     }

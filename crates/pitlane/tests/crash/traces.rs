@@ -98,13 +98,17 @@ impl Traces {
         images.retain(is_made);
         images.extend(names(&cache.join("references")));
         let state_text = state.to_str().unwrap().to_owned();
-        let cache_text = cache.to_str().unwrap();
-        let devices = names(Path::new("/sys/block"))
+        let backing_files: Vec<String> = names(Path::new("/sys/block"))
             .into_iter()
             .filter_map(|name| {
                 std::fs::read_to_string(format!("/sys/block/{name}/loop/backing_file")).ok()
             })
-            .filter(|file| file.starts_with(&state_text) || file.starts_with(cache_text))
+            .collect();
+        let is_layer = |file: &&String| file.starts_with(cache.to_str().unwrap());
+        images.extend(backing_files.iter().filter(is_layer).cloned());
+        let devices = backing_files
+            .into_iter()
+            .filter(|file| file.starts_with(&state_text))
             .map(|file| file.trim().rsplit('/').next().unwrap_or_default().to_owned());
         let mut devices: Vec<String> = devices.collect();
         devices.sort();
