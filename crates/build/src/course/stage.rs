@@ -196,7 +196,8 @@ impl<'a> Stage<'a> {
     /// What a variable is worth here: what the image says before what was given.
     pub(super) fn value(&self, name: &str) -> Option<String> {
         let said = self.config.environment.get(name).or_else(|| self.arguments.get(name));
-        said.cloned().or_else(|| self.proxy(name))
+        let given = said.cloned().or_else(|| self.proxy(name));
+        given.or_else(|| (name == "PATH").then(|| PATH.to_owned()))
     }
 
     fn proxy(&self, name: &str) -> Option<String> {

@@ -1,4 +1,4 @@
-//! `POST /pitlane/build/clear`: emptying or removing a folder.
+//! `POST /pitlane/build/clear`: emptying a folder, or removing it or a file.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::folders::{Owner, RESOLVE, open, open_or_make, root};
 use super::refuse;
 use crate::http::Refusal;
 
-/// Empties a folder, which is made if it is missing, or removes it.
+/// Empties a folder, which is made if it is missing, or removes it, or a file.
 pub(super) fn clear(path: &str, removes: bool) -> Result<(), Refusal> {
     let told = |errno| refuse(path, errno);
     let root = root().map_err(told)?;
@@ -20,15 +20,19 @@ pub(super) fn clear(path: &str, removes: bool) -> Result<(), Refusal> {
         (Err(Errno::NOENT), false) => {
             return open_or_make(&root, folder, Owner::ROOT).map(drop).map_err(told);
         }
+        (Err(Errno::NOTDIR), true) => return remove(&root, folder, AtFlags::empty()).map_err(told),
         (found, _) => empty(found.map_err(told)?).map_err(told)?,
     }
     if removes {
-        let above = folder.parent().unwrap_or(Path::new("/"));
-        let name = folder.file_name().ok_or_else(|| told(Errno::BUSY))?;
-        let above = open(&root, above, OFlags::PATH | OFlags::DIRECTORY).map_err(told)?;
-        unlinkat(above, name, AtFlags::REMOVEDIR).map_err(told)?;
+        remove(&root, folder, AtFlags::REMOVEDIR).map_err(told)?;
     }
     Ok(())
+}
+
+fn remove(root: &OwnedFd, path: &Path, flags: AtFlags) -> Result<(), Errno> {
+    let above = path.parent().unwrap_or(Path::new("/"));
+    let name = path.file_name().ok_or(Errno::BUSY)?;
+    unlinkat(open(root, above, OFlags::PATH | OFlags::DIRECTORY)?, name, flags)
 }
 
 /// A folder that is being emptied, and the name it has in the one above.

@@ -50,21 +50,21 @@ pub(super) async fn run(toolbox: &Arc<Toolbox>, request: Request<Incoming>) -> A
     let launch = launch(toolbox, step, user)?;
     let failed = |error| Refusal::internal(format!("cannot make a pipe: {error}"));
     let (output, stdout) = Source::pipe(Kind::Stdout).map_err(failed)?;
-    let (errors, stderr) = Source::pipe(Kind::Stderr).map_err(failed)?;
-    let started = toolbox.processes().start(&launch, &stdout, &stderr).map_err(|error| {
+    // One pipe for both: a log shows them in their order.
+    let started = toolbox.processes().start(&launch, &stdout, &stdout).map_err(|error| {
         let program = launch.candidates.last().map(|path| path.to_string_lossy().into_owned());
         let cause = std::error::Error::source(&error);
         let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
         let program = program.unwrap_or_default();
         Refusal::bad_request(format!("cannot run {program}: {error}: {cause}"))
     })?;
-    drop((stdout, stderr));
+    drop(stdout);
     let control = Control { registration, deadline: None };
     let (pipe, body) = pipe();
     let shared = Arc::clone(toolbox);
     toolbox.tasks().spawn(async move {
         // Its input and a script that it reads live as long as it.
-        follow(started, [output, errors], Frames(pipe), &control).await;
+        follow(started, [output, Source::none()], Frames(pipe), &control).await;
         drop((launch, control));
         shared.processes().tidy();
     });

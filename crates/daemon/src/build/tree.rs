@@ -61,7 +61,12 @@ impl Tree {
         name: &Path,
         input: &mut impl Read,
     ) -> Result<(), Refusal> {
-        let path = self.base.join(check(name)?);
+        let name = check(name)?;
+        // Joining nothing would add a slash, and with that only a folder could be meant.
+        let path = match name.as_os_str().is_empty() {
+            true => self.base.clone(),
+            false => self.base.join(name),
+        };
         let shown = path.to_string_lossy().into_owned();
         self.write_at(entry, &path, input).map_err(|failure| match failure {
             Failure::Kernel(errno) => refuse(&shown, errno),

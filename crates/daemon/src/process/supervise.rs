@@ -68,7 +68,7 @@ impl Source {
     }
 
     /// No output: what a command writes goes to the other one.
-    pub(super) const fn none() -> Self {
+    pub(crate) const fn none() -> Self {
         Self { kind: Kind::Stderr, receiver: None, buffer: Vec::new() }
     }
 
