@@ -10,6 +10,7 @@ mod connection;
 mod crowd;
 mod density;
 mod docker;
+mod images;
 mod interactive;
 mod interpreter;
 mod listing;
@@ -31,6 +32,7 @@ mod sessions;
 mod spawner;
 mod terminals;
 mod transfer;
+mod warm;
 
 use std::path::{Path, PathBuf};
 
@@ -79,6 +81,8 @@ async fn measure(path: &Path, sections: &[Section]) -> anyhow::Result<()> {
         code: None,
         mcp: None,
         terminals: None,
+        warm: None,
+        images: None,
     };
     for section in sections {
         let name = section.name();

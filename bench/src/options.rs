@@ -33,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) crowd: usize,
     /// How many sandboxes run while the server is started again.
     pub(crate) restart: usize,
+    /// How many idle sandboxes there are while memory is read.
+    pub(crate) idle: Vec<usize>,
     /// How long to wait for a quiet machine.
     pub(crate) patience: Duration,
 }
@@ -53,6 +55,7 @@ impl Options {
             transfer_mib: number("BENCH_TRANSFER_MIB", 1024)?,
             crowd: number("BENCH_CROWD", 200)?,
             restart: number("BENCH_RESTART", 500)?,
+            idle: populations("BENCH_IDLE", &[0, 10, 100, 1000])?,
             patience: Duration::from_secs(number("BENCH_PATIENCE", 60)?.try_into()?),
         })
     }

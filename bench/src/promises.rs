@@ -1,8 +1,8 @@
 //! The promised numbers, and whether one run reaches them.
 
 use crate::results::{
-    Code, Crowd, Interpreters, Listing, Mcp, Measure, Restart, Results, Run, Sessions, Terminals,
-    Transfer,
+    Code, Crowd, Images, Interpreters, Listing, Mcp, Measure, Restart, Results, Run, Sessions,
+    Terminals, Transfer, Warm,
 };
 use crate::samples::{Milliseconds, Samples};
 
@@ -43,6 +43,9 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
         code(results.code.as_ref()),
         keystroke(results.terminals.as_ref()),
         tool(results.mcp.as_ref()),
+        warm(results.warm.as_ref()),
+        warm_beside_cold(results.warm.as_ref()),
+        images(results.images.as_ref()),
     ]
 }
 
@@ -218,6 +221,31 @@ fn tool(mcp: Option<&Mcp>) -> Verdict {
     judge("execute_shell over MCP ≤ 1 ms over its toolbox call", medians, |call, bare| {
         let over = call - bare;
         (format!("{call:.2} ms − {bare:.2} ms = {over:.2} ms"), over <= 1.0)
+    })
+}
+
+fn images(images: Option<&Images>) -> Verdict {
+    let medians = images.and_then(|found| middle(&found.peer).zip(middle(&found.pull)));
+    judge(
+        "an image of 150 MB comes at ≥ 0.8 × the speed of `skopeo copy` + `tar x`",
+        medians,
+        |peer, pull| {
+            let ratio = peer / pull;
+            (format!("{peer:.0} ms / {pull:.0} ms = {ratio:.2}"), ratio >= 0.8)
+        },
+    )
+}
+
+fn warm(warm: Option<&Warm>) -> Verdict {
+    let found = warm.and_then(|found| middle(&found.warm)).zip(Some(()));
+    judge("create from a pool ≤ 1.5 ms", found, |warm, ()| (format!("{warm:.2} ms"), warm <= 1.5))
+}
+
+fn warm_beside_cold(warm: Option<&Warm>) -> Verdict {
+    let medians = warm.and_then(|found| middle(&found.warm).zip(middle(&found.cold)));
+    judge("create from a pool ≥ 4 times faster than from nothing", medians, |warm, cold| {
+        let ratio = cold / warm;
+        (format!("{cold:.2} ms / {warm:.2} ms = {ratio:.1} times faster"), ratio >= 4.0)
     })
 }
 

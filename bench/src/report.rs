@@ -24,6 +24,7 @@ pub(crate) fn text(results: &Results) -> String {
         ("Creation while sandboxes live", tables::density(results)),
         ("Time to interactive", tables::interactive(results)),
         ("Many at once, large files, restarts", tables::core(results)),
+        ("Memory of idle sandboxes", tables::idle(results)),
     ];
     for (title, content) in sections {
         if content.is_empty() {

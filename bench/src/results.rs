@@ -37,6 +37,55 @@ pub(crate) struct Results {
     /// As above.
     #[serde(default)]
     pub(crate) terminals: Option<Terminals>,
+    /// As above.
+    #[serde(default)]
+    pub(crate) images: Option<Images>,
+    /// As above.
+    #[serde(default)]
+    pub(crate) warm: Option<Warm>,
+}
+
+/// Sandboxes that waited, beside those that did not; and what idle ones cost.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Warm {
+    /// A create that takes one that waits.
+    pub(crate) warm: Samples,
+    /// A create that finds nothing prepared.
+    pub(crate) cold: Samples,
+    /// From few sandboxes to many.
+    pub(crate) idle: Vec<IdleMemory>,
+}
+
+/// What sandboxes that do nothing take of memory, those that wait included.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct IdleMemory {
+    pub(crate) sandboxes: usize,
+    /// The server's, shared pages in parts.
+    pub(crate) server_kib: u64,
+    /// The launcher's, likewise.
+    pub(crate) launcher_kib: u64,
+    /// All daemons' together, likewise.
+    pub(crate) daemons_kib: u64,
+    /// What the kernel keeps for itself on the whole machine.
+    pub(crate) kernel_kib: u64,
+}
+
+impl IdleMemory {
+    /// All of it.
+    pub(crate) const fn total_kib(&self) -> u64 {
+        self.server_kib + self.launcher_kib + self.daemons_kib + self.kernel_kib
+    }
+}
+
+/// An image from a registry on this machine, until its files are there.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Images {
+    /// What its layers are as they travel.
+    pub(crate) megabytes: u64,
+    /// `pitlane image pull` to an empty cache.
+    pub(crate) pull: Samples,
+    /// `skopeo copy` to a folder, and `tar x`.
+    pub(crate) peer: Samples,
 }
 
 /// The list of many sandboxes.

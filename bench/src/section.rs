@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use crate::options::Options;
 use crate::results::Results;
 use crate::{
-    code, crowd, density, interactive, interpreter, listing, mcp, restart, rounds, sessions,
-    terminals, transfer,
+    code, crowd, density, images, interactive, interpreter, listing, mcp, restart, rounds,
+    sessions, terminals, transfer, warm,
 };
 
 /// One of them.
@@ -26,11 +26,13 @@ pub(crate) enum Section {
     Code,
     Terminals,
     Mcp,
+    Images,
+    Warm,
 }
 
 impl Section {
     /// All of them, in their order.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::Rounds,
         Self::Density,
         Self::Interactive,
@@ -43,6 +45,8 @@ impl Section {
         Self::Code,
         Self::Terminals,
         Self::Mcp,
+        Self::Images,
+        Self::Warm,
     ];
 
     /// What a command line calls it.
@@ -60,6 +64,8 @@ impl Section {
             Self::Code => "code",
             Self::Terminals => "terminals",
             Self::Mcp => "mcp",
+            Self::Warm => "warm",
+            Self::Images => "images",
         }
     }
 
@@ -109,6 +115,8 @@ impl Section {
             Self::Code => results.code = Some(Box::pin(code::run(options)).await?),
             Self::Terminals => results.terminals = Some(Box::pin(terminals::run(options)).await?),
             Self::Mcp => results.mcp = Some(Box::pin(mcp::run(options)).await?),
+            Self::Warm => results.warm = Some(Box::pin(warm::run(options)).await?),
+            Self::Images => results.images = Some(Box::pin(images::run(options)).await?),
         }
         Ok(())
     }

@@ -72,6 +72,31 @@ impl Server {
         Ok(Memory { now_kib: value("VmRSS:")?, peak_kib: value("VmHWM:")? })
     }
 
+    /// The server's own memory, of shared pages its part of each, in KiB.
+    pub(crate) fn proportional_kib(&self) -> anyhow::Result<u64> {
+        proportional_kib(self.process.id())
+    }
+
+    /// The same of the launcher, and of all sandboxes' first processes together, those that wait included.
+    pub(crate) fn memory_of_others(&self) -> anyhow::Result<[u64; 2]> {
+        let run = self.run_folder()?;
+        let launcher = launcher(&run).context("the server has no launcher")?;
+        let children = format!("/proc/{launcher}/task/{launcher}/children");
+        let children = std::fs::read_to_string(children).context("no such launcher")?;
+        let mut sandboxes = 0;
+        for child in children.split_whitespace().filter_map(|number| number.parse().ok()) {
+            // One may have ended since.
+            sandboxes += proportional_kib(child).unwrap_or(0);
+        }
+        Ok([proportional_kib(launcher)?, sandboxes])
+    }
+
+    /// Where the server keeps its sockets.
+    fn run_folder(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.folder.path().join("run");
+        folder.is_dir().then_some(folder).context("the server has no run-time folder")
+    }
+
     /// Begins a new peak.
     pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
         std::fs::write(self.proc("clear_refs"), "5").context("cannot reset the peak of memory")
@@ -123,7 +148,12 @@ fn launch(options: &Options, flags: &[String], folder: &Path) -> anyhow::Result<
     let log = folder.join("log");
     let mut command =
         command(&options.pitlane, ["serve", "--listen", "127.0.0.1:0", "--json", "--state"]);
-    command.arg(folder.join("state")).arg("--image-cache").arg(&options.image_cache);
+    command
+        .arg(folder.join("state"))
+        .arg("--run-dir")
+        .arg(folder.join("run"))
+        .arg("--image-cache")
+        .arg(&options.image_cache);
     command.args(flags).stdout(Stdio::piped()).stderr(std::fs::File::create(&log)?);
     let mut process =
         command.spawn().with_context(|| format!("cannot start {}", options.pitlane.display()))?;
@@ -135,6 +165,26 @@ fn launch(options: &Options, flags: &[String], folder: &Path) -> anyhow::Result<
         bail!("the server did not get ready ({status}):\n{}", std::fs::read_to_string(log)?);
     };
     Ok((process, ready))
+}
+
+/// A process' memory, of shared pages its part of each.
+fn proportional_kib(process: u32) -> anyhow::Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup"))
+        .with_context(|| format!("cannot read the memory of process {process}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let number = line.context("no memory in /proc")?.trim().trim_end_matches(" kB");
+    number.parse().context("no number of KiB in /proc")
+}
+
+/// The launcher of a run-time folder.
+fn launcher(run: &Path) -> Option<u32> {
+    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let words = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let mut words = words.split(|byte| *byte == 0);
+        let is_launcher = words.any(|word| word == b"launch")
+            && words.any(|word| word == run.as_os_str().as_encoded_bytes());
+        if is_launcher { entry.file_name().to_str()?.parse().ok() } else { None }
+    })
 }
 
 impl Drop for Server {

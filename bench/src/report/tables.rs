@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::results::{
-    Code, Crowd, Found, Interpreters, Listing, Mcp, Measure, Restart, Results, Run, Sessions,
-    Terminals, Transfer,
+    Code, Crowd, Found, Images, Interpreters, Listing, Mcp, Measure, Restart, Results, Run,
+    Sessions, Terminals, Transfer, Warm,
 };
 use crate::samples::{Milliseconds, Samples};
 
@@ -141,6 +141,8 @@ pub(super) fn core(results: &Results) -> String {
     rows.extend(results.code.iter().flat_map(code));
     rows.extend(results.terminals.iter().map(terminals));
     rows.extend(results.mcp.iter().flat_map(mcp));
+    rows.extend(results.warm.iter().flat_map(warm));
+    rows.extend(results.images.iter().flat_map(images));
     if rows.is_empty() {
         return String::new();
     }
@@ -262,6 +264,56 @@ fn mcp(mcp: &Mcp) -> [(String, &Samples, String); 2] {
         ("`true` by `execute_shell` over MCP", &mcp.call, call),
     ]
     .map(|(name, samples, how)| (name.to_owned(), samples, how.to_owned()))
+}
+
+fn images(images: &Images) -> [(String, &Samples, String); 2] {
+    let what =
+        format!("image of {} MB in 3 layers, from a registry on this machine", images.megabytes);
+    let pull = "`pitlane image pull` into an empty cache, until everything is on the disk";
+    let peer = "`skopeo copy` to a folder, then `tar x` of each layer; nothing is synced";
+    [
+        (what.clone(), &images.pull, pull.to_owned()),
+        ("the same by other programs".to_owned(), &images.peer, peer.to_owned()),
+    ]
+}
+
+fn warm(warm: &Warm) -> [(String, &Samples, String); 2] {
+    let how =
+        "`POST /sandbox` until `started`, on a kept connection, 150 ms after the request before";
+    [
+        ("create from a pool", &warm.warm, how),
+        (
+            "create from nothing",
+            &warm.cold,
+            "another server, with `--prepared 0`, the two taking turns",
+        ),
+    ]
+    .map(|(name, samples, how)| (name.to_owned(), samples, how.to_owned()))
+}
+
+/// What idle sandboxes cost.
+pub(super) fn idle(results: &Results) -> String {
+    let Some(Warm { idle, .. }) = &results.warm else { return String::new() };
+    let Some(first) = idle.first() else { return String::new() };
+    let mut text = String::from(
+        "Processes' memory with shared pages in parts (`Pss`), and what the kernel keeps for itself on the whole machine \
+         (`SUnreclaim`, `KernelStack`, `PageTables`, `Percpu`), in MiB. Eight sandboxes more wait in each row.\n\n\
+         | idle sandboxes | daemons | kernel | launcher | server | each, beyond the first row |\n|---|---|---|---|---|---|\n",
+    );
+    let mib = |kib: u64| f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0;
+    for row in idle {
+        let more = u64::try_from(row.sandboxes - first.sandboxes.min(row.sandboxes)).unwrap_or(0);
+        let each = row.total_kib().saturating_sub(first.total_kib()).checked_div(more);
+        let each = each.map_or_else(|| "–".to_owned(), |each| format!("{:.2}", mib(each)));
+        let [daemons, kernel, launcher, server] =
+            [row.daemons_kib, row.kernel_kib, row.launcher_kib, row.server_kib].map(mib);
+        let _ = writeln!(
+            text,
+            "| {} | {daemons:.1} | {kernel:.1} | {launcher:.1} | {server:.1} | {each} |",
+            row.sandboxes
+        );
+    }
+    text
 }
 
 fn mode(name: &str, run: &Run) -> String {

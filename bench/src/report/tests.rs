@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::machine::Machine;
 use crate::results::{
-    Code, Crowd, Found, Interactive, Interpreters, Listing, Mcp, Measure, Modes, Population,
-    Restart, Row, Run, Sessions, Terminals, Transfer,
+    Code, Crowd, Found, IdleMemory, Images, Interactive, Interpreters, Listing, Mcp, Measure,
+    Modes, Population, Restart, Row, Run, Sessions, Terminals, Transfer, Warm,
 };
 use crate::samples::Samples;
 use crate::server::Memory;
@@ -28,6 +28,17 @@ fn modes(milliseconds: u64, failures: &[&str]) -> Modes {
         sequential: run(milliseconds, &[]),
         staggered: run(milliseconds, &[]),
         burst: run(milliseconds * 10, failures),
+    }
+}
+
+/// The machine's memory with so many sandboxes, whose daemons and the kernel take so many MiB.
+fn idle(sandboxes: usize, mib: u64) -> IdleMemory {
+    IdleMemory {
+        sandboxes,
+        server_kib: 20 << 10,
+        launcher_kib: 3 << 10,
+        daemons_kib: mib << 7,
+        kernel_kib: (300 << 10) + (mib << 10),
     }
 }
 
@@ -101,6 +112,12 @@ fn results(create: u64, crowded: u64, failures: &[&str], docker: Found) -> Resul
         }),
         terminals: Some(Terminals { echo: samples(&[1]) }),
         mcp: Some(Mcp { bare: samples(&[3]), call: samples(&[4]) }),
+        images: Some(Images { megabytes: 151, pull: samples(&[6000]), peer: samples(&[9000]) }),
+        warm: Some(Warm {
+            warm: samples(&[1]),
+            cold: samples(&[6]),
+            idle: vec![idle(0, 0), idle(10, 10), idle(1000, 1100)],
+        }),
     }
 }
 
@@ -138,6 +155,8 @@ fn a_promise_that_is_missed_by_a_little_is_not_reached() {
             ("5.00 ms / 10.00 ms = 0.50".to_owned(), Some(true)),
             ("1.00 ms".to_owned(), Some(true)),
             ("4.00 ms − 3.00 ms = 1.00 ms".to_owned(), Some(true)),
+            ("1.00 ms".to_owned(), Some(true)),
+            ("6.00 ms / 1.00 ms = 6.0 times faster".to_owned(), Some(true)),
         ]
     );
 }
@@ -149,6 +168,8 @@ fn what_was_not_measured_has_no_table_and_shows_nothing() {
     (results.listing, results.transfer, results.restart) = (None, None, None);
     (results.sessions, results.interpreters) = (None, None);
     (results.code, results.terminals, results.mcp) = (None, None, None);
+    results.warm = None;
+    results.images = None;
     results.crowd.as_mut().unwrap().create = samples(&[10; 50]);
     insta::assert_snapshot!(text(&results));
 }
