@@ -74,7 +74,7 @@ pub(crate) fn snapshot(
         Command::Ls { of } => {
             let snapshots = wait(async {
                 let of = match of {
-                    Some(sandbox) => Some(client.sandbox(&sandbox).await?.id),
+                    Some(sandbox) => Some(client.sandbox(&sandbox).await?.core.id),
                     None => None,
                 };
                 Ok(client.snapshots(of.as_deref()).await?)
@@ -103,14 +103,14 @@ pub(crate) fn snapshot(
 /// Takes a snapshot and waits until it is taken, however long that takes.
 async fn take(client: &Client, sandbox: &str, name: &str) -> Result<Snapshot, Failure> {
     let mut taken = client.snapshot_sandbox(sandbox, name).await?;
-    while taken.state == "snapshotting" {
+    while taken.core.state == "snapshotting" {
         tokio::time::sleep(LOOK).await;
         taken = client.sandbox(sandbox).await?;
     }
     match client.snapshot(name).await {
         Ok(snapshot) => Ok(snapshot),
         // The sandbox says why.
-        Err(error) => Err(taken.error_reason.map_or_else(|| error.into(), Failure::new)),
+        Err(error) => Err(taken.core.error_reason.map_or_else(|| error.into(), Failure::new)),
     }
 }
 
