@@ -16,7 +16,7 @@ use crate::pools;
 use crate::registries;
 use crate::sandboxes::{Platform, Story, Timers};
 use crate::snapshots::Surroundings;
-use crate::volumes::{self, LoadVolumesError};
+use crate::volumes;
 use crate::{
     Clock, Event, ImageBuilder, Keys, Organizations, Policy, Previews, Random, Registries,
     Sandboxes, ServerSecret, SigningKeys, Snapshots, UploadKeys, Volumes, WarmPools,
@@ -120,6 +120,7 @@ impl Control {
         })
         .await?;
         let images = Images::new(images::Surroundings {
+            driver: Arc::clone(&driver),
             registries: Arc::clone(&registries),
             builder,
             deadlines: images::Deadlines {
@@ -164,11 +165,7 @@ impl Control {
             },
             &rows,
         )
-        .await
-        .map_err(|cause| match cause {
-            LoadVolumesError::Read(cause) => ControlError::Read(cause),
-            LoadVolumesError::Inventory(cause) => ControlError::Inventory(cause),
-        })?;
+        .await?;
         let existing = tokio::time::timeout(INVENTORY_DEADLINE, driver.inventory())
             .await
             .map_err(|_elapsed| ControlError::InventoryDeadline)??;

@@ -7,6 +7,7 @@
 
 mod builder;
 mod logs;
+mod names;
 mod queue;
 mod transcript;
 
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pitlane_driver::{PrepareImageError, PreparedImage};
+use pitlane_driver::{Driver, PrepareImageError, PreparedImage};
 use pitlane_model::{Build, ImageReference, ImageReferenceError, OrganizationId};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, watch};
@@ -26,6 +27,8 @@ use tokio_util::task::TaskTracker;
 pub use self::builder::{BuildOrder, ImageBuilder, NoBuild, NoBuilder};
 pub use self::logs::BuildLog;
 use self::logs::Logs;
+use self::names::Names;
+pub(crate) use self::names::Need;
 use self::queue::{Place, Queue};
 pub use self::transcript::Transcript;
 use crate::Registries;
@@ -84,6 +87,7 @@ pub(crate) struct Images {
     builder: Arc<dyn ImageBuilder>,
     deadlines: Deadlines,
     logs: Logs,
+    names: Names,
     pulls: Arc<Queue>,
     builds: Arc<Queue>,
     under_way: Mutex<HashMap<Key, Job>>,
@@ -94,6 +98,7 @@ pub(crate) struct Images {
 /// What [`Images`] needs from around it.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
+    pub(crate) driver: Arc<dyn Driver>,
     pub(crate) registries: Arc<Registries>,
     pub(crate) builder: Arc<dyn ImageBuilder>,
     pub(crate) deadlines: Deadlines,
@@ -122,18 +127,29 @@ pub(crate) struct Awaited {
 
 impl Images {
     pub(crate) fn new(around: Surroundings) -> Arc<Self> {
-        let Surroundings { registries, builder, deadlines, logs, tasks, ending } = around;
+        let Surroundings { driver, registries, builder, deadlines, logs, tasks, ending } = around;
         Arc::new(Self {
             registries,
             builder,
             deadlines,
             logs: Logs::new(logs),
+            names: Names::new(driver),
             pulls: Queue::new(PULLS),
             builds: Queue::new(BUILDS),
             under_way: Mutex::default(),
             tasks,
             ending,
         })
+    }
+
+    /// Keeps the name of an image that is built until it is let go of.
+    pub(crate) fn need(&self, reference: ImageReference) -> Need {
+        self.names.need(reference)
+    }
+
+    /// Gives a need up, and the image's name with the last one. Sandboxes that lie on the image keep it all the same.
+    pub(crate) async fn let_go(&self, need: Need) {
+        self.names.let_go(need).await;
     }
 
     /// What builds images.
@@ -244,7 +260,7 @@ impl Work {
             Some(build) => self.build(build).await,
             None => self.pull().await,
         };
-        let took_ms = begun.elapsed().as_millis();
+        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let image = &self.wanted.reference;
         let progress = match outcome {
             Ok(prepared) => {
@@ -252,7 +268,8 @@ impl Work {
                 Progress::Here(prepared)
             }
             Err(reason) => {
-                tracing::info!(%image, took_ms, reason, "an image does not come");
+                // The reason may hold what the build wrote, which is its caller's.
+                tracing::info!(%image, took_ms, "an image does not come");
                 Progress::Failed { reason }
             }
         };
@@ -280,6 +297,7 @@ impl Work {
             build: Arc::clone(build),
             reference: self.wanted.reference.clone(),
         };
+        self.images.names.settled().await;
         pitlane_fault::point("build.begun");
         let deadline = self.images.deadlines.build;
         let building = self.images.builder.build(order, Arc::clone(&transcript));

@@ -49,7 +49,7 @@ pub(crate) use self::story::Story;
 pub use self::story::StoryError;
 pub(crate) use self::timers::Timers;
 pub use self::update::Update;
-use crate::images::{self, Awaited, BuildLog, Images, Wanted};
+use crate::images::{self, Awaited, BuildLog, Images, Need, Wanted};
 use crate::{Clock, Event, Policy, Principal, Random, Snapshots, Volumes, WarmPools};
 
 /// How long a start may take before it is answered with what the sandbox is by then.
@@ -88,7 +88,7 @@ struct Origin {
 #[derive(Debug)]
 enum OriginImage {
     Here(ImageName),
-    Awaited(Awaited),
+    Awaited { awaited: Awaited, need: Option<Need> },
 }
 
 /// What is known of it.
@@ -164,14 +164,14 @@ impl Sandboxes {
         principal.require(Permission::WriteSandboxes)?;
         self.refuse_when_ending(CreateError::ShuttingDown)?;
         let origin = self.origin(principal.organization, &request).await?;
-        let (image, awaited, state) = match origin.image {
-            OriginImage::Here(image) => (Some(image), None, SandboxState::Creating),
-            OriginImage::Awaited(awaited) => {
+        let (image, awaited, need, state) = match origin.image {
+            OriginImage::Here(image) => (Some(image), None, None, SandboxState::Creating),
+            OriginImage::Awaited { awaited, need } => {
                 let state = match origin.about.build {
                     Some(_) => SandboxState::PendingBuild,
                     None => SandboxState::PullingSnapshot,
                 };
-                (None, Some(awaited), state)
+                (None, Some(awaited), need, state)
             }
         };
         let About { snapshot, entrypoint, .. } = origin.about.clone();
@@ -204,6 +204,7 @@ impl Sandboxes {
             revision: 0,
         };
         let entry = Arc::new(Entry::new(row, &self.platform().clock));
+        entry.desk().need = need;
         let (reply, answer) = oneshot::channel();
         if let Err(name) = self.owner.admit(&entry, awaited, reply) {
             self.platform().volumes.release(id);
@@ -563,7 +564,8 @@ impl Sandboxes {
             return Err(CreateError::Image { reason });
         }
         let wanted = Wanted { organization, reference: reference.clone(), build: None };
-        Ok(Origin { about, image: OriginImage::Awaited(images.want(wanted)?) })
+        let awaited = images.want(wanted)?;
+        Ok(Origin { about, image: OriginImage::Awaited { awaited, need: None } })
     }
 
     /// An image that is built.
@@ -572,15 +574,17 @@ impl Sandboxes {
         organization: OrganizationId,
         build: &Build,
     ) -> Result<Origin, CreateError> {
-        let images = &self.platform().images;
+        let images = Arc::clone(&self.platform().images);
         let refused = |reason| CreateError::Image { reason };
         images.builder().check(organization, build).await.map_err(refused)?;
         let reference = images::name_of_build(organization, build)
             .map_err(|error| refused(error.to_string()))?;
         let build = Arc::new(build.clone());
         let about = About::of(&reference, Some(Arc::clone(&build)));
+        let need = Some(images.need(reference.clone()));
         let wanted = Wanted { organization, reference, build: Some(build) };
-        Ok(Origin { about, image: OriginImage::Awaited(images.want(wanted)?) })
+        let awaited = images.want(wanted)?;
+        Ok(Origin { about, image: OriginImage::Awaited { awaited, need } })
     }
 
     /// Completes a request: nothing is defaulted below this.

@@ -24,7 +24,7 @@ pub use self::error::{
     AddSnapshotError, ChangeSnapshotError, CreateSnapshotError, FindSnapshotError,
     ListSnapshotsError, SnapshotLogError,
 };
-use crate::images::Images;
+use crate::images::{Images, Need};
 use crate::{Clock, Principal, Random};
 
 /// A snapshot that every organization may use, as the operator adds it.
@@ -70,6 +70,8 @@ pub struct Snapshots {
     /// Whoever changes which snapshots there are has the turn.
     turn: tokio::sync::Mutex<()>,
     telling: tokio::sync::Mutex<()>,
+    /// What keeps the names of images that were built for them.
+    needs: Mutex<HashMap<SnapshotId, Need>>,
     /// Those whose images are on their way; cancelled when nobody wants them any more.
     awaited: Mutex<HashMap<SnapshotId, CancellationToken>>,
     maximum: Limits,
@@ -106,6 +108,7 @@ impl Snapshots {
             turn: tokio::sync::Mutex::default(),
             telling: tokio::sync::Mutex::default(),
             awaited: Mutex::default(),
+            needs: Mutex::default(),
             maximum,
             tasks,
         });

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::activity::Usage;
 use super::story::Because;
 use super::{ChangeError, CreateError, Platform, SnapshotSandboxError};
-use crate::images::Awaited;
+use crate::images::{Awaited, Need};
 use crate::{Clock, Event};
 
 /// Where the outcome of a change goes. Whoever asked may have gone away.
@@ -97,6 +97,8 @@ pub(super) struct Desk {
     pub(super) exit: Option<Exit>,
     /// Who changes it now, and why.
     pub(super) because: Because,
+    /// Keeps the name of its image, if that was built for it.
+    pub(super) need: Option<Need>,
     /// Whether a task works on it.
     pub(super) is_owned: bool,
 }
@@ -130,6 +132,7 @@ impl Entry {
                 has_exited: false,
                 exit: None,
                 because: Because::of(Actor::Server),
+                need: None,
                 is_owned: false,
             }),
         }

@@ -184,6 +184,10 @@ impl Owner {
             Err(_elapsed) => return self.give_up_destroying(entry).await,
         }
         pitlane_fault::point("destroy.freed");
+        let need = entry.desk().need.take();
+        if let Some(need) = need {
+            self.platform.images.let_go(need).await;
+        }
         if let Err(error) = self.platform.store.delete_sandbox(entry.id).await {
             tracing::error!(
                 sandbox = %entry.id, error = %Chain(&error),

@@ -53,6 +53,9 @@ fn take_over(owner: &Owner, row: StoredSandbox, liveness: Option<Liveness>) {
     let revision = row.revision;
     let entry = Arc::new(Entry::new(row, &owner.platform.clock));
     let mut desk = entry.desk();
+    let spec = &desk.sandbox().spec;
+    let built = spec.build.as_ref().and_then(|_| spec.snapshot.parse().ok());
+    desk.need = built.map(|reference| owner.platform.images.need(reference));
     settle(owner, &mut desk, liveness);
     let after = desk.sandbox().state;
     if after == SandboxState::Destroying {

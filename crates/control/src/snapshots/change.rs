@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ChangeSnapshotError, CreateSnapshotError, SnapshotLogError, Snapshots};
 use crate::chain::Chain;
-use crate::images::{Awaited, BuildLog, Progress, Wanted, name_of_build};
+use crate::images::{Awaited, BuildLog, Need, Progress, Wanted, name_of_build};
 use crate::{Principal, RequestedLimits};
 
 /// A snapshot as a caller asks for it.
@@ -128,6 +128,9 @@ impl Snapshots {
         }
         self.write().insert(snapshot.id, snapshot.clone());
         self.tell_needs().await;
+        if let Some(need) = origin.need {
+            self.needs().insert(snapshot.id, need);
+        }
         if let Some(awaited) = awaited {
             self.follow(snapshot.id, awaited);
         }
@@ -154,15 +157,23 @@ impl Snapshots {
             tracing::info!(snapshot = %id, "removed a snapshot of a sandbox");
             return Ok(());
         }
+        if let Some(awaited) = self.awaited().remove(&snapshot.id) {
+            awaited.cancel();
+        }
+        let need = self.needs().remove(&snapshot.id);
+        if let Some(need) = need {
+            // A server that ends in between leaves none from which sandboxes seem to start.
+            let inactive = Snapshot { state: SnapshotState::Inactive, ..snapshot.clone() };
+            self.change(inactive).await?;
+            pitlane_fault::point("snapshot.row-inactive");
+            self.images.let_go(need).await;
+        }
         self.store
             .delete_snapshot(snapshot.id)
             .await
             .map_err(|cause| ChangeSnapshotError::Store { cause })?;
         self.write().remove(&snapshot.id);
         self.tell_needs().await;
-        if let Some(awaited) = self.awaited().remove(&snapshot.id) {
-            awaited.cancel();
-        }
         tracing::info!(snapshot = %snapshot.id, "removed a snapshot");
         Ok(())
     }
@@ -243,6 +254,16 @@ impl Snapshots {
             matches!(row.state, S::Pending | S::Building | S::Pulling)
                 && row.source_sandbox.is_none()
         };
+        let built: Vec<(SnapshotId, ImageReference)> = self
+            .read()
+            .values()
+            .filter(|row| row.build.is_some())
+            .map(|row| (row.id, row.reference.clone()))
+            .collect();
+        for (id, reference) in built {
+            let need = self.images.need(reference);
+            self.needs().insert(id, need);
+        }
         let begun: Vec<(SnapshotId, Wanted)> = self
             .read()
             .values()
@@ -268,7 +289,12 @@ impl Snapshots {
             }
             SnapshotSource::Image(reference) => {
                 if let Some(image) = self.images.find(organization, &reference).await {
-                    return Ok(Origin { reference, build: None, image: OriginImage::Here(image) });
+                    return Ok(Origin {
+                        reference,
+                        build: None,
+                        need: None,
+                        image: OriginImage::Here(image),
+                    });
                 }
                 if !reference.is_exact() {
                     return Err(CreateSnapshotError::Tag { image: reference });
@@ -283,8 +309,9 @@ impl Snapshots {
             }
         };
         let (reference, build) = (wanted.reference.clone(), wanted.build.clone());
+        let need = build.is_some().then(|| self.images.need(reference.clone()));
         let awaited = self.images.want(wanted)?;
-        Ok(Origin { reference, build, image: OriginImage::Awaited(awaited) })
+        Ok(Origin { reference, build, need, image: OriginImage::Awaited(awaited) })
     }
 
     /// Follows the way of a snapshot's image, in a task of its own.
@@ -343,6 +370,10 @@ impl Snapshots {
         }
     }
 
+    fn needs(&self) -> MutexGuard<'_, HashMap<SnapshotId, Need>> {
+        self.needs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn awaited(&self) -> MutexGuard<'_, HashMap<SnapshotId, CancellationToken>> {
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -386,6 +417,7 @@ impl Snapshots {
 struct Origin {
     reference: ImageReference,
     build: Option<Arc<Build>>,
+    need: Option<Need>,
     image: OriginImage,
 }
 

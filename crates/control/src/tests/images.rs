@@ -173,7 +173,7 @@ async fn what_cannot_be_built_says_why_and_stays_until_it_is_deleted() {
     server.until_state(failed, SandboxState::BuildFailed).await;
     let reason = find(&server, "first").error_reason.clone();
     assert_eq!(reason.as_deref(), Some("line 2: no such thing"));
-    assert_eq!(server.follow("first").await, "one\nERROR: line 2: no such thing\n");
+    assert_eq!(server.follow("first").await, "one\n");
     let broken = server.accept(built("second", "HOST")).await.spec.id;
     server.until_state(broken, SandboxState::BuildFailed).await;
     let reason = find(&server, "second").error_reason.clone();
@@ -312,5 +312,28 @@ async fn what_others_have_built_cannot_be_named() {
     let request = CreateSandbox { source: Source::Image(name), ..named("second") };
     let refused = server.control.sandboxes().create(&server.principal, request).await;
     assert!(matches!(refused, Err(CreateError::Image { .. })), "{refused:?}");
+    server.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_built_image_goes_with_the_last_that_needs_it() {
+    let machine = Machine::new();
+    let server = machine.start().await;
+    let is_here =
+        async |name: &str| machine.driver.find_image(&name.parse().unwrap()).await.is_some();
+    let first = server.accept(built("first", "SAY x")).await;
+    let (id, image) = (first.spec.id, first.spec.snapshot.clone());
+    server.until_state(id, SandboxState::Started).await;
+    let snapshots = server.control.snapshots();
+    snapshots.create(&server.principal, snapshot("s", "SAY x")).await.unwrap();
+    server.until_snapshot("s", SnapshotState::Active).await;
+    server.shut_down().await;
+
+    let server = machine.start().await;
+    server.control.sandboxes().delete(&server.principal, "first").await.unwrap();
+    server.until_gone(id).await;
+    assert!(is_here(&image).await);
+    server.control.snapshots().delete(&server.principal, "s").await.unwrap();
+    assert!(!is_here(&image).await);
     server.shut_down().await;
 }
