@@ -110,14 +110,14 @@ def test_a_size_that_is_no_whole_number_is_refused(server, pool, size):
 
 
 def test_a_pool_that_does_not_fit_is_refused_with_numbers(server):
-    """The memory for all that wait is bounded: 8 of them wait from the start, at 4 MiB each."""
-    small = Server(("--pool-memory", "40"))
+    """The memory for all that wait is bounded: 8 of them wait from the start, at 2 MiB each."""
+    small = Server(("--pool-memory", "20"))
     try:
         daytona = Client(DaytonaConfig(api_key=small.key, api_url=small.url))
         told = refused(400, daytona.warm_pool.create, "default", pool=3)
-        assert "3 more sandboxes that wait need 12 MiB of memory, and this server has 8 MiB left for them" in told
+        assert "3 more sandboxes that wait need 6 MiB of memory, and this server has 4 MiB left for them" in told
         made = daytona.warm_pool.create("default", pool=2)
-        assert "need 4 MiB of memory, and this server has 0 MiB" in refused(400, daytona.warm_pool.update, made.id, pool=3)
+        assert "need 2 MiB of memory, and this server has 0 MiB" in refused(400, daytona.warm_pool.update, made.id, pool=3)
         eventually(lambda: is_full(daytona, made, 2), "the pool is not filled")
         daytona.warm_pool.delete(made.id)
     finally:

@@ -16,10 +16,10 @@ pub(crate) struct PoolRoom {
     slots: u64,
 }
 
-/// What one that waits takes of memory, that of the kernel included: what `bench/run --only warm` measures, rounded up.
-pub(crate) const MEMORY_MIB: u64 = 4;
+/// What one that waits takes of memory, that of the kernel included: twice what `bench/run --only warm` finds.
+const MEMORY_MIB: u64 = 2;
 /// What its disk takes before anybody has written to it, rounded up.
-const DISK_MIB: u64 = 2;
+const DISK_MIB: u64 = 1;
 /// The part of the machine's memory that they may take if the operator says nothing.
 const MEMORY_SHARE: u64 = 4;
 /// Memory that is left to the sandboxes that people have.
