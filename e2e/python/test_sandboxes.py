@@ -139,8 +139,8 @@ def test_what_is_not_there_yet_is_refused_and_not_left_out(make):
 
 
 def test_an_operation_that_is_not_there_yet_says_so(daytona):
-    with pytest.raises(DaytonaError, match="listVolumes is not available") as refused:
-        daytona.volume.list()
+    with pytest.raises(DaytonaError, match=r"listSecrets\w* is not available") as refused:
+        daytona.secret.list()
     assert refused.value.status_code == 501
 
 

@@ -157,11 +157,8 @@ def test_an_archived_sandbox_comes_back_with_its_volume(daytona, make, volume):
 
 
 def test_a_sandbox_of_an_image_has_volumes_too(make, volume):
-    sandbox = make(
-        CreateSandboxFromImageParams(
-            image="default", volumes=[VolumeMount(volume_id=volume.id, mount_path="/data")]
-        )
-    )
+    mount = VolumeMount(volume_id=volume.id, mount_path="/data")
+    sandbox = make(CreateSandboxFromImageParams(image="default", volumes=[mount]))
     assert run(sandbox, "touch /data/x && ls /data") == "x\n"
     sandbox.delete()
 
@@ -229,19 +226,19 @@ def test_volumes_that_cannot_be_mounted_are_refused_with_the_reason(daytona, htt
 
 
 def test_a_sandbox_whose_mount_path_went_bad_says_so_and_is_mended(daytona, make, volume):
-    sandbox = make(mounting(VolumeMount(volume_id=volume.id, mount_path="/srv/data")))
+    sandbox = make(mounting(VolumeMount(volume_id=volume.id, mount_path="/new/data")))
+    run(sandbox, "echo kept > /new/data/file")
+    # The sandbox's own user puts a link where the way to its volume was.
+    run(sandbox, "sudo sh -c 'mv /new /old && ln -s /proc /new'")
     sandbox.stop()
-    # The sandbox's own user puts a link where its volume was.
-    plain = daytona.get(sandbox.id)
-    plain.start()
-    run(plain, "sudo sh -c 'mv /srv /srv-before && ln -s /proc /srv'")
-    plain.stop()
     with pytest.raises(DaytonaError, match="leads into another volume or a file system of the system"):
-        plain.start()
-    plain.refresh_data()
-    assert plain.state == "stopped"
-    assert "/srv/data" in plain.error_reason
-    plain.delete()
+        sandbox.start()
+    sandbox.refresh_data()
+    assert sandbox.state == "stopped"
+    assert "/new/data" in sandbox.error_reason
+    sandbox.delete()
+    # What was in the volume is there for the next one.
+    assert run(make(mounting(VolumeMount(volume_id=volume.id, mount_path="/x"))), "cat /x/file") == "kept\n"
 
 
 def test_a_volume_of_another_organization_does_not_exist(daytona, server, volume):

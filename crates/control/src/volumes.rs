@@ -138,7 +138,8 @@ impl Volumes {
 
     /// Has a volume removed with all that is in it.
     ///
-    /// Returns when that is decided and written down; the rest happens afterwards. Dropping the future does not undo it.
+    /// Returns when it is gone, or after a while when that is decided and written down. Dropping the future does not undo
+    /// it.
     ///
     /// # Errors
     ///
@@ -156,8 +157,12 @@ impl Volumes {
         let volume = self.condemn(before.id)?;
         let (reply, answer) = oneshot::channel();
         let task = Arc::clone(self);
-        self.around.tasks.spawn(async move { task.remove(before, volume, reply).await });
-        answer.await.unwrap_or(Err(DeleteVolumeError::ShuttingDown))
+        let removal = async move { task.remove(before, volume, reply).await };
+        let removal = self.around.tasks.spawn(removal);
+        answer.await.unwrap_or(Err(DeleteVolumeError::ShuttingDown))?;
+        // Whoever makes one of the same name next need not wait for it. What takes longer goes on.
+        drop(tokio::time::timeout(ANSWER_AFTER, removal).await);
+        Ok(())
     }
 
     /// Finds a volume of the caller's organization by its id.

@@ -223,13 +223,13 @@ impl Waiting {
         let first_id = self.slot.first_id();
         let process = launcher.attach((name, &worker), first_id, report.as_fd(), mounts)?;
         drop(report);
-        pitlane_fault::point("attach.begun");
+        pitlane_fault::point("volumes.attaching");
         let in_time = process.wait(HELLO_DEADLINE);
         if !in_time && process.kill().is_ok() {
             process.wait(KILL_DEADLINE);
         }
         let ended = launcher.collect(&worker)?;
-        pitlane_fault::point("attach.ended");
+        pitlane_fault::point("volumes.attached");
         let mut text = Vec::new();
         std::fs::File::from(told)
             .take(MAX_HELLO)

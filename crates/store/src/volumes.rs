@@ -176,6 +176,7 @@ mod tests {
             hint: String::new(),
             permissions: Vec::new(),
             created_at: Timestamp::from_micros(0),
+            last_used_at: None,
             expires_at: None,
         };
         store.insert_organization(organization, key).await.unwrap();

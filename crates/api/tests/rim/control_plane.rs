@@ -129,7 +129,7 @@ async fn a_body_that_cannot_be_meant_is_refused_and_nothing_is_made() {
         "{\"ttlMinutes\":-1}",
         "{\"autoArchiveInterval\":9999999999}",
         "{\"buildInfo\":{\"dockerfileContent\":\"FROM x\"}}",
-        "{\"volumes\":[{\"volumeId\":\"v\",\"mountPath\":\"/v\"}]}",
+        "{\"volumes\":[{\"volumeId\":\"v\",\"mountPath\":\"v\"}]}",
         "{\"secrets\":[{\"A\":\"b\"}]}",
         "{\"gpu\":1}",
         "{\"gpuType\":[\"H100\"]}",

@@ -52,14 +52,10 @@ impl Inner {
         let id = spec.id;
         let host = |cause: Cause| CreateError::Host { id, cause };
         if let Some(waiting) = self.pools.claim(&spec.pools, &spec.image, recipe) {
-            let mounted = self.mount_volumes(&waiting, spec);
-            if let Err(refused @ NoVolumes::Refused(_)) = mounted {
-                return Err(refused.of_create(id));
-            }
-            let woken = match mounted {
+            let woken = match self.mount_volumes(&waiting, spec) {
                 Ok(()) => self.wake(waiting, spec, recipe),
-                Err(NoVolumes::Refused(why)) => Err(why.into()),
-                Err(NoVolumes::Failed(cause)) => Err(cause),
+                Err(refused @ NoVolumes::Refused(_)) => return Err(refused.of_create(id)),
+                Err(failure) => Err(failure.into_cause()),
             };
             match woken {
                 Ok(woken) => return Ok(self.settle(id, sandbox, woken)),
@@ -79,8 +75,15 @@ impl Inner {
             tracing::warn!(sandbox = %id, "the launcher died meanwhile; trying once more");
             made = fresh()?;
         }
-        let waiting = made.map_err(|cause| host(Box::new(cause)))?;
-        self.mount_volumes(&waiting, spec).map_err(|failure| failure.of_create(id))?;
+        let mut waiting = made.map_err(|cause| host(Box::new(cause)))?;
+        let mut mounted = self.mount_volumes(&waiting, spec);
+        if let Err(NoVolumes::LauncherDied) = mounted {
+            tracing::warn!(sandbox = %id, "the launcher died meanwhile; trying once more");
+            drop(waiting);
+            waiting = fresh()?.map_err(|cause| host(Box::new(cause)))?;
+            mounted = self.mount_volumes(&waiting, spec);
+        }
+        mounted.map_err(|failure| failure.of_create(id))?;
         let woken = self.wake(waiting, spec, recipe).map_err(host)?;
         Ok(self.settle(id, sandbox, woken))
     }

@@ -6,6 +6,7 @@ use pitlane_driver::{
 use pitlane_model::{SandboxId, VolumeId};
 
 use super::Inner;
+use crate::launcher::LauncherError;
 use crate::volume::MountVolumeError;
 use crate::waiting::{AttachError, Waiting};
 
@@ -14,22 +15,32 @@ use crate::waiting::{AttachError, Waiting};
 pub(super) enum NoVolumes {
     /// They cannot be mounted as they were asked for; says why, for whoever asked.
     Refused(String),
+    /// What puts them in place ended with the launcher: another try finds another one.
+    LauncherDied,
     /// The machine failed.
     Failed(Cause),
 }
 
 impl NoVolumes {
+    pub(super) fn into_cause(self) -> Cause {
+        match self {
+            Self::Refused(reason) => reason.into(),
+            Self::LauncherDied => Box::new(LauncherError::Died),
+            Self::Failed(cause) => cause,
+        }
+    }
+
     pub(super) fn of_create(self, id: SandboxId) -> CreateError {
         match self {
             Self::Refused(reason) => CreateError::Mount { id, reason },
-            Self::Failed(cause) => CreateError::Host { id, cause },
+            failure => CreateError::Host { id, cause: failure.into_cause() },
         }
     }
 
     pub(super) fn of_start(self, id: SandboxId) -> StartError {
         match self {
             Self::Refused(reason) => StartError::Mount { id, reason },
-            Self::Failed(cause) => StartError::Host { id, cause },
+            failure => StartError::Host { id, cause: failure.into_cause() },
         }
     }
 }
@@ -51,6 +62,7 @@ impl From<AttachError> for NoVolumes {
     fn from(failure: AttachError) -> Self {
         match failure {
             AttachError::Refused { why } => Self::Refused(why),
+            AttachError::Launcher(LauncherError::Died) => Self::LauncherDied,
             failure => Self::Failed(Box::new(failure)),
         }
     }

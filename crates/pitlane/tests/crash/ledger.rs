@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
 use crate::server::Server;
+use crate::volumes::Volumes;
 use crate::{traces, wait_until};
 
 /// What is known of a sandbox.
@@ -34,6 +35,7 @@ pub(crate) struct Ledger {
     pub(crate) snapshots: BTreeSet<String>,
     /// Keys that were revoked.
     pub(crate) revoked: BTreeMap<String, String>,
+    pub(crate) volumes: Volumes,
 }
 
 /// A change that was not acknowledged.

@@ -16,11 +16,14 @@ mod full;
 mod kills;
 mod ledger;
 mod points;
+mod pools;
 mod processes;
+mod registries;
 mod server;
 mod soak;
 mod traces;
 mod upgrade;
+mod volumes;
 
 use std::process::ExitCode;
 
@@ -34,8 +37,14 @@ fn main() -> ExitCode {
         soak::soak(cycles.parse().unwrap(), seconds.parse().unwrap());
         return ExitCode::SUCCESS;
     }
-    let tests =
-        [points::trials(), processes::trials(), kills::trials(), full::trials(), upgrade::trials()];
+    let tests = [
+        points::trials(),
+        processes::trials(),
+        kills::trials(),
+        full::trials(),
+        upgrade::trials(),
+        pools::trials(),
+    ];
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
 }
 

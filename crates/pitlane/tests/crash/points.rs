@@ -45,6 +45,12 @@ fn collect(folder: &Path, points: &mut BTreeSet<String>) {
 fn operate(client: &Client, ledger: &mut Ledger) -> Result<(), Lost> {
     ledger.make_key(client, "first")?;
     ledger.make_key(client, "second")?;
+    ledger.make_volume(client, "volume")?;
+    ledger.mount(client, "mounted", "volume", contents(100_000))?;
+    ledger.change(client, "mounted", "stop", "stopped")?;
+    ledger.change(client, "mounted", "start", "started")?;
+    ledger.make_volume(client, "short-lived")?;
+    ledger.delete_volume(client, "short-lived")?;
     let id = ledger.create(client, "kept")?;
     ledger.upload(client, ("kept", &id), FILE, contents(200_000))?;
     ledger.rotate(client, ("kept", &id))?;
@@ -67,6 +73,7 @@ fn operate(client: &Client, ledger: &mut Ledger) -> Result<(), Lost> {
     ledger.create(client, "short")?;
     ledger.delete(client, "short")?;
     ledger.delete(client, "other")?;
+    ledger.pull(client)?;
     ledger.revoke_key(client, "second")
 }
 
@@ -79,7 +86,8 @@ fn dies_at(point: &str) {
     let server = Server::new(0);
     let mut ledger = Ledger::default();
     let is_launcher = point.starts_with("launcher.");
-    let is_child = point.starts_with("child.");
+    // A child of the launcher dies: every sandbox's first process, or what puts volumes into one.
+    let is_child = point.starts_with("child.") || point.starts_with("attach.");
     let variables = [("PITLANE_DIE_AT", point)];
     let has_started = server.try_start(&variables);
     if has_started {
@@ -89,13 +97,15 @@ fn dies_at(point: &str) {
             // Every sandbox that is tried dies, and each is told to have failed; the server and the launcher go on.
             assert!(matches!(worked, Err(Lost::Failed(_))), "{worked:?}");
             assert!(!server.has_died() && launcher == server.launcher());
-            assert!(server.log().contains("process 1 failed"), "{}", server.last_words());
+            let said = ["process 1 failed", "cannot attach volumes"];
+            let log = server.log();
+            assert!(said.iter().any(|said| log.contains(said)), "{}", server.last_words());
             // It says why it is not there, holds nothing, and can be deleted.
-            let kept = server.client().get("/api/sandbox/kept").unwrap().json();
-            assert_eq!(kept["state"], "error");
-            assert!(kept["errorReason"].as_str().is_some_and(|why| !why.is_empty()), "{kept}");
+            let failed = server.client().get("/api/sandbox/mounted").unwrap().json();
+            assert_eq!(failed["state"], "error");
+            assert!(failed["errorReason"].as_str().is_some_and(|why| !why.is_empty()), "{failed}");
             traces::settle(&server, &[], &[], &[]);
-            ledger.clear_away(&server.client(), "kept").unwrap();
+            ledger.clear_away(&server.client(), "mounted").unwrap();
             // It would have every sandbox die that it makes.
             server::signal("KILL", launcher.expect("it runs"));
         } else if is_launcher {
@@ -128,6 +138,9 @@ fn dies_at(point: &str) {
     ledger.check(&server);
     assert_eq!((server.client().sandboxes().unwrap(), traces::Traces::of(&server)), before);
 
+    ledger.check_volumes(&server.client());
+    crate::registries::check(&server);
+
     // Snapshots are whole or gone; without them nothing is left of their images.
     crate::ledger::forget_snapshots(&server.client()).unwrap();
 
@@ -141,6 +154,7 @@ fn dies_at(point: &str) {
         ledger.delete(&client, &name).unwrap();
     }
     traces::settle(&server, &[], &[], &[]);
+    crate::volumes::forget(&server);
     crate::wait_until("no image is left", || traces::Traces::of(&server).images.is_empty());
     for name in ["kept", "other", "short"] {
         ledger.create(&client, name).unwrap();

@@ -70,6 +70,7 @@ impl Server {
             ("--prepared", prepared.to_string()),
             ("--daemon", daemon.display().to_string()),
             ("--image-cache", images.display().to_string()),
+            ("--registry-plain", crate::registries::registry().to_owned()),
         ];
         let arguments = pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
         Self {

@@ -23,6 +23,8 @@ pub(crate) struct Traces {
     pub(crate) groups: BTreeSet<String>,
     /// Files of the state folder that are on a loop device.
     pub(crate) devices: Vec<String>,
+    /// Volumes that are.
+    pub(crate) volumes: Vec<String>,
     /// Mounts of the host that name the state folder.
     pub(crate) mounts: usize,
     /// Links to sandboxes in the router's namespace.
@@ -91,6 +93,8 @@ impl Traces {
         let is_template = |name: &String| !name.ends_with(".blank");
         drafts.extend(names(&state.join("disks/templates")).into_iter().filter(is_template));
         drafts.extend(names(&state.join("disks/frozen")));
+        let is_draft = |name: &String| name.ends_with(".draft");
+        drafts.extend(names(&state.join("volumes")).into_iter().filter(is_draft));
         let cache = server.images();
         let is_made = |name: &String| name.starts_with("made-") || name.contains(".disk");
         let mut images = names(&cache);
@@ -110,7 +114,8 @@ impl Traces {
             .into_iter()
             .filter(|file| file.starts_with(&state_text))
             .map(|file| file.trim().rsplit('/').next().unwrap_or_default().to_owned());
-        let mut devices: Vec<String> = devices.collect();
+        let (mut devices, volumes): (Vec<String>, Vec<String>) =
+            devices.partition(|name| !state.join("volumes").join(name).exists());
         devices.sort();
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         let folders = group_folders(server);
@@ -137,6 +142,7 @@ impl Traces {
             sockets: names(&server.run().join("sandboxes")).into_iter().filter(is_socket).collect(),
             groups,
             devices,
+            volumes,
             mounts: mounts.lines().filter(|line| line.contains(&format!("{state_text}/"))).count(),
             links: links(server),
             processes: processes.len(),
@@ -164,6 +170,8 @@ impl Traces {
             sockets,
             groups: devices.iter().map(slot).collect(),
             devices,
+            // Sandboxes that run may have some.
+            volumes: if running.is_empty() { Vec::new() } else { self.volumes.clone() },
             mounts: 0,
             links: running.len(),
             processes: running.len(),

@@ -1,5 +1,7 @@
-use pitlane_control::{CreateSandbox, RequestedLimits, Source};
-use pitlane_model::{Environment, Labels, Lifecycle, NetworkPolicy, SandboxName};
+use pitlane_control::{CreateSandbox, RequestedLimits, RequestedMount, Source};
+use pitlane_model::{
+    Environment, Labels, Lifecycle, MountPath, NetworkPolicy, SandboxName, Subpath,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -36,7 +38,14 @@ fn every_field_that_is_understood_is_in_the_wish() {
         "labels": {"a": "b"}, "cpu": 1, "memory": 2, "disk": 3, "public": true,
         "networkBlockAll": true, "autoStopInterval": 4, "autoArchiveInterval": 5,
         "autoDeleteInterval": 6, "ttlMinutes": 7,
+        "volumes": [{"volumeId": "v", "mountPath": "/v/", "subpath": "a/b"},
+                    {"volumeId": "w", "mountPath": "/w", "subpath": ""}],
     });
+    let volume = |volume: &str, path: &str, subpath: Option<&str>| RequestedMount {
+        volume: volume.to_owned(),
+        path: MountPath::new(path).unwrap(),
+        subpath: subpath.map(|path| Subpath::new(path).unwrap()),
+    };
     let pair = |key: &str, value: &str| Labels::from([(key.to_owned(), value.to_owned())]);
     let wanted = CreateSandbox {
         name: Some(SandboxName::new("n").unwrap()),
@@ -48,6 +57,7 @@ fn every_field_that_is_understood_is_in_the_wish() {
         lifecycle: Lifecycle { auto_stop: 4, auto_archive: 5, auto_delete: Some(6), ttl: 7 },
         network: NetworkPolicy::Blocked,
         is_public: true,
+        volumes: vec![volume("v", "/v", Some("a/b")), volume("w", "/w", None)],
         target: Some("t".to_owned()),
     };
     assert_eq!(wish(body), Some(wanted));
