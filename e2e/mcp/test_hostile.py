@@ -1,5 +1,6 @@
 """Callers who want more than their share, and sandboxes that say what nobody should read as it is."""
 
+import base64
 import json
 import pathlib
 import time
@@ -146,3 +147,17 @@ def test_a_key_that_is_shared_with_a_whole_network_is_told(server):
         assert "everybody who reaches this address" in process.said()
     with processes.McpProcess("--share-key", api_url=server.url, environment=own) as process:
         assert "everybody" not in process.said()
+
+
+def test_documents_of_the_other_set_come_whole_and_are_json_whatever_is_in_them(server, box):
+    with processes.McpProcess("--toolset", "daytona", api_url=server.url) as process:
+
+        def call(name, **arguments):
+            result = wire.call(process.url, server.key, name, {"id": box, **arguments})
+            assert not result.get("isError"), result
+            return json.loads(result["content"][0]["text"])
+
+        said = call("execute_command", command=r"printf '\033[2J\342\200\256\177'; head -c 1000000 /dev/urandom > big")
+        assert said["stdout"] == "\x1b[2J\u202e\x7f"
+        [content] = call("download_file", filePath="big")
+        assert len(base64.b64decode(content["data"])) == 1_000_000

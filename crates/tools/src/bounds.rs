@@ -6,10 +6,19 @@ use serde_json::Value;
 
 use crate::Answer;
 
-/// The longest text, in bytes.
-const TEXT: usize = 128 << 10;
-/// How many bytes of texts and names there may be among the structured part.
-const STRUCTURED: usize = 256 << 10;
+/// How long an answer may be, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    text: usize,
+    /// Of texts and names in the structured part.
+    structured: usize,
+}
+
+/// An answer for a model.
+pub(crate) const USUAL: Bounds = Bounds { text: 128 << 10, structured: 256 << 10 };
+/// An answer that is a document for programs: a file of a megabyte, as wastefully as JSON can write it.
+pub(crate) const DOCUMENT: Bounds = Bounds { text: 8 << 20, structured: 8 << 20 };
+
 /// What stands at the end of what was cut.
 const CUT: &str = "… [cut]";
 
@@ -17,9 +26,9 @@ const CUT: &str = "… [cut]";
 const WORDS: usize = 256;
 
 /// The answer, cut where it is too long. The contract's own fields are all there.
-pub(crate) fn bounded(mut answer: Answer) -> Answer {
-    cut(&mut answer.text, TEXT);
-    let mut room = STRUCTURED;
+pub(crate) fn bounded(mut answer: Answer, bounds: Bounds) -> Answer {
+    cut(&mut answer.text, bounds.text);
+    let mut room = bounds.structured;
     match &mut answer.structured {
         Value::Object(fields) => fields.values_mut().for_each(|field| bound(field, &mut room)),
         other => bound(other, &mut room),
@@ -70,7 +79,7 @@ mod tests {
     #[test]
     fn an_answer_of_a_usual_length_is_left_as_it_is() {
         let answer = Answer::new(json!({"stdout": "a".repeat(16 << 10), "count": 3}), "said");
-        assert_eq!(bounded(answer.clone()), answer);
+        assert_eq!(bounded(answer.clone(), USUAL), answer);
     }
 
     #[test]
@@ -78,10 +87,10 @@ mod tests {
         let long = "ä".repeat(1 << 20);
         let lists: Vec<Value> = (0..100_000).map(|number| json!([number, "name"])).collect();
         let structured = json!({"message": "kept", "output": long, "files": lists, "more": long});
-        let bounded = bounded(Answer::new(structured, long));
-        assert!(bounded.text.len() <= TEXT && bounded.text.ends_with(CUT));
+        let bounded = bounded(Answer::new(structured, long), USUAL);
+        assert!(bounded.text.len() <= USUAL.text && bounded.text.ends_with(CUT));
         assert_eq!(bounded.structured["message"], "kept");
         let length = bounded.structured.to_string().len();
-        assert!(length < STRUCTURED * 2, "{length}");
+        assert!(length < USUAL.structured * 2, "{length}");
     }
 }

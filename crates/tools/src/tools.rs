@@ -11,13 +11,13 @@ use pitlane_wire::control::Sandbox;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::bounds::bounded;
+use crate::bounds::{DOCUMENT, USUAL, bounded};
 use crate::capture::Room;
 use crate::failure::{Failure, NO_KEY};
 use crate::figures::Counted;
 use crate::logs::Logs;
 use crate::shape::Shape;
-use crate::visible::{line, visible};
+use crate::visible::{line, visible, visible_json};
 use crate::{
     Answer, Call, Progress, ReadError, Resource, Settings, daytona, execution, file, remote,
     repository, resource, sandbox, session,
@@ -128,6 +128,8 @@ impl Tools {
     ) -> Answer {
         let counted = Counted::begin(call.name());
         let shape = Shape::of(&call);
+        // Daytona's own tools answer with JSON as text.
+        let is_json = matches!(call, Call::Daytona(_));
         let attempted = tokio::select! {
             biased;
             attempted = self.attempt(call, progress) => attempted,
@@ -141,8 +143,9 @@ impl Tools {
             }
         };
         counted.end(&answer);
-        let answer = bounded(answer);
-        Answer { text: visible(&answer.text), ..answer }
+        let answer = bounded(answer, if is_json { DOCUMENT } else { USUAL });
+        let text = if is_json { visible_json(&answer.text) } else { visible(&answer.text) };
+        Answer { text, ..answer }
     }
 
     /// Reads a file of a sandbox, or what a command said, from an address on.

@@ -18,6 +18,23 @@ pub(crate) fn visible(text: &str) -> String {
     shown
 }
 
+/// The same for JSON, which stays the same JSON: a character is written by its number instead.
+pub(crate) fn visible_json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        let mut as_shown = String::new();
+        push(character, &mut as_shown);
+        if matches!(character, '\n' | '\t') || as_shown.chars().eq([character]) {
+            shown.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            shown.push_str(&format!("\\u{unit:04x}"));
+        }
+    }
+    shown
+}
+
 /// The text as one line: a name cannot pass for several.
 pub(crate) fn line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -75,6 +92,16 @@ mod tests {
             prop_assert!(shown.replace("\r\n", "\n").chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t')));
             prop_assert_eq!(visible(&shown), shown);
             prop_assert!(!line(&text).chars().any(char::is_control));
+        }
+
+        #[test]
+        fn json_stays_what_it_is(text in any::<String>()) {
+            let json = serde_json::Value::from(format!("{text}\u{202e}\u{e0041}\u{7f}")).to_string();
+            let shown = visible_json(&json);
+            prop_assert_eq!(&visible(&shown), &shown);
+            let (was, is): (String, String) =
+                (serde_json::from_str(&json).unwrap(), serde_json::from_str(&shown).unwrap());
+            prop_assert_eq!(was, is);
         }
     }
 }
