@@ -180,7 +180,7 @@ def test_an_image_comes_for_whom_the_password_is_and_for_nobody_else(running, re
 
 def test_passwords_are_given_on_the_command_line(running, guard):
     def registry(*arguments, text=""):
-        environment = {**os.environ, "PITLANE_API_URL": running.url, "DAYTONA_API_KEY": running.key}
+        environment = {**os.environ, "PITLANE_API_URL": running.url, "PITLANE_API_KEY": running.key}
         command = [BINARY, "registry", *arguments, "--json"]
         return subprocess.run(command, input=text, capture_output=True, text=True, env=environment, check=False)
 

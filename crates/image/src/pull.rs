@@ -205,6 +205,7 @@ impl Images {
                 .collect(),
         };
         self.keep(&image, &fingerprint, &manifest).map_err(self.failed("write an image in"))?;
+        pitlane_fault::point("pull.image-kept");
         // Nothing that is not for everybody becomes so by being named by somebody's manifest.
         let is_for_everybody = work.reader() == Reader::Everybody
             && held.iter().all(|(note, _)| note.is_open_to(Reader::Everybody));
@@ -461,6 +462,7 @@ impl Work<'_> {
             tracing::warn!(reference = %self.reference, dropped = applied.dropped, "left device nodes out");
         }
         let (reader, digits) = (self.reader(), digits.to_owned());
+        pitlane_fault::point("pull.layer-unpacked");
         let fresh = Note::new(applied.bytes, applied.entries);
         let finish = move || finish(making, &layers, &digits, fresh, reader);
         let finished = tokio::task::spawn_blocking(finish).await;
@@ -543,6 +545,7 @@ fn finish(
     // Tens of thousands of files: one call for their file system is faster than one for each.
     rustix::fs::syncfs(File::open(making.path())?)?;
     fs::rename(making.path(), layers.join(digits))?;
+    pitlane_fault::point("pull.layer-named");
     // It has moved: there is nothing to remove.
     drop(making.keep());
     File::open(layers)?.sync_all()?;

@@ -121,15 +121,12 @@ impl Images {
             }
         }
         let manifests = self.manifests();
-        let mut images_of_layer: BTreeMap<&str, usize> = BTreeMap::new();
-        for name in manifests.iter().flat_map(|(.., manifest)| distinct(manifest)) {
-            let count = images_of_layer.entry(name).or_default();
-            *count = count.saturating_add(1);
-        }
+        let layers = Layers::of(&manifests);
         let mut all: Vec<StockedImage> = manifests
             .iter()
             .map(|(image, fingerprint, manifest)| {
-                let Share { own, shared } = self.share(manifest, &images_of_layer);
+                let Share { own, shared } =
+                    self.share(&names_of_layers(image, fingerprint, manifest), &layers);
                 StockedImage {
                     references: references.remove(image.as_str()).unwrap_or_default(),
                     owned: owned.remove(image.as_str()).unwrap_or_default(),
@@ -150,14 +147,12 @@ impl Images {
         all
     }
 
-    fn share(&self, manifest: &Manifest, images_of_layer: &BTreeMap<&str, usize>) -> Share {
-        if manifest.layers.is_empty() {
-            return Share { own: manifest.size_bytes, shared: 0 };
-        }
+    fn share(&self, names: &BTreeSet<String>, layers: &Layers) -> Share {
         let mut share = Share::default();
-        for name in distinct(manifest) {
-            let bytes = self.bytes_of_layer(name);
-            let is_own = images_of_layer.get(name).is_none_or(|count| *count < 2);
+        for name in names {
+            let bytes = layers.folders.get(name).copied();
+            let bytes = bytes.unwrap_or_else(|| self.bytes_of_layer(name));
+            let is_own = layers.images.get(name).is_none_or(|count| *count < 2);
             let part = if is_own { &mut share.own } else { &mut share.shared };
             *part = part.saturating_add(bytes);
         }
@@ -226,9 +221,36 @@ impl Images {
     }
 }
 
-/// The layers of an image, each once.
-fn distinct(manifest: &Manifest) -> BTreeSet<&str> {
-    manifest.layers.iter().map(String::as_str).collect()
+/// How many images have each layer, and what those take that are whole images.
+struct Layers {
+    images: BTreeMap<String, usize>,
+    folders: BTreeMap<String, u64>,
+}
+
+impl Layers {
+    fn of(manifests: &[(ImageName, String, Manifest)]) -> Self {
+        let mut layers = Self { images: BTreeMap::new(), folders: BTreeMap::new() };
+        for (image, fingerprint, manifest) in manifests {
+            let names = names_of_layers(image, fingerprint, manifest);
+            if manifest.layers.is_empty() {
+                let bytes = manifest.size_bytes;
+                layers.folders.extend(names.iter().map(|name| (name.clone(), bytes)));
+            }
+            for name in names {
+                let count = layers.images.entry(name).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+        layers
+    }
+}
+
+/// The layers of an image, each once, as manifests name them.
+fn names_of_layers(image: &ImageName, fingerprint: &str, manifest: &Manifest) -> BTreeSet<String> {
+    if manifest.layers.is_empty() {
+        return BTreeSet::from([format!("{image}-{fingerprint}/rootfs")]);
+    }
+    manifest.layers.iter().cloned().collect()
 }
 
 #[cfg(test)]
@@ -293,6 +315,46 @@ mod tests {
         assert_eq!(freed(&images), (1, 1));
         assert_eq!(images.stock(), []);
         assert_eq!(freed(&images), (0, 0));
+    }
+
+    #[test]
+    fn what_a_snapshot_needs_stays_and_it_is_said_who_needs_it() {
+        let (folder, images) = cache();
+        let state = folder.path().join("state");
+        fs::create_dir_all(state.join("disks/owned")).unwrap();
+        images.note_user(&state).unwrap();
+        let image = ImageName::new(IMAGE).unwrap();
+        let by = vec!["snapshot web:1".to_owned()];
+        Images::note_needed(&state, &BTreeMap::from([(image, by)])).unwrap();
+        fs::write(state.join(format!("disks/owned/id.7.{FINGERPRINT}.ext4")), "").unwrap();
+        let users: Vec<String> =
+            images.stock().into_iter().flat_map(|it| it.users).map(|user| user.name).collect();
+        assert_eq!(users, ["sandbox id", "snapshot web:1"]);
+        fs::remove_file(state.join(format!("disks/owned/id.7.{FINGERPRINT}.ext4"))).unwrap();
+        assert_eq!(images.collectable().unwrap().images, 0);
+        assert_eq!(freed(&images), (0, 1), "the layer that nobody needs");
+        Images::note_needed(&state, &BTreeMap::new()).unwrap();
+        let foretold = images.collectable().unwrap();
+        assert_eq!((foretold.images, foretold.layers), (1, 1));
+        assert_eq!(images.stock().len(), 1, "nothing went");
+        assert_eq!(images.collect().unwrap(), foretold);
+    }
+
+    #[test]
+    fn what_several_images_have_is_shared() {
+        let (folder, images) = cache();
+        let (a, b) = ("a".repeat(64), "b".repeat(64));
+        let second = folder.path().join("oci-1-0123456789abcdee");
+        fs::create_dir(&second).unwrap();
+        let manifest = format!(r#"{{"size_bytes": 5, "layers": ["{a}", "{b}", "{b}"]}}"#);
+        fs::write(second.join("image.json"), manifest).unwrap();
+        for (digits, bytes) in [(&a, 100), (&b, 7)] {
+            let note = format!(r#"{{"bytes": {bytes}, "entries": 1}}"#);
+            fs::write(folder.path().join(format!("layers/{digits}.json")), note).unwrap();
+        }
+        let shares: Vec<(u64, u64)> =
+            images.stock().iter().map(|it| (it.own_bytes, it.shared_bytes)).collect();
+        assert_eq!(shares, [(0, 100), (7, 100)]);
     }
 
     #[test]

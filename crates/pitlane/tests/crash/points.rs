@@ -59,6 +59,12 @@ fn operate(client: &Client, ledger: &mut Ledger) -> Result<(), Lost> {
     ledger.create_from(client, "copy", "taken")?;
     ledger.forget_snapshot(client, "taken")?;
     ledger.delete(client, "copy")?;
+    ledger.build(client, "built")?;
+    ledger.bake(client, "baked")?;
+    ledger.delete(client, "built")?;
+    ledger.forget_snapshot(client, "baked")?;
+    ledger.want(client, "unreachable")?;
+    ledger.delete(client, "unreachable")?;
     ledger.create(client, "other")?;
     ledger.change(client, "other", "stop", "stopped")?;
     ledger.snapshot(client, "other", "rested")?;
@@ -147,7 +153,7 @@ fn dies_at(point: &str) {
     // What was stopped starts with what it had, every name can be used again, and no number is lost.
     let client = server.client();
     for (name, id, state) in client.sandboxes().unwrap() {
-        if state != "started" {
+        if state != "started" && state != "error" {
             ledger.change(&client, &name, "start", "started").unwrap();
             assert!(client.execute(&id, "true").unwrap().is_success());
         }
