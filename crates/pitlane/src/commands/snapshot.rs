@@ -103,7 +103,7 @@ pub(crate) fn snapshot(
 /// Takes a snapshot and waits until it is taken, however long that takes.
 async fn take(client: &Client, sandbox: &str, name: &str) -> Result<Snapshot, Failure> {
     let mut taken = client.snapshot_sandbox(sandbox, name).await?;
-    while taken.core.state == "snapshotting" {
+    while taken.core.state.as_deref() == Some("snapshotting") {
         tokio::time::sleep(LOOK).await;
         taken = client.sandbox(sandbox).await?;
     }
