@@ -35,12 +35,13 @@ const DELETE_SNAPSHOTS: AnyOf = &[Permission::DeleteSnapshots];
 const READ_REGISTRIES: AnyOf = &[Permission::WriteRegistries, Permission::DeleteRegistries];
 const WRITE_REGISTRIES: AnyOf = &[Permission::WriteRegistries];
 const DELETE_REGISTRIES: AnyOf = &[Permission::DeleteRegistries];
-/// Who makes sandboxes has to know what to mount in them.
+/// Who makes sandboxes has to know what to mount in them; who looks at them sees what is.
 const READ_VOLUMES: AnyOf = &[
     Permission::ReadVolumes,
     Permission::WriteVolumes,
     Permission::DeleteVolumes,
     Permission::WriteSandboxes,
+    Permission::DeleteSandboxes,
 ];
 const WRITE_VOLUMES: AnyOf = &[Permission::WriteVolumes];
 const DELETE_VOLUMES: AnyOf = &[Permission::DeleteVolumes];

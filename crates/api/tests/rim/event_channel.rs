@@ -67,6 +67,31 @@ impl Channel {
 }
 
 #[tokio::test]
+async fn a_client_hears_of_its_volumes_and_not_of_anothers() {
+    let server = Server::start().await;
+    let mut channel = Channel::open(&server, "pit.test:1").await;
+    assert!(channel.show(&json!(server.key)).await.starts_with("40{\"sid\":"));
+    let stranger = server.stranger().await;
+    let theirs = request(Method::POST, "/api/volumes", Some(&stranger), r#"{"name":"theirs"}"#);
+    assert_eq!(call(server.address, theirs).await.status, StatusCode::OK);
+    let made = server.post("/api/volumes", r#"{"name":"data"}"#).await.json();
+    let (name, created) = channel.event().await;
+    assert_eq!((&*name, &created["id"]), ("volume.created", &made["id"]));
+    let path = format!("/api/volumes/{}", made["id"].as_str().unwrap());
+    assert_eq!(server.delete(&path).await.status, StatusCode::OK);
+    for (old, new) in [
+        ("pending_create", "ready"),
+        ("ready", "pending_delete"),
+        ("pending_delete", "deleting"),
+        ("deleting", "deleted"),
+    ] {
+        let (name, said) = channel.event().await;
+        assert_eq!((&*name, &said["volume"]["name"]), ("volume.state.updated", &json!("data")));
+        assert_eq!((&said["oldState"], &said["newState"]), (&json!(old), &json!(new)));
+    }
+}
+
+#[tokio::test]
 async fn a_client_hears_of_the_whole_life_of_its_sandboxes() {
     let server = Server::start().await;
     let mut channel = Channel::open(&server, "pit.test:1").await;

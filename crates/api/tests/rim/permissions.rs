@@ -50,6 +50,12 @@ fn wanted(method: &Method, path: &str) -> Option<Vec<Permission>> {
         }
         ("DELETE", ["api", "snapshots", _]) => vec![P::DeleteSnapshots],
         (_, ["api", "snapshots", ..]) => vec![P::WriteSnapshots],
+        ("GET", ["api", "volumes", ..]) => {
+            let own = [P::ReadVolumes, P::WriteVolumes, P::DeleteVolumes];
+            own.into_iter().chain(sandboxes).collect()
+        }
+        ("DELETE", ["api", "volumes", _]) => vec![P::DeleteVolumes],
+        (_, ["api", "volumes", ..]) => vec![P::WriteVolumes],
         // What opens a sandbox is more than looking at it.
         ("GET", ["api", "sandbox", _, "signing-key"] | ["api", "sandbox", _, "ports", ..]) => {
             vec![P::WriteSandboxes]
