@@ -140,7 +140,7 @@ async fn run(
         () = context.ct.cancelled() => return Err(cancelled()),
         // Never ends by itself; a client that does not read holds it up, and nothing else.
         () = telling => {}
-        () = tokio::time::sleep(PATIENCE), if knows_tasks => {}
+        () = patience(server, &access), if knows_tasks => {}
     }
     metrics::became_a_task();
     let started = server
@@ -148,6 +148,14 @@ async fn run(
         .of(Some(access.caller))
         .start(move |task| Box::pin(tasks::until_cancelled(task, work)))?;
     Ok(started.into())
+}
+
+/// Waits until a call becomes a task. Where its caller has too many of those it stays a call.
+async fn patience(server: &Server, access: &Access) {
+    tokio::time::sleep(PATIENCE).await;
+    if !server.tasks().of(Some(access.caller)).has_room() {
+        std::future::pending::<()>().await;
+    }
 }
 
 async fn work(

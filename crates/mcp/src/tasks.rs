@@ -41,6 +41,20 @@ struct OfCaller {
     started: Vec<Instant>,
 }
 
+impl OfCaller {
+    fn is_full(&self) -> bool {
+        self.started.len() >= MAX_KNOWN || self.manager.running_task_count() >= MAX_RUNNING
+    }
+}
+
+/// A result is kept for as long again as its task may run.
+fn forget_old(of_callers: &mut HashMap<Option<Caller>, OfCaller>) {
+    of_callers.retain(|_, of_caller| {
+        of_caller.started.retain(|started| started.elapsed() < LIFETIME * 2);
+        !of_caller.started.is_empty()
+    });
+}
+
 impl std::fmt::Debug for Tasks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Tasks")
@@ -63,6 +77,13 @@ impl Tasks {
 }
 
 impl Owned<'_> {
+    /// Whether one more may be started now.
+    pub(crate) fn has_room(&self) -> bool {
+        let mut of_callers = self.tasks.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
+        forget_old(&mut of_callers);
+        of_callers.get(&self.owner).is_none_or(|of_caller| !of_caller.is_full())
+    }
+
     /// Starts work as a task.
     ///
     /// # Errors
@@ -73,15 +94,9 @@ impl Owned<'_> {
         F: FnOnce(TaskContext) -> TaskFuture,
     {
         let mut of_callers = self.tasks.of_callers.lock().unwrap_or_else(PoisonError::into_inner);
-        // A result is kept for as long again as its task may run.
-        of_callers.retain(|_, of_caller| {
-            of_caller.started.retain(|started| started.elapsed() < LIFETIME * 2);
-            !of_caller.started.is_empty()
-        });
+        forget_old(&mut of_callers);
         let of_caller = of_callers.entry(self.owner).or_default();
-        let is_full = of_caller.started.len() >= MAX_KNOWN
-            || of_caller.manager.running_task_count() >= MAX_RUNNING;
-        if is_full {
+        if of_caller.is_full() {
             return Err(ErrorData::invalid_request(
                 "too many tasks: wait for one to end, or cancel one with tasks/cancel",
                 None,
@@ -166,6 +181,7 @@ mod tests {
             one.start(|task| Box::pin(until_cancelled(task, forever()))).unwrap();
         }
         assert!(one.start(|task| Box::pin(until_cancelled(task, forever()))).is_err());
+        assert_eq!((one.has_room(), other.has_room()), (false, true));
         let done = async || CallToolResult::success(vec![ContentBlock::text("done")]);
         let started = other.start(|task| Box::pin(until_cancelled(task, done()))).unwrap();
         let id = started.task.task_id;
