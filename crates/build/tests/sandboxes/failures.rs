@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pitlane_build::{BuildLimits, BuildRequest, BuildSettings, Log};
+use pitlane_build::{BuildLimits, BuildSettings, Log};
 use pitlane_driver::Driver as _;
 
 use crate::support::{Site, request};
