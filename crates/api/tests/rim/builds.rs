@@ -79,7 +79,7 @@ async fn a_sandbox_that_is_built_says_so_and_its_log_can_be_followed() {
     assert_eq!(made["buildInfo"]["snapshotRef"], made["snapshot"]);
     let path = format!("/api/sandbox/{}", made["id"].as_str().unwrap());
     let url = server.get(&format!("{path}/build-logs-url")).await.json();
-    assert_eq!(url, json!({"url": format!("http://{}{path}/build-logs", server.address)}));
+    assert_eq!(url, json!({"url": format!("http://pit.test:3986{path}/build-logs")}));
     until(&server, &path, "building_snapshot").await;
     let so_far = server.get(&format!("{path}/build-logs")).await;
     assert_eq!(so_far.text(), "one\n");
@@ -124,7 +124,7 @@ async fn a_snapshot_is_building_then_active_and_has_a_log() {
     assert_eq!(made["state"], "building");
     let path = format!("/api/snapshots/{}", made["id"].as_str().unwrap());
     let url = server.get(&format!("{path}/build-logs-url")).await.json();
-    assert_eq!(url, json!({"url": format!("http://{}{path}/build-logs", server.address)}));
+    assert_eq!(url, json!({"url": format!("http://pit.test:3986{path}/build-logs")}));
     let followed = format!("{path}/build-logs?follow=true");
     let (log, _) = tokio::join!(server.get(&followed), async { open.send(true) });
     assert_eq!(log.text(), "one\ntwo\n");

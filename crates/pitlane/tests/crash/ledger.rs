@@ -74,6 +74,37 @@ impl Ledger {
         Ok(())
     }
 
+    /// Has a sandbox made of an image that is built for it first.
+    pub(crate) fn build(&mut self, client: &Client, name: &str) -> Result<(), Lost> {
+        *self.known(name) = Known::default();
+        tell(client.post("/api/sandbox", &json!({ "name": name, "buildInfo": build_info() })))?;
+        // It was told of: whatever happens, it comes.
+        *self.known(name) = Known { is_certain: true, ..Known::default() };
+        wait_for(client, name, "started")?;
+        self.known(name).state = Some("started");
+        Ok(())
+    }
+
+    /// Wants a sandbox of an image that nobody has, until that is known.
+    pub(crate) fn want(&mut self, client: &Client, name: &str) -> Result<(), Lost> {
+        *self.known(name) = Known::default();
+        let info = json!({ "dockerfileContent": "FROM 127.0.0.1:1/nothing:1\n" });
+        tell(client.post("/api/sandbox", &json!({ "name": name, "buildInfo": info })))?;
+        *self.known(name) = Known { is_certain: true, ..Known::default() };
+        wait_for(client, name, "error")?;
+        self.known(name).state = Some("error");
+        Ok(())
+    }
+
+    /// Has a snapshot built.
+    pub(crate) fn bake(&mut self, client: &Client, snapshot: &str) -> Result<(), Lost> {
+        let wish = json!({ "name": snapshot, "buildInfo": build_info() });
+        tell(client.post("/api/snapshots", &wish))?;
+        self.snapshots.insert(snapshot.to_owned());
+        let path = format!("/api/snapshots/{snapshot}");
+        until(|| Ok(tell(client.get(&path))?.json()["state"] == "active"), snapshot)
+    }
+
     /// Takes a snapshot of a sandbox.
     pub(crate) fn snapshot(
         &mut self,
@@ -202,7 +233,9 @@ impl Ledger {
     /// Checks all of it against a server that has started after a crash, and the machine against the server.
     pub(crate) fn check(&self, server: &Server) {
         let client = server.client();
-        let is_settled = |state: &str| matches!(state, "started" | "stopped" | "archived");
+        // In state error is one whose image nobody has.
+        let is_settled =
+            |state: &str| matches!(state, "started" | "stopped" | "archived" | "error");
         let mut found = Vec::new();
         wait_until("every sandbox is started, stopped or gone", || {
             found = client.sandboxes().unwrap();
@@ -237,9 +270,9 @@ impl Ledger {
                 }
             }
         }
-        wait_until("every snapshot of a sandbox is whole or gone", || {
+        wait_until("every snapshot is whole, on its way out or gone", || {
             let found = snapshots(&client).unwrap();
-            found.iter().all(|(.., state)| state == "active")
+            found.iter().all(|(.., state)| matches!(state.as_str(), "active" | "inactive"))
         });
         let found = snapshots(&client).unwrap();
         for name in &self.snapshots {
@@ -266,15 +299,20 @@ pub(crate) fn settle(server: &Server) {
     traces::settle(server, &ids("started"), &ids("stopped"), &ids("archived"));
 }
 
-/// The snapshots that were taken of sandboxes: id, name, state.
+/// What an image is built from.
+fn build_info() -> Value {
+    json!({ "dockerfileContent": "FROM default\nENV BUILT=here\n" })
+}
+
+/// The snapshots that were taken of sandboxes or built: id, name, state.
 fn snapshots(client: &Client) -> Result<Vec<(String, String, String)>, Lost> {
     let listed = tell(client.get("/api/snapshots?limit=200"))?.json();
-    let of_sandboxes = listed["items"].as_array().cloned().unwrap_or_default().into_iter();
-    let of_sandboxes = of_sandboxes.filter(|item| item["sourceSandboxId"].is_string());
+    let made = listed["items"].as_array().cloned().unwrap_or_default().into_iter();
+    let is_made =
+        |item: &Value| item["sourceSandboxId"].is_string() || item["buildInfo"].is_object();
+    let made = made.filter(is_made);
     let text = |item: &Value, key: &str| item[key].as_str().unwrap_or_default().to_owned();
-    Ok(of_sandboxes
-        .map(|item| (text(&item, "id"), text(&item, "name"), text(&item, "state")))
-        .collect())
+    Ok(made.map(|item| (text(&item, "id"), text(&item, "name"), text(&item, "state"))).collect())
 }
 
 fn snapshot_id(client: &Client, name: &str) -> Result<String, Lost> {
@@ -282,7 +320,7 @@ fn snapshot_id(client: &Client, name: &str) -> Result<String, Lost> {
     Ok(found.unwrap_or_else(|| panic!("{name} is not listed")).0)
 }
 
-/// Deletes every snapshot that was taken of a sandbox.
+/// Deletes every snapshot that was taken of a sandbox or built.
 pub(crate) fn forget_snapshots(client: &Client) -> Result<(), Lost> {
     for (id, ..) in snapshots(client)? {
         tell(client.delete(&format!("/api/snapshots/{id}")))?;
@@ -292,9 +330,16 @@ pub(crate) fn forget_snapshots(client: &Client) -> Result<(), Lost> {
 
 /// Waits until a sandbox is in a state.
 fn wait_for(client: &Client, name: &str, state: &str) -> Result<(), Lost> {
+    let path = format!("/api/sandbox/{name}");
+    let what = format!("{name} {state}");
+    until(|| Ok(tell(client.get(&path))?.json()["state"] == state), &what)
+}
+
+/// Looks again and again until it is so.
+fn until(is_so: impl Fn() -> Result<bool, Lost>, what: &str) -> Result<(), Lost> {
     let began = std::time::Instant::now();
-    while tell(client.get(&format!("/api/sandbox/{name}")))?.json()["state"] != state {
-        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{name} is not {state}");
+    while !is_so()? {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "not in time: {what}");
         std::thread::park_timeout(std::time::Duration::from_millis(10));
     }
     Ok(())

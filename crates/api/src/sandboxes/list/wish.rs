@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn what_no_sandbox_can_be_is_answered_without_looking() {
-        for text in ["states=snapshotting", "sandboxClasses=windows"] {
+        for text in ["states=paused", "sandboxClasses=windows"] {
             assert_eq!(filtered(text), None, "{text}");
         }
         let both = filtered("sandboxClasses=windows&sandboxClasses=container");
