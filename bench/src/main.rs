@@ -29,6 +29,7 @@ mod samples;
 mod section;
 mod server;
 mod sessions;
+mod snapshots;
 mod spawner;
 mod terminals;
 mod transfer;
@@ -82,6 +83,7 @@ async fn measure(path: &Path, sections: &[Section]) -> anyhow::Result<()> {
         mcp: None,
         terminals: None,
         warm: None,
+        snapshots: None,
         images: None,
     };
     for section in sections {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 /// What a run is told.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Options {
     /// The server's binary, with its daemon inside.
     pub(crate) pitlane: PathBuf,

@@ -2,7 +2,7 @@
 
 use crate::results::{
     Code, Crowd, Images, Interpreters, Listing, Mcp, Measure, Restart, Results, Run, Sessions,
-    Terminals, Transfer, Warm,
+    Snapshots, Terminals, Transfer, Warm,
 };
 use crate::samples::{Milliseconds, Samples};
 
@@ -46,6 +46,7 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
         warm(results.warm.as_ref()),
         warm_beside_cold(results.warm.as_ref()),
         images(results.images.as_ref()),
+        snapshots(results.snapshots.as_ref()),
     ]
 }
 
@@ -234,6 +235,14 @@ fn images(images: Option<&Images>) -> Verdict {
             (format!("{peer:.0} ms / {pull:.0} ms = {ratio:.2}"), ratio >= 0.8)
         },
     )
+}
+
+fn snapshots(snapshots: Option<&Snapshots>) -> Verdict {
+    let medians = snapshots.and_then(|found| middle(&found.xfs.full).zip(middle(&found.xfs.empty)));
+    judge("snapshot of 1 GiB ≤ 2 × an empty one, XFS", medians, |full, empty| {
+        let ratio = full / empty;
+        (format!("{full:.2} ms / {empty:.2} ms = {ratio:.2}"), ratio <= 2.0)
+    })
 }
 
 fn warm(warm: Option<&Warm>) -> Verdict {

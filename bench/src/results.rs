@@ -43,6 +43,27 @@ pub(crate) struct Results {
     /// As above.
     #[serde(default)]
     pub(crate) warm: Option<Warm>,
+    /// As above.
+    #[serde(default)]
+    pub(crate) snapshots: Option<Snapshots>,
+}
+
+/// Snapshots of an empty sandbox and of one with many files.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Snapshots {
+    /// How much is in the one with files.
+    pub(crate) mib: usize,
+    /// On the host's own file system.
+    pub(crate) host: SnapshotTimes,
+    /// On XFS, which shares blocks.
+    pub(crate) xfs: SnapshotTimes,
+}
+
+/// Both on one file system.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct SnapshotTimes {
+    pub(crate) empty: Samples,
+    pub(crate) full: Samples,
 }
 
 /// Sandboxes that waited, beside those that did not; and what idle ones cost.

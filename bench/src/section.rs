@@ -8,7 +8,7 @@ use crate::options::Options;
 use crate::results::Results;
 use crate::{
     code, crowd, density, images, interactive, interpreter, listing, mcp, restart, rounds,
-    sessions, terminals, transfer, warm,
+    sessions, snapshots, terminals, transfer, warm,
 };
 
 /// One of them.
@@ -28,11 +28,12 @@ pub(crate) enum Section {
     Mcp,
     Images,
     Warm,
+    Snapshots,
 }
 
 impl Section {
     /// All of them, in their order.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Rounds,
         Self::Density,
         Self::Interactive,
@@ -47,6 +48,7 @@ impl Section {
         Self::Mcp,
         Self::Images,
         Self::Warm,
+        Self::Snapshots,
     ];
 
     /// What a command line calls it.
@@ -64,6 +66,7 @@ impl Section {
             Self::Code => "code",
             Self::Terminals => "terminals",
             Self::Mcp => "mcp",
+            Self::Snapshots => "snapshots",
             Self::Warm => "warm",
             Self::Images => "images",
         }
@@ -116,6 +119,9 @@ impl Section {
             Self::Terminals => results.terminals = Some(Box::pin(terminals::run(options)).await?),
             Self::Mcp => results.mcp = Some(Box::pin(mcp::run(options)).await?),
             Self::Warm => results.warm = Some(Box::pin(warm::run(options)).await?),
+            Self::Snapshots => {
+                results.snapshots = Some(Box::pin(snapshots::run(options)).await?);
+            }
             Self::Images => results.images = Some(Box::pin(images::run(options)).await?),
         }
         Ok(())

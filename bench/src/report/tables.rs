@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::results::{
     Code, Crowd, Found, Images, Interpreters, Listing, Mcp, Measure, Restart, Results, Run,
-    Sessions, Terminals, Transfer, Warm,
+    Sessions, Snapshots, Terminals, Transfer, Warm,
 };
 use crate::samples::{Milliseconds, Samples};
 
@@ -143,6 +143,7 @@ pub(super) fn core(results: &Results) -> String {
     rows.extend(results.mcp.iter().flat_map(mcp));
     rows.extend(results.warm.iter().flat_map(warm));
     rows.extend(results.images.iter().flat_map(images));
+    rows.extend(results.snapshots.iter().flat_map(snapshots));
     if rows.is_empty() {
         return String::new();
     }
@@ -275,6 +276,23 @@ fn images(images: &Images) -> [(String, &Samples, String); 2] {
         (what.clone(), &images.pull, pull.to_owned()),
         ("the same by other programs".to_owned(), &images.peer, peer.to_owned()),
     ]
+}
+
+fn snapshots(snapshots: &Snapshots) -> [(String, &Samples, String); 4] {
+    let Snapshots { mib, host, xfs } = snapshots;
+    let how = "`POST /sandbox/{id}/snapshot` of a running sandbox until it is taken";
+    let full = format!("snapshot of {mib} MiB");
+    [
+        ("snapshot of an empty sandbox, XFS".to_owned(), &xfs.empty, how),
+        (format!("{full}, XFS"), &xfs.full, "the same with files, which were synced before"),
+        (
+            "snapshot of an empty sandbox".to_owned(),
+            &host.empty,
+            "the same on the file system of the run",
+        ),
+        (full, &host.full, "the same; not promised: blocks may have to be copied"),
+    ]
+    .map(|(name, samples, how)| (name, samples, how.to_owned()))
 }
 
 fn warm(warm: &Warm) -> [(String, &Samples, String); 2] {

@@ -4,7 +4,8 @@ use super::*;
 use crate::machine::Machine;
 use crate::results::{
     Code, Crowd, Found, IdleMemory, Images, Interactive, Interpreters, Listing, Mcp, Measure,
-    Modes, Population, Restart, Row, Run, Sessions, Terminals, Transfer, Warm,
+    Modes, Population, Restart, Row, Run, Sessions, SnapshotTimes, Snapshots, Terminals, Transfer,
+    Warm,
 };
 use crate::samples::Samples;
 use crate::server::Memory;
@@ -118,6 +119,11 @@ fn results(create: u64, crowded: u64, failures: &[&str], docker: Found) -> Resul
             cold: samples(&[6]),
             idle: vec![idle(0, 0), idle(10, 10), idle(1000, 1100)],
         }),
+        snapshots: Some(Snapshots {
+            mib: 1024,
+            host: SnapshotTimes { empty: samples(&[15]), full: samples(&[1500]) },
+            xfs: SnapshotTimes { empty: samples(&[15]), full: samples(&[20]) },
+        }),
     }
 }
 
@@ -157,6 +163,8 @@ fn a_promise_that_is_missed_by_a_little_is_not_reached() {
             ("4.00 ms − 3.00 ms = 1.00 ms".to_owned(), Some(true)),
             ("1.00 ms".to_owned(), Some(true)),
             ("6.00 ms / 1.00 ms = 6.0 times faster".to_owned(), Some(true)),
+            ("9000 ms / 6000 ms = 1.50".to_owned(), Some(true)),
+            ("20.00 ms / 15.00 ms = 1.33".to_owned(), Some(true)),
         ]
     );
 }
@@ -169,6 +177,7 @@ fn what_was_not_measured_has_no_table_and_shows_nothing() {
     (results.sessions, results.interpreters) = (None, None);
     (results.code, results.terminals, results.mcp) = (None, None, None);
     results.warm = None;
+    results.snapshots = None;
     results.images = None;
     results.crowd.as_mut().unwrap().create = samples(&[10; 50]);
     insta::assert_snapshot!(text(&results));
