@@ -1,6 +1,7 @@
 """Calls that take their time: progress, cancellation that ends the command, tasks."""
 
 import json
+import pathlib
 import time
 import urllib.request
 
@@ -115,6 +116,30 @@ def test_progress_is_told_while_the_call_goes_on(url, server, box):
     progress = [one["progress"] for one in told]
     assert progress == sorted(set(progress))
     assert events[-1]["result"]["structuredContent"]["stdout"] == "line 1\nline 2\nline 3\n"
+
+
+def test_a_log_is_polled_bit_by_bit_however_long_it_is(server, box):
+    with processes.McpProcess(api_url=server.url) as process:
+
+        def session(action, **more):
+            result = wire.call(process.url, server.key, "exec_session", {"sandbox_id": box, "action": action, **more})
+            assert not result.get("isError"), result
+            return result["structuredContent"]
+
+        begun = session("start", command="seq 20000; head -c 30000000 /dev/zero | tr '\\0' a; echo; echo end")["session_id"]
+        eventually(lambda: not session("poll", session_id=begun)["running"], "it does not end")
+        said, offset = "", 0
+        while len(said) < 100_000:
+            piece = session("poll", session_id=begun, offset=offset)
+            said, offset = said + piece["output"], piece["next_offset"]
+        assert said.startswith("".join(f"{number}\n" for number in range(1, 15_000)))
+        last = session("poll", session_id=begun)
+        assert last["output"].endswith("a\nend\n") and last["exit_code"] == 0
+        assert session("poll", session_id=begun, offset=last["next_offset"])["output"] == ""
+        # All of it would be 30 MB, several times.
+        status = pathlib.Path(f"/proc/{process.process.pid}/status").read_text(encoding="ascii")
+        peak = int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) // 1024
+        assert peak < 80, peak
 
 
 def task(url, key, method, task_id, **params):
