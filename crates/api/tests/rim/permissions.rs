@@ -48,6 +48,7 @@ fn wanted(method: &Method, path: &str) -> Option<Vec<Permission>> {
         ("GET", ["api", "snapshots", ..]) => {
             vec![P::WriteSandboxes, P::DeleteSandboxes, P::WriteSnapshots, P::DeleteSnapshots]
         }
+        ("GET", ["api", "object-storage", ..]) => vec![P::WriteSandboxes, P::WriteSnapshots],
         ("DELETE", ["api", "snapshots", _]) => vec![P::DeleteSnapshots],
         (_, ["api", "snapshots", ..]) => vec![P::WriteSnapshots],
         ("GET", ["api", "volumes", ..]) => {
