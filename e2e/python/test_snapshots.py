@@ -107,9 +107,9 @@ def test_a_snapshot_is_deactivated_activated_and_deleted(daytona, make, name, ht
 def test_what_is_refused_says_why_and_leaves_the_sandbox_as_it_was(daytona, make, name, http):
     sandbox = make()
     sandbox.create_snapshot(name)
-    with pytest.raises(DaytonaConflictError, match="exists already"):
+    with pytest.raises(DaytonaConflictError, match="already exists"):
         sandbox.create_snapshot(name)
-    with pytest.raises(DaytonaConflictError, match="exists already"):
+    with pytest.raises(DaytonaConflictError, match="already exists"):
         daytona.snapshot.create(CreateSnapshotParams(name=name, image="default"))
     for bad in ("", "no spaces", "ü", str(uuid.uuid4()), "a" * 256):
         with pytest.raises(DaytonaBadRequestError, match="the name of a snapshot"):
