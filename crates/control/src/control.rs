@@ -123,6 +123,7 @@ impl Control {
             driver: Arc::clone(&driver),
             registries: Arc::clone(&registries),
             builder,
+            builds: policy.builds,
             deadlines: images::Deadlines {
                 pull: policy.patience.pull,
                 build: policy.patience.build,

@@ -36,8 +36,6 @@ use crate::chain::Chain;
 
 /// Images that are pulled at the same time.
 const PULLS: usize = 4;
-/// Images that are built at the same time.
-const BUILDS: usize = 2;
 
 /// How long an image may be on its way once its turn has come.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +99,8 @@ pub(crate) struct Surroundings {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) registries: Arc<Registries>,
     pub(crate) builder: Arc<dyn ImageBuilder>,
+    /// How many are built at the same time.
+    pub(crate) builds: usize,
     pub(crate) deadlines: Deadlines,
     /// Where logs of builds are kept.
     pub(crate) logs: PathBuf,
@@ -127,7 +127,8 @@ pub(crate) struct Awaited {
 
 impl Images {
     pub(crate) fn new(around: Surroundings) -> Arc<Self> {
-        let Surroundings { driver, registries, builder, deadlines, logs, tasks, ending } = around;
+        let Surroundings { driver, registries, builder, builds, deadlines, logs, tasks, ending } =
+            around;
         Arc::new(Self {
             registries,
             builder,
@@ -135,7 +136,7 @@ impl Images {
             logs: Logs::new(logs),
             names: Names::new(driver),
             pulls: Queue::new(PULLS),
-            builds: Queue::new(BUILDS),
+            builds: Queue::new(builds.max(1)),
             under_way: Mutex::default(),
             tasks,
             ending,

@@ -15,6 +15,8 @@ pub struct Policy {
     pub default_user: String,
     /// How many sandboxes of the default snapshot wait for whoever comes.
     pub prepared: u32,
+    /// How many images are built at the same time.
+    pub builds: usize,
     /// The region this machine is.
     pub target: String,
     /// How long changes may take.
@@ -62,6 +64,7 @@ impl Policy {
             default_snapshot: "default".to_owned(),
             default_user: "daytona".to_owned(),
             prepared: 8,
+            builds: 4,
             target: "local".to_owned(),
             patience: Patience::STANDARD,
         }

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use pitlane_api::{ApiSettings, Door, Metrics};
-use pitlane_control::{Clock, Control, Parts, Policy, Random, ServerSecret};
+use pitlane_control::{Clock, Control, Parts, Patience, Policy, Random, ServerSecret};
 use pitlane_driver::{Driver, Liveness};
 use pitlane_store::Store;
 use rustix::process::{Resource, Rlimit};
@@ -166,7 +166,12 @@ async fn run(
             maximum: settings.maximum,
             prepared: settings.prepared,
             target: settings.target.clone(),
-            patience: settings.patience,
+            builds: settings.builds.limits.concurrent,
+            // The builder gives up by itself, and says so better.
+            patience: Patience {
+                build: settings.builds.limits.deadline + GRACE,
+                ..settings.patience
+            },
             ..Policy::standard()
         },
     })

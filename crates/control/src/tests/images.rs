@@ -221,7 +221,7 @@ async fn equal_builds_are_one_and_end_with_the_last_that_wants_them() {
 #[tokio::test]
 async fn builds_wait_for_their_turn() {
     let machine = Machine::new();
-    let server = machine.start().await;
+    let server = machine.start_with(Policy { builds: 2, ..Policy::standard() }).await;
     let mut ids = Vec::new();
     for number in 0..3 {
         let request = built(&format!("n{number}"), &format!("SAY {number}\nWAIT"));
