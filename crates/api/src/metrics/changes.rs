@@ -76,6 +76,7 @@ fn change(state: SandboxState) -> Option<&'static str> {
         "archiving" => Some("archive"),
         "restoring" => Some("restore"),
         "resizing" => Some("resize"),
+        "snapshotting" => Some("snapshot"),
         "destroying" => Some("destroy"),
         _ => None,
     }
@@ -89,6 +90,7 @@ fn is_end(old: SandboxState, new: SandboxState) -> bool {
             | ("pending_build" | "building_snapshot" | "pulling_snapshot", "creating")
             | ("creating" | "starting" | "restoring" | "resizing", "started")
             | ("stopping" | "resizing", "stopped")
+            | ("snapshotting", "started" | "stopped")
             | ("archiving", "archived")
             | ("destroying", "destroyed")
     )
