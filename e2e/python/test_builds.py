@@ -5,6 +5,11 @@ import base64
 import contextlib
 import hashlib
 import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -26,6 +31,7 @@ from daytona import (
 from daytona_api_client import ApiClient, Configuration, SandboxApi, SnapshotsApi
 from daytona_api_client.exceptions import NotFoundException
 from daytona_api_client.models import CreateBuildInfo, CreateSandbox
+from server import Server
 from waiting import eventually
 
 # Longer than any build here takes.
@@ -90,56 +96,108 @@ def wheel():
     return f"{name}-py3-none-any.whl", data.getvalue()
 
 
-def test_a_declarative_image_becomes_what_it_says(make, tmp_path):
+@pytest.fixture(scope="module")
+def forge():
+    """A server of its own that has object storage over https, which the SDK uploads files to."""
+    running = Server(["--storage-listen", "127.0.0.1:0"])
+    yield running
+    running.close()
+
+
+def with_trust(server, script, *arguments):
+    """Runs a script that trusts the server's certificate: the SDK's library reads the machine's list alone."""
+    system = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+    bundle = pathlib.Path(server.state, "trusted.pem")
+    bundle.write_bytes(system.read_bytes() + pathlib.Path(server.state, "state/tls/authority.pem").read_bytes())
+    mount = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-ec", mount, "sh", str(bundle), str(system), sys.executable, "-c", script]
+    environment = {**os.environ, "DAYTONA_API_URL": server.url, "DAYTONA_API_KEY": server.key}
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=SECONDS, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+DECLARATIVE = """
+import json, os, sys, time
+from daytona import CreateSandboxFromImageParams, Daytona, Image, Resources
+
+os.chdir(sys.argv[1])
+image = (
+    Image.base("default")
+    .add_local_dir("wheels", "/wheels")
+    .pip_install("e2e-greeting", find_links=["/wheels"], extra_options="--no-index --break-system-packages")
+    .add_local_file("one.txt", "/srv/one.txt")
+    .add_local_dir("tree", "/srv/tree")
+    .run_commands("mkdir -p /srv/made && echo made > /srv/made/by-run", ["sh", "-c", "echo $0 > /srv/list", "a b"])
+    .env({"COLOUR": "deep blue"})
+    .workdir("/srv")
+    .dockerfile_commands(["LABEL e2e=yes", "EXPOSE 8000"])
+    .entrypoint(["sh", "-c", "echo runs by itself; sleep 1000"])
+)
+logs = []
+sandbox = Daytona().create(
+    CreateSandboxFromImageParams(image=image, resources=Resources(cpu=2, memory=2, disk=4)),
+    timeout=100,
+    on_snapshot_create_logs=logs.append,
+)
+shell = lambda command: sandbox.process.exec(command).result
+deadline = time.monotonic() + 20
+while not sandbox.process.get_entrypoint_logs().stdout and time.monotonic() < deadline:
+    time.sleep(0.05)
+print(json.dumps({
+    "state": [sandbox.state, sandbox.cpu, sandbox.memory, sandbox.disk],
+    "is_told": sandbox.build_info.dockerfile_content == image.dockerfile(),
+    "contexts": len(sandbox.build_info.context_hashes),
+    "variables": shell("pwd; echo $COLOUR"),
+    "files": shell("cat one.txt tree/deep/leaf.txt made/by-run list"),
+    "package": shell("python3 -c 'import e2e_greeting; print(e2e_greeting.WORD)'"),
+    "entrypoint": sandbox.process.get_entrypoint_logs().stdout,
+    "logs": "\\n".join(logs),
+}))
+sandbox.delete()
+"""
+
+FROM_FILE = """
+import json, sys
+from daytona import CreateSandboxFromImageParams, Daytona, Image
+
+image = Image.from_dockerfile(sys.argv[1])
+sandbox = Daytona().create(CreateSandboxFromImageParams(image=image), timeout=100)
+print(json.dumps(sandbox.process.exec("cat /stage /greeting; whoami").result))
+sandbox.delete()
+"""
+
+
+def test_a_declarative_image_becomes_what_it_says(forge, tmp_path):
     (tmp_path / "wheels").mkdir()
     name, content = wheel()
     (tmp_path / "wheels" / name).write_bytes(content)
     (tmp_path / "tree" / "deep").mkdir(parents=True)
     (tmp_path / "tree" / "deep" / "leaf.txt").write_text("leaf\n")
     (tmp_path / "one.txt").write_text("one file\n")
-    image = (
-        Image.base("default")
-        .add_local_dir(tmp_path / "wheels", "/wheels")
-        .pip_install("e2e-greeting", find_links=["/wheels"], extra_options="--no-index --break-system-packages")
-        .add_local_file(tmp_path / "one.txt", "/srv/one.txt")
-        .add_local_dir(tmp_path / "tree", "/srv/tree")
-        .run_commands("mkdir -p /srv/made && echo made > /srv/made/by-run", ["sh", "-c", "echo $0 > /srv/list", "a b"])
-        .env({"COLOUR": "deep blue"})
-        .workdir("/srv")
-        .dockerfile_commands(["LABEL e2e=yes", "EXPOSE 8000"])
-        .entrypoint(["sh", "-c", "echo runs by itself; sleep 1000"])
-    )
-    logs = []
-    sandbox = make(
-        CreateSandboxFromImageParams(image=image, resources=Resources(cpu=2, memory=2, disk=4)),
-        timeout=SECONDS,
-        on_snapshot_create_logs=logs.append,
-    )
-    assert (sandbox.state, sandbox.cpu, sandbox.memory, sandbox.disk) == ("started", 2, 2, 4)
-    assert sandbox.build_info.dockerfile_content == image.dockerfile()
-    shell = sandbox.process.exec
-    assert shell("pwd; echo $COLOUR").result == "/srv\ndeep blue\n"
-    assert shell("cat one.txt tree/deep/leaf.txt made/by-run list").result == "one file\nleaf\nmade\na b\n"
-    assert shell("python3 -c 'import e2e_greeting; print(e2e_greeting.WORD)'").result == "hello from a wheel\n"
-    eventually(
-        lambda: sandbox.process.get_entrypoint_logs().stdout == "runs by itself\n", "the entrypoint does not run"
-    )
-    text = "\n".join(logs)
-    assert "FROM default" in text and "pip install" in text, text
+    seen = with_trust(forge, DECLARATIVE, str(tmp_path))
+    logs = seen.pop("logs")
+    assert seen == {
+        "state": ["started", 2, 2, 4],
+        "is_told": True,
+        "contexts": 3,
+        "variables": "/srv\ndeep blue\n",
+        "files": "one file\nleaf\nmade\na b\n",
+        "package": "hello from a wheel\n",
+        "entrypoint": "runs by itself\n",
+    }
+    assert "FROM default" in logs and "pip install" in logs, logs
 
 
-def test_a_dockerfile_from_a_file_is_built(make, tmp_path):
+def test_a_dockerfile_from_a_file_is_built(forge, tmp_path):
     (tmp_path / "Dockerfile").write_text(
         "FROM default AS first\nRUN echo from the first stage > /stage\n"
         "FROM default\nARG WHO=world\nCOPY --from=first /stage /stage\nCOPY greeting.txt /greeting\n"
         "RUN echo hello $WHO >> /greeting\nUSER daytona\n"
     )
     (tmp_path / "greeting.txt").write_text("a greeting:\n")
-    image = Image.from_dockerfile(tmp_path / "Dockerfile")
-    sandbox = make(CreateSandboxFromImageParams(image=image), timeout=SECONDS)
-    assert sandbox.process.exec("cat /stage /greeting; whoami").result == (
-        "from the first stage\na greeting:\nhello world\ndaytona\n"
-    )
+    seen = with_trust(forge, FROM_FILE, str(tmp_path / "Dockerfile"))
+    assert seen == "from the first stage\na greeting:\nhello world\ndaytona\n"
 
 
 def test_a_build_is_told_of_at_once_and_goes_through_its_states(daytona, api, server):
