@@ -176,7 +176,7 @@ mod tests {
         }
         let both = filtered("sandboxClasses=windows&sandboxClasses=container");
         assert_eq!(both, Some(SandboxFilter::default()));
-        let some = filtered("states=snapshotting&states=stopped").unwrap();
+        let some = filtered("states=paused&states=stopped").unwrap();
         assert_eq!(some.states, [SandboxState::Stopped]);
     }
 
