@@ -18,6 +18,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::launcher::{
     AttachFailure, EndedAs, FirstProcess, LaunchDescriptors, Launcher, LauncherError,
@@ -260,26 +262,22 @@ impl Waiting {
         config: &ImageConfig,
         sockets: &Path,
     ) -> Result<Woken, LaunchError> {
-        let hello = self.introduce(spec, config, sockets)?;
-        let Self { mut process, socket, groups, disk, slot, layers, .. } = self;
-        process.is_claimed = true;
-        let running = Running {
-            process: Arc::clone(&process.process),
-            name: std::mem::take(&mut process.name),
-            socket,
-            groups,
-            hello: Some(hello),
-            layers,
-        };
-        Ok(Woken { running, slot, disk })
+        self.tell(spec, config, sockets)?;
+        let hello = self.hear(HELLO_DEADLINE)?;
+        Ok(self.woken(hello))
     }
 
-    fn introduce(
+    /// Tells the daemon which sandbox it is. Blocks only while more is told than fits into a pipe.
+    ///
+    /// # Errors
+    ///
+    /// It must not be told again.
+    pub(crate) fn tell(
         &mut self,
         spec: &LaunchSpec,
         config: &ImageConfig,
         sockets: &Path,
-    ) -> Result<Hello, LaunchError> {
+    ) -> Result<(), LaunchError> {
         if spec.limits != self.limits {
             self.groups.limit(spec.limits).map_err(LaunchError::Limits)?;
         }
@@ -300,9 +298,56 @@ impl Waiting {
             write(&pipe, &boot, deadline)?;
         }
         pitlane_fault::point("wake.told");
-        let hello = wait_for_hello(&self.hello, deadline);
+        Ok(())
+    }
+
+    /// Waits until the daemon has said something, which [`Self::hear`] then reads at once; or until it is too late.
+    pub(crate) async fn said_something(&self) -> Result<(), LaunchError> {
+        let failed = |cause| Err(cause).context("epoll(hello)").map_err(LaunchError::Descriptors);
+        let hello = match self.hello.try_clone() {
+            Ok(hello) => hello,
+            Err(cause) => return failed(cause),
+        };
+        #[expect(
+            deprecated,
+            reason = "unsound for types whose descriptor changes; an OwnedFd is one descriptor for life"
+        )]
+        let watched = AsyncFd::with_interest(hello, Interest::READABLE);
+        let watched = match watched {
+            Ok(watched) => watched,
+            Err(cause) => return failed(cause),
+        };
+        match tokio::time::timeout(HELLO_DEADLINE, watched.readable()).await {
+            Ok(Ok(_ready)) => Ok(()),
+            Ok(Err(cause)) => failed(cause),
+            Err(_elapsed) => Err(LaunchError::Silent),
+        }
+    }
+
+    /// What the daemon said, once that it is ready.
+    ///
+    /// # Errors
+    ///
+    /// It was not ready in time, or never will be.
+    pub(crate) fn hear(&self, limit: Duration) -> Result<Hello, LaunchError> {
+        let hello = wait_for_hello(&self.hello, Instant::now() + limit);
         pitlane_fault::point("wake.hello-received");
         hello
+    }
+
+    /// The sandbox, whose daemon has said that it is ready.
+    pub(crate) fn woken(self, hello: Hello) -> Woken {
+        let Self { mut process, socket, groups, disk, slot, layers, .. } = self;
+        process.is_claimed = true;
+        let running = Running {
+            process: Arc::clone(&process.process),
+            name: std::mem::take(&mut process.name),
+            socket,
+            groups,
+            hello: Some(hello),
+            layers,
+        };
+        Woken { running, slot, disk }
     }
 }
 

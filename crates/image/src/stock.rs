@@ -7,7 +7,7 @@
 //! whoever looks into the state folders knows what is needed, whether their servers run or not.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
@@ -106,6 +106,20 @@ impl Images {
         let lock = open_lock(&self.folder().join("in-use.lock"))?;
         lock.lock_shared()?;
         Ok(lock)
+    }
+
+    /// The same without waiting; `None` while images are being removed.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn try_hold(&self) -> io::Result<Option<File>> {
+        let lock = open_lock(&self.folder().join("in-use.lock"))?;
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(cause)) => Err(cause),
+        }
     }
 
     /// All images on this machine, in the order of their names.

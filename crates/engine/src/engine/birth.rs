@@ -1,9 +1,11 @@
-//! Making sandboxes and bringing stopped ones back. Everything here blocks.
+//! Making sandboxes and bringing stopped ones back. Everything here blocks, but for waking one that waits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pitlane_driver::{Cause, CreateError, Hello, LaunchSpec, StartError};
 use pitlane_model::SandboxId;
+use tokio::runtime::Handle;
 
 use super::volumes::NoVolumes;
 use super::{Inner, Parts, Run, Sandbox, hello_of, lock};
@@ -12,29 +14,50 @@ use crate::launcher::LauncherError;
 use crate::prepared::{PrepareError, Recipe};
 use crate::waiting::{LaunchError, Waiting, Woken};
 
+/// What a new sandbox is made of and by.
+struct Begun {
+    spec: LaunchSpec,
+    recipe: Recipe,
+    sandbox: Arc<Sandbox>,
+    /// One that waited.
+    claimed: Option<Waiting>,
+}
+
+/// The most bytes of variables that are told without a thread of their own: together with all else they fit into a pipe.
+const FEW_BYTES: usize = 32 * 1024;
+
 impl Inner {
-    pub(super) fn create(self: &Arc<Self>, spec: &LaunchSpec) -> Result<Hello, CreateError> {
+    /// Makes a sandbox. One that waits is only told who it is, by a few system calls that never block; everything else is
+    /// done on a thread that may.
+    pub(super) async fn create(self: Arc<Self>, spec: LaunchSpec) -> Result<Hello, CreateError> {
         let id = spec.id;
         let host = |cause: Cause| CreateError::Host { id, cause };
         // Until the disk's name tells that the image is needed.
-        let _held = self.images.hold().map_err(|cause| host(Box::new(cause)))?;
-        let Some(image) = self.images.find(&spec.image) else {
-            return Err(CreateError::NoImage { image: spec.image.clone() });
-        };
-        if !self.room.promise(u64::from(spec.limits.disk_gib()) << 30) {
-            return Err(CreateError::DiskFull);
-        }
-        let sandbox = Arc::new(Sandbox::new(Parts::default()));
-        let _turn = sandbox.turn.try_acquire().map_err(|cause| host(Box::new(cause)))?;
-        {
-            let mut sandboxes = lock(&self.sandboxes);
-            if sandboxes.contains_key(&id) {
-                return Err(CreateError::Exists { id });
+        let held = match self.images.try_hold() {
+            Ok(None) => {
+                let images = self.images.clone();
+                let held = tokio::task::spawn_blocking(move || images.hold()).await;
+                held.map_err(|cause| host(Box::new(cause)))?
             }
-            sandboxes.insert(id, Arc::clone(&sandbox));
-        }
-        let recipe = Recipe::of(image, spec.limits, spec.network);
-        let made = self.make(spec, &recipe, &sandbox);
+            Ok(Some(held)) => Ok(held),
+            Err(cause) => Err(cause),
+        };
+        let _held = held.map_err(|cause| host(Box::new(cause)))?;
+        let mut begun = self.begin(spec)?;
+        let sandbox = Arc::clone(&begun.sandbox);
+        let _turn =
+            Arc::clone(&sandbox.turn).try_acquire_owned().map_err(|cause| host(Box::new(cause)))?;
+        let made = match self.wake_at_once(&mut begun).await {
+            Some(woken) => Ok(self.settle(id, &sandbox, woken)),
+            None => {
+                let (inner, handle) = (Arc::clone(&self), Handle::current());
+                let made = tokio::task::spawn_blocking(move || {
+                    let _context = handle.enter();
+                    inner.make(begun)
+                });
+                made.await.unwrap_or_else(|cause| Err(host(Box::new(cause))))
+            }
+        };
         self.pools.refill();
         if made.is_err() {
             // The parts that were made were dropped on the way, the disk included.
@@ -43,15 +66,62 @@ impl Inner {
         made
     }
 
-    fn make(
-        self: &Arc<Self>,
-        spec: &LaunchSpec,
-        recipe: &Recipe,
-        sandbox: &Arc<Sandbox>,
-    ) -> Result<Hello, CreateError> {
+    /// Takes the id, and a sandbox that waits if there is one.
+    fn begin(&self, spec: LaunchSpec) -> Result<Begun, CreateError> {
+        let id = spec.id;
+        let Some(image) = self.images.find(&spec.image) else {
+            return Err(CreateError::NoImage { image: spec.image });
+        };
+        if !self.room.promise(u64::from(spec.limits.disk_gib()) << 30) {
+            return Err(CreateError::DiskFull);
+        }
+        let sandbox = Arc::new(Sandbox::new(Parts::default()));
+        {
+            let mut sandboxes = lock(&self.sandboxes);
+            if sandboxes.contains_key(&id) {
+                return Err(CreateError::Exists { id });
+            }
+            sandboxes.insert(id, Arc::clone(&sandbox));
+        }
+        let recipe = Recipe::of(image, spec.limits, spec.network);
+        let claimed = self.pools.claim(&spec.pools, &spec.image, &recipe);
+        Ok(Begun { spec, recipe, sandbox, claimed })
+    }
+
+    /// Wakes what was claimed, if that takes no thread of its own. What does not wake is still there, to be freed.
+    async fn wake_at_once(&self, begun: &mut Begun) -> Option<Woken> {
+        let Begun { spec, recipe, claimed, .. } = begun;
+        let variables = spec.environment.iter().chain(&recipe.config.environment);
+        let bytes: usize = variables.map(|(name, value)| name.len() + value.len()).sum();
+        if !spec.volumes.is_empty() || bytes > FEW_BYTES {
+            return None;
+        }
+        let mut waiting = claimed.take()?;
+        let told = self
+            .own(&mut waiting, spec, recipe)
+            .and_then(|()| Ok(waiting.tell(spec, &recipe.config, &self.preparer.sockets)?));
+        let heard = match told {
+            Ok(()) => waiting.said_something().await.map_err(Cause::from),
+            Err(cause) => Err(cause),
+        };
+        match heard.and_then(|()| Ok(waiting.hear(Duration::ZERO)?)) {
+            Ok(hello) => Some(waiting.woken(hello)),
+            Err(cause) => {
+                tell_of_sleep(spec.id, &*cause);
+                // Freeing it takes a while.
+                drop(tokio::task::spawn_blocking(move || drop(waiting)).await);
+                None
+            }
+        }
+    }
+
+    /// Makes a sandbox of what was claimed, else of nothing. Blocks.
+    fn make(self: &Arc<Self>, begun: Begun) -> Result<Hello, CreateError> {
+        let Begun { spec, recipe, sandbox, claimed } = begun;
+        let (spec, recipe, sandbox) = (&spec, &recipe, &sandbox);
         let id = spec.id;
         let host = |cause: Cause| CreateError::Host { id, cause };
-        if let Some(waiting) = self.pools.claim(&spec.pools, &spec.image, recipe) {
+        if let Some(waiting) = claimed {
             let woken = match self.mount_volumes(&waiting, spec) {
                 Ok(()) => self.wake(waiting, spec, recipe),
                 Err(refused @ NoVolumes::Refused(_)) => return Err(refused.of_create(id)),
@@ -59,11 +129,7 @@ impl Inner {
             };
             match woken {
                 Ok(woken) => return Ok(self.settle(id, sandbox, woken)),
-                Err(cause) => tracing::warn!(
-                    sandbox = %id,
-                    cause = &*cause as &dyn std::error::Error,
-                    "a sandbox that waited did not wake; making another"
-                ),
+                Err(cause) => tell_of_sleep(id, &*cause),
             }
         }
         let fresh = || {
@@ -95,11 +161,17 @@ impl Inner {
         spec: &LaunchSpec,
         recipe: &Recipe,
     ) -> Result<Woken, Cause> {
+        self.own(&mut waiting, spec, recipe)?;
+        Ok(waiting.wake(spec, &recipe.config, &self.preparer.sockets)?)
+    }
+
+    /// Makes the disk of a fresh sandbox its owner's.
+    fn own(&self, waiting: &mut Waiting, spec: &LaunchSpec, recipe: &Recipe) -> Result<(), Cause> {
         let (disks, slot) = (&self.preparer.disks, waiting.slot());
         let owned = disks.own(waiting.disk().path(), spec.id, slot, &recipe.fingerprint)?;
         // Not yet the sandbox's own: a failed launch removes it.
         waiting.disk().set_path(owned);
-        Ok(waiting.wake(spec, &recipe.config, &self.preparer.sockets)?)
+        Ok(())
     }
 
     fn settle(self: &Arc<Self>, id: SandboxId, sandbox: &Arc<Sandbox>, woken: Woken) -> Hello {
@@ -174,4 +246,10 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// One that waited is none any more; the caller gets another.
+fn tell_of_sleep(id: SandboxId, cause: &(dyn std::error::Error + Send + Sync + 'static)) {
+    let cause = cause as &dyn std::error::Error;
+    tracing::warn!(sandbox = %id, cause, "a sandbox that waited did not wake; making another");
 }

@@ -117,13 +117,7 @@ impl Driver for Engine {
 
     async fn create(&self, spec: &LaunchSpec) -> Result<Hello, CreateError> {
         let id = spec.id;
-        let spec = spec.clone();
-        let inner = Arc::clone(&self.inner);
-        let handle = tokio::runtime::Handle::current();
-        let made = self.inner.tasks.spawn_blocking(move || {
-            let _context = handle.enter();
-            inner.create(&spec)
-        });
+        let made = self.inner.tasks.spawn(Arc::clone(&self.inner).create(spec.clone()));
         made.await.unwrap_or_else(|cause| Err(CreateError::Host { id, cause: Box::new(cause) }))
     }
 
