@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command};
 use pitlane_api::{PublicUrl, RateLimits};
+use pitlane_build::BuildSettings;
 use pitlane_control::Patience;
 use pitlane_image::RegistryRules;
 use pitlane_model::{ImageName, Limits};
@@ -67,6 +68,8 @@ pub(crate) struct Settings {
     pub(crate) storage_certificate: Option<PathBuf>,
     pub(crate) storage_private_key: Option<PathBuf>,
     pub(crate) contexts: ContextLimits,
+    /// The limits of a build's resources are those of sandboxes.
+    pub(crate) builds: BuildSettings,
     pub(crate) max_connections: usize,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) rate_limits: RateLimits,

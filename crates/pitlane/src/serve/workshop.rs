@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pitlane_build::{BuildError, BuildRequest, BuildSettings, Builder, Log};
+use pitlane_build::{BuildError, BuildRequest, Builder, Log};
 use pitlane_control::{BuildOrder, ImageBuilder, NoBuild, Transcript};
 use pitlane_driver::{Driver, PreparedImage};
 use pitlane_model::{Build, Limits, OrganizationId};
@@ -24,7 +24,7 @@ pub(super) struct Workshop {
 impl Workshop {
     /// One whose steps run on `driver`.
     pub(super) fn new(driver: Arc<dyn Driver>, contexts: Contexts, settings: &Settings) -> Self {
-        let mut builds = BuildSettings::default();
+        let mut builds = settings.builds.clone();
         builds.limits.resources = settings.maximum;
         Self { builder: Builder::new(driver, builds), contexts, resources: settings.maximum }
     }

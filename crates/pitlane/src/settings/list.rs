@@ -1,11 +1,13 @@
 //! The list of settings.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use pitlane_api::{PublicUrl, RateLimits};
+use pitlane_build::BuildSettings;
 use pitlane_control::Patience;
 use pitlane_image::RegistryRules;
 use pitlane_model::{ImageName, Limits};
@@ -23,7 +25,7 @@ const VOLUME_SIZES: std::ops::RangeInclusive<u32> = 1..=16_384;
 const FIRST_IDS: std::ops::RangeInclusive<u32> = 65_536..=2_147_483_648;
 
 /// Every setting, in the order in which they are shown.
-pub(super) const SETTINGS: [Setting; 51] = [
+pub(super) const SETTINGS: [Setting; 54] = [
     Setting {
         key: "listen",
         flag: "listen",
@@ -177,6 +179,43 @@ pub(super) const SETTINGS: [Setting; 51] = [
         apply: |settings, text| {
             let days: u32 = positive(text)?;
             settings.contexts.keep = Duration::from_secs(u64::from(days) * 24 * 3600);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "build.variables",
+        flag: "build-variables",
+        variable: "PITLANE_BUILD_VARIABLES",
+        value: "VARIABLES",
+        default: "",
+        help: "Variables of RUN steps that no image keeps, for mirrors of packages: PIP_INDEX_URL=URL, NPM_CONFIG_REGISTRY=URL, http_proxy=URL, …, separated by spaces [default: none]",
+        apply: |settings, text| {
+            settings.builds.mirrors.variables = variables(text)?;
+            Ok(())
+        },
+    },
+    Setting {
+        key: "build.deadline",
+        flag: "build-deadline",
+        variable: "PITLANE_BUILD_DEADLINE",
+        value: "MINUTES",
+        default: "60",
+        help: "Minutes that one build may take",
+        apply: |settings, text| {
+            let minutes: u32 = positive(text)?;
+            settings.builds.limits.deadline = Duration::from_secs(u64::from(minutes) * 60);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "build.concurrent",
+        flag: "build-concurrent",
+        variable: "PITLANE_BUILD_CONCURRENT",
+        value: "NUMBER",
+        default: "4",
+        help: "Builds that run at the same time; more wait. Each step may use what a sandbox may at most",
+        apply: |settings, text| {
+            settings.builds.limits.concurrent = positive(text)?;
             Ok(())
         },
     },
@@ -635,6 +674,7 @@ impl Settings {
             storage_certificate: None,
             storage_private_key: None,
             contexts: ContextLimits::STANDARD,
+            builds: BuildSettings::default(),
             max_connections: 0,
             metrics: None,
             rate_limits: RateLimits::default(),
@@ -668,6 +708,17 @@ fn set<T: FromStr<Err: std::fmt::Display>>(place: &mut T, text: &str) -> Result<
 
 fn list<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<Vec<T>, String> {
     text.split(',').filter(|one| !one.trim().is_empty()).map(parse).collect()
+}
+
+/// Variables, `NAME=VALUE`, separated by spaces.
+fn variables(text: &str) -> Result<BTreeMap<String, String>, String> {
+    let pairs = text.split_whitespace().map(|word| match word.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("{word:?} is not NAME=VALUE")),
+    });
+    let pairs: BTreeMap<String, String> = pairs.collect::<Result<_, String>>()?;
+    pitlane_model::Environment::new(pairs.clone()).map_err(|error| error.to_string())?;
+    Ok(pairs)
 }
 
 /// The parts of a list with commas.
