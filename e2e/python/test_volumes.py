@@ -238,7 +238,9 @@ def test_a_sandbox_whose_mount_path_went_bad_says_so_and_is_mended(daytona, make
     assert "/new/data" in sandbox.error_reason
     sandbox.delete()
     # What was in the volume is there for the next one.
-    assert run(make(mounting(VolumeMount(volume_id=volume.id, mount_path="/x"))), "cat /x/file") == "kept\n"
+    another = make(mounting(VolumeMount(volume_id=volume.id, mount_path="/x")))
+    assert run(another, "cat /x/file") == "kept\n"
+    another.delete()
 
 
 def test_a_volume_of_another_organization_does_not_exist(daytona, server, volume):

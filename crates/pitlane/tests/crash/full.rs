@@ -52,6 +52,11 @@ fn full() {
     ledger.upload(&client, ("kept", &id), FILE, contents(300_000)).unwrap();
     assert!(client.execute(&id, "sync").unwrap().is_success());
     ledger.make_key(&client, "first").unwrap();
+    ledger.make_volume(&client, "volume").unwrap();
+    ledger.mount(&client, "mounted", "volume", contents(300_000)).unwrap();
+    let mounted = client.get("/api/sandbox/mounted").unwrap().json()["id"].clone();
+    let mounted = mounted.as_str().unwrap();
+    assert!(client.execute(mounted, "sync").unwrap().is_success());
 
     // Too little for another sandbox, enough for everything else.
     fill(&mount, "ballast", 800);
@@ -60,6 +65,11 @@ fn full() {
     assert!(refused.text().contains("disk has no room"), "{}", refused.text());
     let ready = client.get("/api/health/ready").unwrap();
     assert!(ready.status == 503 && ready.text().contains("disk"), "{}", ready.text());
+    let snapshot = json!({ "name": "refused" });
+    let refused = client.post("/api/sandbox/kept/snapshot", &snapshot).unwrap();
+    assert_eq!(refused.status, 507, "{}", refused.text());
+    assert!(refused.text().contains("disk has no room"), "{}", refused.text());
+    assert_eq!(client.get("/api/snapshots/refused").unwrap().status, 404);
     ledger.make_key(&client, "second").unwrap();
 
     // Nothing at all.
@@ -88,19 +98,36 @@ fn full() {
     let keys = client.get("/api/api-keys").unwrap();
     assert!(keys.is_success() && !keys.text().contains(&format!("\"{name}\"")), "{}", keys.text());
     assert!(!client.create("refused").unwrap().is_success());
+    assert!(!client.post("/api/sandbox/kept/snapshot", &snapshot).unwrap().is_success());
     // Reading goes on, and so do sandboxes; what they write fails there.
-    assert_eq!(client.sandboxes().unwrap().len(), 1);
+    assert_eq!(client.sandboxes().unwrap().len(), 2);
     assert!(client.download(&id, FILE).unwrap().body == contents(300_000));
     let write = "dd if=/dev/zero of=$HOME/big bs=1M count=64 conv=fsync 2>&1; echo code $?";
     let wrote = client.execute(&id, write).unwrap().json()["result"].as_str().unwrap().to_owned();
     assert!(wrote.contains("code 1"), "{wrote}");
     assert_eq!(client.execute(&id, "echo works").unwrap().json()["result"], "works\n");
+    // The same with volumes: none is made, and what is written to one fails.
+    let made = client.post("/api/volumes", &json!({ "name": "refused" })).unwrap();
+    assert_ne!(made.json()["state"], "ready", "{}", made.text());
+    let write = write.replace("$HOME", "/data");
+    let wrote = client.execute(mounted, &write).unwrap().json();
+    assert!(wrote["result"].as_str().unwrap().contains("code 1"), "{wrote}");
 
     // With room again everything works, and nobody had to help.
     for ballast in ["ballast", "more", "rest"] {
         std::fs::remove_file(mount.join(ballast)).unwrap();
     }
     assert!(client.execute(&id, "rm -f $HOME/big").unwrap().is_success());
+    // A volume may have been spoiled for those that had it; it is sound for those that come.
+    ledger.change(&client, "mounted", "stop", "stopped").unwrap();
+    crate::wait_until("nobody has it", || traces::Traces::of(&server).volumes.is_empty());
+    ledger.change(&client, "mounted", "start", "started").unwrap();
+    let write = "rm -f /data/big && head -c 1000000 /dev/urandom > /data/more && sync /data/more; echo code $?";
+    assert_eq!(client.execute(mounted, write).unwrap().json()["result"], "code 0\n");
+    let refused = client.get("/api/volumes/by-name/refused").unwrap();
+    if refused.is_success() {
+        ledger.delete_volume(&client, "refused").unwrap();
+    }
     ledger.make_key(&client, "third").unwrap();
     ledger.create(&client, "after").unwrap();
     ledger.check(&server);
@@ -108,10 +135,12 @@ fn full() {
     server.start();
     ledger.check(&server);
     let client = server.client();
-    for name in ["kept", "after"] {
+    ledger.check_volumes(&client);
+    for name in ["kept", "after", "mounted"] {
         ledger.delete(&client, name).unwrap();
     }
     traces::settle(&server, &[], &[], &[]);
+    assert_eq!(traces::Traces::of(&server).images, Vec::<String>::new());
     server.terminate();
     traces::gone(&server);
     drop(server);
