@@ -15,6 +15,7 @@ from daytona import (
     DaytonaNotFoundError,
 )
 from daytona_api_client import ApiClient, Configuration, SnapshotsApi
+from waiting import eventually
 
 
 def new_name():
@@ -123,6 +124,14 @@ def test_what_is_refused_says_why_and_leaves_the_sandbox_as_it_was(daytona, make
     sandbox.stop()
     sandbox.archive()
     with pytest.raises((DaytonaBadRequestError, DaytonaConflictError)):
+        sandbox.create_snapshot(new_name())
+
+    def is_archived():
+        sandbox.refresh_data()
+        return sandbox.state == "archived"
+
+    eventually(is_archived, "it is not archived")
+    with pytest.raises(DaytonaBadRequestError, match="archived"):
         sandbox.create_snapshot(new_name())
     sandbox.start()
     assert run(sandbox, "echo works") == "works\n"
