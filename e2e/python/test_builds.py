@@ -128,7 +128,7 @@ image = (
     .pip_install("e2e-greeting", find_links=["/wheels"], extra_options="--no-index --break-system-packages")
     .add_local_file("one.txt", "/srv/one.txt")
     .add_local_dir("tree", "/srv/tree")
-    .run_commands("mkdir -p /srv/made && echo made > /srv/made/by-run", ["sh", "-c", "echo $0 > /srv/list", "a b"])
+    .run_commands("mkdir -p /srv/made && echo made > /srv/made/by-run", ["sh", "-c", "echo as a list > /srv/list"])
     .env({"COLOUR": "deep blue"})
     .workdir("/srv")
     .dockerfile_commands(["LABEL e2e=yes", "EXPOSE 8000"])
@@ -182,7 +182,7 @@ def test_a_declarative_image_becomes_what_it_says(forge, tmp_path):
         "is_told": True,
         "contexts": 3,
         "variables": "/srv\ndeep blue\n",
-        "files": "one file\nleaf\nmade\na b\n",
+        "files": "one file\nleaf\nmade\nas a list\n",
         "package": "hello from a wheel\n",
         "entrypoint": "runs by itself\n",
     }

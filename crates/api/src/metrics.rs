@@ -155,7 +155,7 @@ pub const METRICS: [Metric; 34] = [
     histogram_of(
         CHANGE_SECONDS,
         &["change"],
-        "Time from a change's acceptance to its end; the change is create, start, stop, archive, restore, resize or destroy",
+        "Time from a change's acceptance to its end; the change is queue (for a build), build, pull, create, snapshot, start, stop, archive, restore, resize or destroy",
     ),
     counter_of(
         CHANGE_FAILURES,
