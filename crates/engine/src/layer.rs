@@ -78,13 +78,19 @@ pub(crate) fn assemble(layers: Layers<'_>) -> Result<DetachedMount, SyscallError
     disk.map_ids(layers.users)?;
     // The overlay acts on its layers as whoever mounted it, and only the sandbox's own ids exist on them.
     let united = match with_filesystem_ids(layers.first_id, || unite(lower, &disk))? {
-        Err(SyscallError { errno: Errno::INVAL, .. }) => {
+        Err(refused) if refuses_detached(refused.errno) => {
             unite_attached(lower, &disk, layers.first_id)
         }
         united => united,
     }?;
     make_mount_points(&united, layers.first_id)?;
     Ok(united)
+}
+
+/// Whether this is how a kernel says that it takes no detached layers: Linux 6.1 says the first, 6.12 the second, and the
+/// third is what is said of options that are not known.
+fn refuses_detached(errno: Errno) -> bool {
+    matches!(errno, Errno::OPNOTSUPP | Errno::BADF | Errno::INVAL)
 }
 
 /// The folders that every sandbox has something mounted on.
@@ -247,5 +253,18 @@ impl Devices {
             .text("gid", &owner)?
             .mount(MountOptions { no_execute: true, no_devices: true, ..no_set_user_id })?;
         Ok(Self { devices, terminals, shared_memory })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernels_no_to_detached_layers_is_understood() {
+        for errno in [Errno::OPNOTSUPP, Errno::BADF, Errno::INVAL] {
+            assert!(refuses_detached(errno), "{errno}");
+        }
+        assert!(!refuses_detached(Errno::PERM) && !refuses_detached(Errno::NOMEM));
     }
 }
