@@ -1,6 +1,6 @@
 //! Snapshots of an empty sandbox and of one with many files, on a file system that shares blocks and on the host's own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -26,8 +26,8 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Snapshots> {
     let host = measure(options).await?;
     let xfs = Xfs::mount(&options.scratch)?;
     let on_xfs = Options {
-        scratch: xfs.folder.join("scratch"),
-        image_cache: xfs.folder.join("images"),
+        scratch: xfs.folder().to_owned(),
+        image_cache: xfs.folder().join("images"),
         ..options.clone()
     };
     borrow_image(options, &on_xfs.image_cache)?;
@@ -95,20 +95,25 @@ fn borrow_image(options: &Options, cache: &Path) -> anyhow::Result<()> {
 
 /// A file system of the run's own, unmounted and removed with its value.
 struct Xfs {
-    folder: PathBuf,
+    /// Where it is mounted; short, since there are sockets in it.
+    mounted: tempfile::TempDir,
     _file: tempfile::TempDir,
 }
 
 impl Xfs {
     fn mount(scratch: &Path) -> anyhow::Result<Self> {
         let holder = tempfile::Builder::new().prefix("xfs-").tempdir_in(scratch)?;
-        let (file, folder) = (holder.path().join("file"), holder.path().join("mounted"));
+        let mounted = tempfile::Builder::new().prefix("xfs-").tempdir()?;
+        let file = holder.path().join("file");
         std::fs::OpenOptions::new().write(true).create_new(true).open(&file)?.set_len(XFS_BYTES)?;
-        std::fs::create_dir(&folder)?;
         output(command("mkfs.xfs", ["-q", "-m", "reflink=1"]).arg(&file))
             .context("it takes xfsprogs")?;
-        output(command("mount", ["-o", "loop"]).arg(&file).arg(&folder))?;
-        Ok(Self { folder, _file: holder })
+        output(command("mount", ["-o", "loop"]).arg(&file).arg(mounted.path()))?;
+        Ok(Self { mounted, _file: holder })
+    }
+
+    fn folder(&self) -> &Path {
+        self.mounted.path()
     }
 }
 
@@ -116,8 +121,7 @@ impl Drop for Xfs {
     fn drop(&mut self) {
         // A launcher may end a moment after its server.
         for _ in 0..50 {
-            if output(command("umount", [&self.folder]).stderr(std::process::Stdio::null())).is_ok()
-            {
+            if output(&mut command("umount", [self.mounted.path()])).is_ok() {
                 return;
             }
             std::thread::park_timeout(Duration::from_millis(100));
