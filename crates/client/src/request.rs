@@ -152,10 +152,11 @@ impl Client {
         let mut patience = Patience::new(&method, self.attempts);
         loop {
             let content = body.clone().map_or(Content::Nothing, Content::Json);
-            let answer = self.within(deadline, async {
+            // Callers hold this future inside theirs.
+            let answer = Box::pin(self.within(deadline, async {
                 let answer = self.send(method.clone(), url, content).await?;
                 self.read(answer, MAX_ANSWER_BYTES).await
-            });
+            }));
             match answer.await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => match patience.wait_after(&failure) {
