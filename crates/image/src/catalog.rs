@@ -65,6 +65,11 @@ impl Catalog {
         ImageName::new(read::<Pulled>(&path)?.image).ok()
     }
 
+    /// Where it is kept what a name means for everybody.
+    pub(crate) fn file(&self, reference: &ImageReference) -> PathBuf {
+        file(&self.references, &key(None, reference))
+    }
+
     pub(crate) fn remember(
         &self,
         owner: Option<ImageOwner>,

@@ -19,13 +19,14 @@ type Build = (ImageName, String, Manifest);
 
 impl Images {
     /// Removes images that were made here or came from registries and which neither a name nor a disk nor a snapshot
-    /// needs, and layers that no image needs. Waits for sandboxes that are being made, and leaves what a pull that is
+    /// needs, and layers that no image needs; steps of builds go when no build has asked for them in a week. Waits for sandboxes that are being made, and leaves what a pull that is
     /// under way needs.
     ///
     /// # Errors
     ///
     /// Something could not be removed; what was is gone. The call can be repeated.
     pub fn collect(&self) -> io::Result<Freed> {
+        self.forget_old_steps()?;
         let mut freed = self.collect_made()?.freed;
         let lock = open_lock(&self.folder().join("in-use.lock"))?;
         lock.lock()?;

@@ -28,7 +28,7 @@ use crate::layer::Layer;
 use crate::made;
 use crate::pull::RegistryAccess;
 use crate::recipe::{REQUIRED_PROGRAMS, Recipe};
-use crate::{bootstrap, size};
+use crate::{bootstrap, size, steps};
 
 /// Begins the names of folders in which images are made.
 const MAKING: &str = ".making-";
@@ -124,6 +124,9 @@ impl Images {
             return Some((name, rootfs));
         }
         let image = self.catalog.image(None, &meant)?;
+        if steps::is_step(&meant) {
+            steps::note_use(&self.catalog.file(&meant));
+        }
         self.find(&image).map(|rootfs| (image, rootfs))
     }
 

@@ -20,6 +20,7 @@ mod recipe;
 mod registry;
 mod size;
 mod sources;
+mod steps;
 mod stock;
 mod transcript;
 mod unpack;
