@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
+use crate::contexts::Contexts;
 use crate::server::Server;
 use crate::volumes::Volumes;
 use crate::{traces, wait_until};
@@ -36,6 +37,7 @@ pub(crate) struct Ledger {
     /// Keys that were revoked.
     pub(crate) revoked: BTreeMap<String, String>,
     pub(crate) volumes: Volumes,
+    pub(crate) contexts: Contexts,
 }
 
 /// A change that was not acknowledged.
@@ -232,6 +234,7 @@ impl Ledger {
 
     /// Checks all of it against a server that has started after a crash, and the machine against the server.
     pub(crate) fn check(&self, server: &Server) {
+        self.check_contexts(server);
         let client = server.client();
         // In state error is one whose image nobody has.
         let is_settled =

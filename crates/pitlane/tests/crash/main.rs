@@ -12,6 +12,7 @@
 )]
 
 mod client;
+mod contexts;
 mod full;
 mod kills;
 mod ledger;

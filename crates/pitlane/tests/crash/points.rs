@@ -45,6 +45,10 @@ fn collect(folder: &Path, points: &mut BTreeSet<String>) {
 fn operate(client: &Client, ledger: &mut Ledger) -> Result<(), Lost> {
     ledger.make_key(client, "first")?;
     ledger.make_key(client, "second")?;
+    ledger.put_context(client, "whole", contents(300_000))?;
+    ledger.put_context(client, "whole", contents(200_000))?;
+    let parts = [contents(5 << 20), contents(6 << 20), contents(100)];
+    ledger.put_context_in_parts(client, "parts", &parts)?;
     ledger.make_volume(client, "volume")?;
     ledger.mount(client, "mounted", "volume", contents(100_000))?;
     ledger.change(client, "mounted", "stop", "stopped")?;
