@@ -7,6 +7,7 @@
 mod archives;
 mod failures;
 mod files;
+mod packages;
 mod steps;
 mod support;
 
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
     if let ["launch", run] = arguments[..] {
         return run_launcher(&LauncherArguments { run: run.into() });
     }
-    let tests = [archives::tests(), failures::tests(), files::tests(), steps::tests()];
+    let tests =
+        [archives::tests(), failures::tests(), files::tests(), packages::tests(), steps::tests()];
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Outcome {
     pub(crate) log: String,
 }
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.ancestors().nth(2).expect("crates/build is two folders deep").to_owned()
 }
