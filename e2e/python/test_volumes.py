@@ -222,7 +222,7 @@ def test_volumes_that_cannot_be_mounted_are_refused_with_the_reason(daytona, htt
     with pytest.raises(DaytonaNotFoundError):
         daytona.create(mounting(VolumeMount(volume_id="nothing", mount_path="/data")))
     # Nothing was made, and nothing holds the volume.
-    eventually(lambda: len(list(daytona.list())) == before, "a sandbox is left")
+    eventually(lambda: len(list(daytona.list())) <= before, "a sandbox is left")
 
 
 def test_a_sandbox_whose_mount_path_went_bad_says_so_and_is_mended(daytona, make, volume):

@@ -42,6 +42,7 @@ fn every_command_has_help() {
         &["sandbox", "rm"],
         &["key"],
         &["key", "create"],
+        &["volume"],
         &["pool"],
         &["pool", "create"],
         &["mcp", "init"],
