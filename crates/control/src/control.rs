@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pitlane_driver::{Driver, InventoryError};
-use pitlane_store::{ReadError, Store, WriteError};
+use pitlane_store::{ReadError, Store, StoredSandbox, WriteError};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -86,6 +86,77 @@ pub enum ControlError {
     InventoryDeadline,
 }
 
+/// What every part stands on.
+#[derive(Debug, Clone)]
+struct Ground {
+    store: Store,
+    driver: Arc<dyn Driver>,
+    clock: Clock,
+    random: Random,
+    policy: Policy,
+    events: broadcast::Sender<Event>,
+    tasks: TaskTracker,
+    ending: CancellationToken,
+}
+
+impl Ground {
+    async fn registries(&self, secret: &ServerSecret) -> Result<Arc<Registries>, ReadError> {
+        let Self { store, driver, clock, random, tasks, .. } = self.clone();
+        let secret = secret.clone();
+        Registries::load(registries::Surroundings { secret, store, driver, clock, random, tasks })
+            .await
+    }
+
+    fn images(
+        &self,
+        registries: &Arc<Registries>,
+        builder: Arc<dyn ImageBuilder>,
+        logs: PathBuf,
+    ) -> Arc<Images> {
+        let Self { driver, policy: Policy { builds, patience, .. }, tasks, ending, .. } =
+            self.clone();
+        Images::new(images::Surroundings {
+            driver,
+            registries: Arc::clone(registries),
+            builder,
+            builds,
+            deadlines: images::Deadlines { pull: patience.pull, build: patience.build },
+            logs,
+            tasks,
+            ending,
+        })
+    }
+
+    async fn snapshots(&self, images: &Arc<Images>) -> Result<Arc<Snapshots>, ReadError> {
+        let Self { store, driver, clock, random, policy: Policy { maximum, .. }, tasks, .. } =
+            self.clone();
+        let images = Arc::clone(images);
+        Snapshots::load(Surroundings { store, driver, images, clock, random, maximum, tasks }).await
+    }
+
+    async fn pools(&self, snapshots: &Arc<Snapshots>) -> Result<Arc<WarmPools>, ReadError> {
+        let Self { store, driver, clock, random, policy, tasks, ending, .. } = self.clone();
+        let snapshots = Arc::clone(snapshots);
+        WarmPools::start(pools::Surroundings {
+            store,
+            driver,
+            clock,
+            random,
+            policy,
+            snapshots,
+            tasks,
+            ending,
+        })
+        .await
+    }
+
+    async fn volumes(&self, rows: &[StoredSandbox]) -> Result<Arc<Volumes>, ControlError> {
+        let Self { store, driver, clock, random, events, tasks, ending, .. } = self.clone();
+        let around = volumes::Surroundings { store, driver, clock, random, events, tasks, ending };
+        Volumes::load(around, rows).await
+    }
+}
+
 impl Control {
     /// Starts the platform: adopts the sandboxes that run, finishes or undoes what was half-done, and has what nobody
     /// owns destroyed. Does not wait for any single sandbox.
@@ -110,63 +181,14 @@ impl Control {
         let upload_keys = UploadKeys::new(secret.clone(), Arc::clone(&ring), clock.clone());
         let organizations =
             Organizations::new(ring, store.clone(), clock.clone(), random.clone(), tasks.clone());
-        let registries = Registries::load(registries::Surroundings {
-            secret: secret.clone(),
-            store: store.clone(),
-            driver: Arc::clone(&driver),
-            clock: clock.clone(),
-            random: random.clone(),
-            tasks: tasks.clone(),
-        })
-        .await?;
-        let images = Images::new(images::Surroundings {
-            driver: Arc::clone(&driver),
-            registries: Arc::clone(&registries),
-            builder,
-            builds: policy.builds,
-            deadlines: images::Deadlines {
-                pull: policy.patience.pull,
-                build: policy.patience.build,
-            },
-            logs: build_logs,
-            tasks: tasks.clone(),
-            ending: ending.clone(),
-        });
-        let snapshots = Snapshots::load(Surroundings {
-            store: store.clone(),
-            driver: Arc::clone(&driver),
-            images: Arc::clone(&images),
-            clock: clock.clone(),
-            random: random.clone(),
-            maximum: policy.maximum,
-            tasks: tasks.clone(),
-        })
-        .await?;
-        let pools = WarmPools::start(pools::Surroundings {
-            store: store.clone(),
-            driver: Arc::clone(&driver),
-            clock: clock.clone(),
-            random: random.clone(),
-            policy: policy.clone(),
-            snapshots: Arc::clone(&snapshots),
-            tasks: tasks.clone(),
-            ending: ending.clone(),
-        })
-        .await?;
+        let ground = Ground { store, driver, clock, random, policy, events, tasks, ending };
+        let registries = ground.registries(&secret).await?;
+        let images = ground.images(&registries, builder, build_logs);
+        let snapshots = ground.snapshots(&images).await?;
+        let pools = ground.pools(&snapshots).await?;
+        let Ground { store, driver, clock, random, policy, events, tasks, ending } = ground.clone();
         let rows = store.all_sandboxes().await?;
-        let volumes = Volumes::load(
-            volumes::Surroundings {
-                store: store.clone(),
-                driver: Arc::clone(&driver),
-                clock: clock.clone(),
-                random: random.clone(),
-                events: events.clone(),
-                tasks: tasks.clone(),
-                ending: ending.clone(),
-            },
-            &rows,
-        )
-        .await?;
+        let volumes = ground.volumes(&rows).await?;
         let existing = tokio::time::timeout(INVENTORY_DEADLINE, driver.inventory())
             .await
             .map_err(|_elapsed| ControlError::InventoryDeadline)??;

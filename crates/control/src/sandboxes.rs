@@ -88,7 +88,7 @@ struct Origin {
 #[derive(Debug)]
 enum OriginImage {
     Here(ImageName),
-    Awaited { awaited: Awaited, need: Option<Need> },
+    Awaited { awaited: Box<Awaited>, need: Option<Need> },
 }
 
 /// What is known of it.
@@ -171,7 +171,7 @@ impl Sandboxes {
                     Some(_) => SandboxState::PendingBuild,
                     None => SandboxState::PullingSnapshot,
                 };
-                (None, Some(awaited), need, state)
+                (None, Some(*awaited), need, state)
             }
         };
         let About { snapshot, entrypoint, .. } = origin.about.clone();
@@ -564,7 +564,7 @@ impl Sandboxes {
             return Err(CreateError::Image { reason });
         }
         let wanted = Wanted { organization, reference: reference.clone(), build: None };
-        let awaited = images.want(wanted)?;
+        let awaited = Box::new(images.want(wanted)?);
         Ok(Origin { about, image: OriginImage::Awaited { awaited, need: None } })
     }
 
@@ -583,7 +583,7 @@ impl Sandboxes {
         let about = About::of(&reference, Some(Arc::clone(&build)));
         let need = Some(images.need(reference.clone()));
         let wanted = Wanted { organization, reference, build: Some(build) };
-        let awaited = images.want(wanted)?;
+        let awaited = Box::new(images.want(wanted)?);
         Ok(Origin { about, image: OriginImage::Awaited { awaited, need } })
     }
 
