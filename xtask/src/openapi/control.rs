@@ -8,8 +8,8 @@ mod registries;
 mod sandboxes;
 mod server;
 mod snapshots;
-mod volumes;
 mod storage;
+mod volumes;
 mod warm_pools;
 
 use super::operation::Operation;

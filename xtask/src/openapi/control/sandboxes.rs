@@ -1,8 +1,8 @@
 //! `/sandbox`.
 
 use pitlane_wire::control::{
-    CreateSandbox, CreateSandboxSnapshot, PaginatedSandboxes, ResizeSandbox, Sandbox, SandboxLabels, SandboxPage,
-    ToolboxProxyUrl, UpdateLastActivity,
+    CreateSandbox, CreateSandboxSnapshot, PaginatedSandboxes, ResizeSandbox, Sandbox,
+    SandboxLabels, SandboxPage, ToolboxProxyUrl, UpdateLastActivity,
 };
 use serde_json::{Value, json};
 

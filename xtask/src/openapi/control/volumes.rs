@@ -7,7 +7,11 @@ use crate::openapi::operation::{Operation, boolean};
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::new("GET /volumes", "Lists volumes, the newest first")
-            .query("includeDeleted", boolean(), "Whether those are listed that were deleted lately.")
+            .query(
+                "includeDeleted",
+                boolean(),
+                "Whether those are listed that were deleted lately.",
+            )
             .answers::<Vec<VolumeDto>>(200, "The volumes."),
         Operation::new("POST /volumes", "Makes a volume")
             .reads::<CreateVolume>()
