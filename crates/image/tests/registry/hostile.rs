@@ -33,6 +33,7 @@ trials![
     what_is_no_image_is_refused,
     bombs_of_every_kind_are_refused,
     absurd_images_are_refused,
+    a_proxy_makes_ways_to_registries_that_are_not_the_operators_own,
 ];
 
 fn layer() -> Vec<u8> {
@@ -458,4 +459,45 @@ async fn absurd_images_are_refused() {
     registry.asked();
     let (_, rootfs) = cache.pull(&name).await.unwrap();
     assert_eq!((rootfs.layers.len(), registry.blobs_asked()), (100, 2));
+}
+
+async fn a_proxy_makes_ways_to_registries_that_are_not_the_operators_own() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = listener.local_addr().unwrap();
+    let (heard, mut asked) = tokio::sync::mpsc::channel(16);
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0u8; 4096];
+            let length = stream.read(&mut request).await.unwrap();
+            heard.send(String::from_utf8_lossy(&request[..length]).into_owned()).await.unwrap();
+            stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").await.unwrap();
+        }
+    });
+    let (registry, _, name) = registry().await;
+    let mut rules = RegistryRules::default();
+    rules.allow_plain(&registry.name()).unwrap();
+    rules.through(&format!("http://me:word@{proxy}")).unwrap();
+    rules.except("direct.invalid");
+    let cache = Cache::with(rules, UnpackLimits { bytes: 8 << 20, entries: 1000 });
+    let refused = cache.pull("public.invalid/app:1").await.unwrap_err();
+    assert_eq!(refused.to_string(), "cannot reach public.invalid");
+    let request = asked.try_recv().unwrap();
+    assert!(request.starts_with("CONNECT public.invalid:443 HTTP/1.1\r\n"), "{request}");
+    let authorization = "proxy-authorization: Basic bWU6d29yZA==";
+    assert!(
+        request.to_ascii_lowercase().contains(&authorization.to_ascii_lowercase()),
+        "{request}"
+    );
+    while asked.try_recv().is_ok() {}
+    // Neither the operator's own network, nor what he excepted, nor what he named.
+    for inner in ["127.0.0.1:5000", "localhost", "10.0.0.1"] {
+        let refused = cache.pull(&format!("{inner}/app:1")).await.unwrap_err();
+        assert_eq!(refused.to_string(), format!("{inner} may not be asked: {NOT_PUBLIC}"));
+    }
+    cache.pull("direct.invalid/app:1").await.unwrap_err();
+    cache.pull(&name).await.unwrap();
+    asked.try_recv().unwrap_err();
 }

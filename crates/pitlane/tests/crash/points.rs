@@ -133,6 +133,7 @@ fn dies_at(point: &str) {
     let left = traces::Traces::of(&server).disks;
     server.start();
     ledger.check(&server);
+    crate::registries::check(&server);
     // What was there and is gone is named.
     let kept = server.client().sandboxes().unwrap();
     for disk in left {
@@ -149,7 +150,7 @@ fn dies_at(point: &str) {
     assert_eq!((server.client().sandboxes().unwrap(), traces::Traces::of(&server)), before);
 
     ledger.check_volumes(&server.client());
-    crate::registries::check(&server);
+    crate::registries::forget(&server);
 
     // Snapshots are whole or gone; without them nothing is left of their images.
     crate::ledger::forget_snapshots(&server.client()).unwrap();

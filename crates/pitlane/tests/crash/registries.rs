@@ -24,10 +24,13 @@ pub(crate) fn registry() -> &'static str {
         let name = listener.local_addr().unwrap().to_string();
         let answers = image();
         std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                // Whoever asks may die in the middle.
-                drop(answer(&stream, &answers));
-            }
+            std::thread::scope(|scope| {
+                for stream in listener.incoming().flatten() {
+                    let answers = &answers;
+                    // Whoever asks may die in the middle, or open a connection and say nothing.
+                    scope.spawn(move || drop(answer(&stream, answers)));
+                }
+            });
         });
         name
     })
@@ -46,6 +49,9 @@ fn image() -> BTreeMap<String, Vec<u8>> {
         let mut header = tar::Header::new_gnu();
         header.set_size(contents.len().try_into().unwrap());
         header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(1);
         archive.append_data(&mut header, name, contents.as_slice()).unwrap();
         archive.into_inner().unwrap()
     };
@@ -95,6 +101,8 @@ impl Ledger {
         tell(client.post("/api/snapshots", &wish))?;
         let began = std::time::Instant::now();
         while state(client)?.as_deref() != Some("active") {
+            let listed = tell(client.get("/api/snapshots?limit=200"))?.text();
+            assert_ne!(state(client)?.as_deref(), Some("error"), "{listed}");
             assert!(
                 began.elapsed() < std::time::Duration::from_secs(60),
                 "the image does not come"
@@ -131,4 +139,30 @@ pub(crate) fn check(server: &Server) {
         tell(client.delete(&format!("/api/docker-registry/{}", registry["id"].as_str().unwrap())))
             .unwrap();
     }
+}
+
+/// Deletes the snapshot and its image, if they are there; then nothing of them is left.
+pub(crate) fn forget(server: &Server) {
+    let client = server.client();
+    if state(&client).unwrap().is_some() {
+        let found = tell(client.get(&format!("/api/snapshots/{SNAPSHOT}"))).unwrap().json();
+        let id = found["id"].as_str().unwrap();
+        tell(client.delete(&format!("/api/snapshots/{id}"))).unwrap();
+    }
+    let cache = server.images();
+    let cache = cache.to_str().unwrap();
+    let image = |arguments: &[&str]| {
+        let words = [&["image"], arguments, &["--image-cache", cache]].concat();
+        server.command(&words).wait_with_output().unwrap()
+    };
+    let name = format!("{}/app:1", registry());
+    if String::from_utf8_lossy(&image(&["ls"]).stdout).contains(&name) {
+        let removed = image(&["rm", &name]);
+        assert!(removed.status.success(), "{removed:?}");
+    }
+    assert!(image(&["gc"]).status.success());
+    let layers = std::fs::read_dir(server.images().join("layers")).into_iter().flatten().flatten();
+    let is_layer = |name: &String| name.len() == 64;
+    let names = layers.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    assert_eq!(names.filter(is_layer).count(), 0);
 }
