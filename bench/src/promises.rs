@@ -45,6 +45,7 @@ pub(crate) fn verdicts(results: &Results) -> Vec<Verdict> {
         tool(results.mcp.as_ref()),
         warm(results.warm.as_ref()),
         warm_beside_cold(results.warm.as_ref()),
+        idle(results.warm.as_ref()),
         images(results.images.as_ref()),
         snapshots(results.snapshots.as_ref()),
     ]
@@ -255,6 +256,17 @@ fn warm_beside_cold(warm: Option<&Warm>) -> Verdict {
     judge("create from a pool ≥ 4 times faster than from nothing", medians, |warm, cold| {
         let ratio = cold / warm;
         (format!("{cold:.2} ms / {warm:.2} ms = {ratio:.1} times faster"), ratio >= 4.0)
+    })
+}
+
+fn idle(warm: Option<&Warm>) -> Verdict {
+    let found = warm.and_then(|found| found.idle.first().zip(found.idle.last()));
+    let promise = "1,000 sandboxes that do nothing take ≤ 1.5 MiB each, the kernel's part included";
+    judge_at(promise, 1000, found, |(first, last)| {
+        let more = last.sandboxes - first.sandboxes.min(last.sandboxes);
+        let kib = last.total_kib().saturating_sub(first.total_kib());
+        let each = u64::try_from(more).ok().and_then(|more| kib.checked_div(more)).unwrap_or(0);
+        (more, format!("{each} KiB"), each <= 1536)
     })
 }
 

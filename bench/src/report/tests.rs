@@ -163,6 +163,7 @@ fn a_promise_that_is_missed_by_a_little_is_not_reached() {
             ("4.00 ms − 3.00 ms = 1.00 ms".to_owned(), Some(true)),
             ("1.00 ms".to_owned(), Some(true)),
             ("6.00 ms / 1.00 ms = 6.0 times faster".to_owned(), Some(true)),
+            ("1267 KiB".to_owned(), Some(true)),
             ("9000 ms / 6000 ms = 1.50".to_owned(), Some(true)),
             ("20.00 ms / 15.00 ms = 1.33".to_owned(), Some(true)),
         ]
