@@ -18,7 +18,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 21] = [
     ("driver", &["model"]),
     ("engine", &["driver", "fault", "model", "image", "network", "sys", "wire"]),
     ("fault", &[]),
-    ("image", &["model", "sys"]),
+    ("image", &["fault", "model", "sys"]),
     ("mcp", &["tools"]),
     ("model", &[]),
     ("network", &["model", "sys"]),

@@ -320,7 +320,7 @@ fn snapshots(client: &Client) -> Result<Vec<(String, String, String)>, Lost> {
 
 fn snapshot_id(client: &Client, name: &str) -> Result<String, Lost> {
     let found = snapshots(client)?.into_iter().find(|(_, found, _)| found == name);
-    Ok(found.unwrap_or_else(|| panic!("{name} is not listed")).0)
+    Ok(found.unwrap().0)
 }
 
 /// Deletes every snapshot that was taken of a sandbox or built.
