@@ -161,3 +161,12 @@ def test_documents_of_the_other_set_come_whole_and_are_json_whatever_is_in_them(
         assert said["stdout"] == "\x1b[2J\u202e\x7f"
         [content] = call("download_file", filePath="big")
         assert len(base64.b64decode(content["data"])) == 1_000_000
+
+
+def test_an_image_is_asked_for_at_no_address_of_this_machine_or_its_network(server, mcp_url):
+    for image in ["127.0.0.1:9/x:1", "169.254.169.254/latest:1", f"{server.url.split('/')[2]}/x:1"]:
+        refused = wire.call(mcp_url, server.key, "create_sandbox", {"image": image, "name": "from-inside"})
+        assert refused["isError"] and "may not be asked" in refused["content"][0]["text"], refused
+    # And nothing of it is left.
+    gone = {"sandbox_id": "from-inside"}
+    eventually(lambda: wire.call(mcp_url, server.key, "get_sandbox_info", gone)["isError"], "it is left")
