@@ -253,6 +253,7 @@ async fn snapshots_are_listed_page_by_page_without_those_of_others() {
         name: name.to_owned(),
         reference: "registry.example/app:1".parse().unwrap(),
         build: owner.map(|_| Arc::new(build())),
+        source_sandbox: owner.map(|number| SandboxId::from_random([number; 16])),
         image: owner.map(|_| ImageName::new("image").unwrap()),
         entrypoint: vec![name.to_owned(), "--now".to_owned()],
         user: owner.map(|number| number.to_string()),
