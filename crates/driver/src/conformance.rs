@@ -15,7 +15,7 @@ use pitlane_model::{ImageName, SandboxId};
 use crate::{Cause, Connection, Driver};
 
 /// How long anything may take.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// What the check needs to know of what runs in a sandbox.
 #[async_trait]
