@@ -37,7 +37,7 @@ fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 /// A body that every operation can read.
-const BODY: &str = r#"{"labels":{},"cpu":2,"name":"x","url":"ghcr.io","username":"x","permissions":[],"activityType":"x"}"#;
+const BODY: &str = r#"{"pool":1,"labels":{},"cpu":2,"name":"x","url":"ghcr.io","username":"x","permissions":[],"activityType":"x"}"#;
 
 /// Ids of one organization: of a kind that a route can name, and one of that kind that nobody has.
 struct Named {
@@ -47,7 +47,7 @@ struct Named {
 
 impl Named {
     /// What the variable segments of a route may stand for.
-    fn of(path: &str, [sandbox, organization, volume]: [&str; 3]) -> Self {
+    fn of(path: &str, [sandbox, organization, volume, pool]: [&str; 4]) -> Self {
         let uuid = "00000000-0000-4000-8000-000000000000".to_owned();
         let (theirs, nobodys) = if path.starts_with("/api/api-keys") {
             (vec!["their key".to_owned()], vec!["no key".to_owned()])
@@ -57,6 +57,8 @@ impl Named {
             (vec!["their volume".to_owned()], vec!["no volume".to_owned()])
         } else if path.starts_with("/api/volumes") {
             (vec![volume.to_owned()], vec![uuid])
+        } else if path.starts_with("/api/warm-pools") {
+            (vec![pool.to_owned()], vec![uuid])
         } else if path.starts_with("/api/docker-registry") {
             // An organization has none yet: their sandbox's id is as good as any.
             (vec![sandbox.to_owned()], vec![uuid])
@@ -83,12 +85,14 @@ async fn nobody_can_tell_what_is_anothers_from_what_is_not() {
     let organization = sandbox["organizationId"].as_str().unwrap();
     let volume = server.post("/api/volumes", r#"{"name":"their volume"}"#).await.json();
     let volume = volume["id"].as_str().unwrap();
+    let pool = server.post("/api/warm-pools", r#"{"snapshot":"default","pool":2}"#).await.json();
+    let pool = pool["id"].as_str().unwrap();
     server.key_for("their key", &["write:sandboxes"]).await;
     // All that a key can do, but not the operator's part, to whom organizations are known.
     let stranger = server.stranger().await;
     for route in routes::all().into_iter().filter(routes::Route::is_variable) {
         let any = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
-        let named = Named::of(&route.path, [id, organization, volume]);
+        let named = Named::of(&route.path, [id, organization, volume, pool]);
         for method in any {
             for (theirs, nobodys) in named.theirs.iter().zip(&named.nobodys) {
                 let mut answers = Vec::new();

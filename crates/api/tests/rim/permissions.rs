@@ -57,6 +57,8 @@ fn wanted(method: &Method, path: &str) -> Option<Vec<Permission>> {
         }
         ("DELETE", ["api", "volumes", _]) => vec![P::DeleteVolumes],
         (_, ["api", "volumes", ..]) => vec![P::WriteVolumes],
+        ("GET", ["api", "warm-pools"]) => sandboxes,
+        (_, ["api", "warm-pools", ..]) => vec![P::WriteSandboxes],
         // What opens a sandbox is more than looking at it.
         ("GET", ["api", "sandbox", _, "signing-key"] | ["api", "sandbox", _, "ports", ..]) => {
             vec![P::WriteSandboxes]
