@@ -55,15 +55,16 @@ fn noise(length: usize) -> Vec<u8> {
 async fn full(mount: &Path) {
     let registry = Registry::start().await;
     let small = Layer::new().file("small", "x").archive();
-    let noise = noise(20 << 20);
+    let noise = noise(6 << 20);
     let large = Layer::new().entry(EntryType::Regular, "noise", "", (0o644, 0), &noise).archive();
+    let travels = gzip(&large);
     registry.has("large", "1", &Image::of(std::slice::from_ref(&large)));
     registry.has("small", "1", &Image::of(&[small]));
     let cache = Cache::below(mount, &registry);
     let name = |path: &str| format!("{}/{path}:1", registry.name());
-    let blob = format!("/v2/large/blobs/{}", digest(&gzip(&large)));
+    let blob = format!("/v2/large/blobs/{}", digest(&travels));
     let go_on = Arc::new(Notify::new());
-    registry.set(&blob, Answer::Held(gzip(&large), Arc::clone(&go_on)));
+    registry.set(&blob, Answer::Held(travels.clone(), Arc::clone(&go_on)));
     let ballast = mount.join("ballast");
     let filling = async {
         // It is being unpacked, so it was found that there is room.
@@ -72,7 +73,7 @@ async fn full(mount: &Path) {
         }
         let status = rustix::fs::statvfs(mount).unwrap();
         let free = status.f_bavail * status.f_frsize;
-        let taken = (free >> 20).saturating_sub(8).to_string() + "M";
+        let taken = (free >> 20).saturating_sub(2).to_string() + "M";
         run("fallocate", &["--length", &taken, ballast.to_str().unwrap()]);
         go_on.notify_one();
     };
@@ -90,11 +91,6 @@ async fn full(mount: &Path) {
     registry.set(&blob, Answer::Body(gzip(&Layer::new().file("other", "x").archive())));
     cache.pull(&name("small")).await.unwrap();
     cache.pull(&large).await.unwrap_err();
-    registry.set(
-        &blob,
-        Answer::Body(gzip(
-            &Layer::new().entry(EntryType::Regular, "noise", "", (0o644, 0), &noise).archive(),
-        )),
-    );
+    registry.set(&blob, Answer::Body(travels));
     cache.pull(&large).await.unwrap();
 }

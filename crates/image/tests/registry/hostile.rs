@@ -421,7 +421,7 @@ async fn what_is_no_image_is_refused() {
 
 async fn bombs_of_every_kind_are_refused() {
     let (registry, cache, name) = registry().await;
-    let zeros = vec![0u8; 64 << 20];
+    let zeros = vec![0u8; 14 << 20];
     let entry = Layer::new().entry(EntryType::Regular, "bomb", "", (0o644, 0), &zeros).archive();
     // An archive that ends, and goes on for ever in what is compressed.
     let behind = [layer(), zeros].concat();
