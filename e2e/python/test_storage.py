@@ -111,7 +111,7 @@ else:
 
 
 def upload_with_the_sdk(store, folder, way):
-    """In a process of its own that trusts the server's certificate: the SDK's library reads the machine's list alone."""
+    """In a process that trusts the server's certificate: the SDK's library reads the machine's list alone."""
     system = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
     bundle = pathlib.Path(store.state, "trusted.pem")
     own = pathlib.Path(store.state, "state/tls/authority.pem").read_bytes()
@@ -468,3 +468,54 @@ def test_secrets_are_not_in_the_log(given, store):
     code(s3_client.client(given, sessionToken="x").list_objects_v2, Bucket=given["bucket"])
     log = store.log()
     assert not [secret for secret in (given["secret"], given["sessionToken"], store.key) if secret in log]
+
+
+def test_memory_does_not_grow_with_what_is_uploaded(given, store, s3, tmp_path):
+    with open(tmp_path / "large", "wb") as large:
+        large.truncate(300 << 20)
+    s3.put_object(Key=s3.key("small"), Body=b"x" * (20 << 20))
+    before = store.memory_kib("VmHWM")
+    with open(tmp_path / "large", "rb") as large:
+        s3.put_object(Key=s3.key("large"), Body=large)
+    read = sum(len(piece) for piece in s3.get_object(Key=s3.key("large"))["Body"].iter_chunks(1 << 20))
+    assert read == 300 << 20
+    grown = store.memory_kib("VmHWM") - before
+    assert grown < 48 << 10, f"{grown} KiB more"
+
+
+FULL = """
+import sys
+import s3_client
+from botocore.exceptions import ClientError
+from server import Server
+
+store = Server(["--driver", "fake"])
+given = {**s3_client.access(store).json(), "storageUrl": store.url.removesuffix("/api")}
+s3 = s3_client.client(given)
+where = lambda hash_: {"Bucket": given["bucket"], "Key": f"{given['organizationId']}/{hash_}/context.tar"}
+s3.put_object(**where("first"), Body=b"x" * (20 << 20))
+for size in (70, 90, 200):
+    try:
+        s3.put_object(**where("second"), Body=b"y" * (size << 20))
+    except ClientError as refused:
+        print(refused.response["Error"]["Code"], end=" ")
+upload = s3.create_multipart_upload(**where("third"))["UploadId"]
+try:
+    for number in range(1, 40):
+        s3.upload_part(**where("third"), UploadId=upload, PartNumber=number, Body=b"z" * (5 << 20))
+except ClientError as refused:
+    print(refused.response["Error"]["Code"], number > 2, end=" ")
+s3.abort_multipart_upload(**where("third"), UploadId=upload)
+s3.put_object(**where("second"), Body=b"y" * (20 << 20))
+print(len(s3.get_object(**where("first"))["Body"].read()), s3_client.access(store).status_code)
+store.close()
+"""
+
+
+def test_a_full_disk_is_said_and_stops_nothing_else(tmp_path):
+    script = 'mount -t tmpfs -o size=90m tmpfs "$1" && export TMPDIR="$1" && shift && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-ec", script, "sh", str(tmp_path), sys.executable, "-c", FULL]
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parent)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    full = "InsufficientStorage " * 3 + "InsufficientStorage True "
+    assert (done.returncode, done.stdout) == (0, f"{full}{20 << 20} 200\n"), done.stderr
