@@ -40,7 +40,7 @@ async fn whatever_is_wrong_is_told_in_one_form() {
         (Method::GET, "/api/", key, "", 404),
         (Method::GET, "/api/nowhere?q=1", key, "", 404),
         (Method::POST, "/api/sandbox/x/nothing", key, "{}", 404),
-        (Method::GET, "/api/sandbox/x/", key, "", 404),
+        (Method::GET, "/api/sandbox/x", key, "", 404),
         (Method::GET, "/toolbox/", key, "", 404),
         (Method::GET, "/api/users/me", key, "", 501),
         (Method::PATCH, "/api/sandbox", key, "{}", 405),
