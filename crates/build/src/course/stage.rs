@@ -82,7 +82,16 @@ impl<'a> Stage<'a> {
         for (index, instruction) in described.instructions.iter().enumerate() {
             let step = index.saturating_add(1);
             course.log.line(format_args!("{} {}", course.place(number, step), instruction.text));
-            stage.follow(instruction).await?;
+            match stage.follow(instruction).await {
+                // A sandbox that the machine has lost says nothing about the step.
+                Err(BuildError::Host { action: super::step::LOST, cause }) => {
+                    tracing::warn!(%cause, "a build sandbox was lost");
+                    course.log.line("  the sandbox of this step was lost; once more");
+                    stage.workbench = None;
+                    stage.follow(instruction).await?;
+                }
+                done => done?,
+            }
         }
         stage.make_folders().await?;
         let image = PreparedImage { config: stage.config, ..stage.image };
