@@ -105,12 +105,8 @@ fn make(names: &[String]) -> Result<(String, String), rcgen::Error> {
 
 fn subtree(name: &str) -> GeneralSubtree {
     match name.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => {
-            GeneralSubtree::IpAddress(CidrSubnet::V4(ip.octets(), [255; 4]))
-        }
-        Ok(IpAddr::V6(ip)) => {
-            GeneralSubtree::IpAddress(CidrSubnet::V6(ip.octets(), [255; 16]))
-        }
+        Ok(IpAddr::V4(ip)) => GeneralSubtree::IpAddress(CidrSubnet::V4(ip.octets(), [255; 4])),
+        Ok(IpAddr::V6(ip)) => GeneralSubtree::IpAddress(CidrSubnet::V6(ip.octets(), [255; 16])),
         Err(_) => GeneralSubtree::DnsName(name.to_owned()),
     }
 }

@@ -54,7 +54,9 @@ impl HttpsDoor {
             (None, None) => certificate::own(folder.path(), &names(settings, address.ip()))?,
             _ => {
                 return Err(Failure::new("a certificate needs its key, and a key its certificate")
-                    .hint("--storage-certificate FILE and --storage-private-key FILE go together"));
+                    .hint(
+                        "--storage-certificate FILE and --storage-private-key FILE go together",
+                    ));
             }
         };
         let acceptor = TlsAcceptor::from(certificate::read(&files)?);
@@ -131,8 +133,7 @@ fn names(settings: &Settings, ip: IpAddr) -> Vec<String> {
     let is_name = |name: &String| {
         name.parse::<IpAddr>().is_ok()
             || name.split('.').all(|label| {
-                !label.is_empty()
-                    && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             })
     };
     names.retain(is_name);
