@@ -54,7 +54,7 @@ impl Named {
         } else if path.starts_with("/api/organizations") {
             (vec![organization.to_owned()], vec![uuid])
         } else if path.starts_with("/api/volumes/by-name") {
-            (vec!["their volume".to_owned()], vec!["no volume".to_owned()])
+            (vec!["their volume".to_owned()], vec!["nobodys volume".to_owned()])
         } else if path.starts_with("/api/volumes") {
             (vec![volume.to_owned()], vec![uuid])
         } else if path.starts_with("/api/warm-pools") {
