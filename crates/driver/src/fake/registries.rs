@@ -39,7 +39,8 @@ impl Registries {
         login: &RegistryLogin,
         reference: &ImageReference,
     ) -> Option<PreparedImage> {
-        if self.guarded.get(&login.registry) != Some(login) {
+        let wanted = self.guarded.get(&login.registry)?;
+        if (&wanted.user, &wanted.password) != (&login.user, &login.password) {
             return None;
         }
         let prepared = images.prepare_unnamed(reference)?;
