@@ -273,7 +273,7 @@ fn images(images: &Images) -> [(String, &Samples, String); 2] {
     let pull = "`pitlane image pull` into an empty cache, until everything is on the disk";
     let peer = "`skopeo copy` to a folder, then `tar x` of each layer; nothing is synced";
     [
-        (what.clone(), &images.pull, pull.to_owned()),
+        (what, &images.pull, pull.to_owned()),
         ("the same by other programs".to_owned(), &images.peer, peer.to_owned()),
     ]
 }

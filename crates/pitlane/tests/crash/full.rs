@@ -6,6 +6,7 @@ use std::process::Command;
 use libtest_mimic::Trial;
 use serde_json::json;
 
+use crate::client::Client;
 use crate::ledger::{FILE, Ledger};
 use crate::points::contents;
 use crate::server::Server;
@@ -72,46 +73,7 @@ fn full() {
     assert_eq!(client.get("/api/snapshots/refused").unwrap().status, 404);
     ledger.make_key(&client, "second").unwrap();
 
-    // Nothing at all.
-    fill(&mount, "more", 0);
-    drop(
-        Command::new("dd")
-            .args(["if=/dev/zero", "bs=4k"])
-            .arg(format!("of={}", mount.join("rest").display()))
-            .output(),
-    );
-    // What is in the log already may take a few more keys' pages.
-    let (name, refused) = (0..2000)
-        .find_map(|number| {
-            let name = format!("n{number}");
-            let request = json!({ "name": name, "permissions": ["write:sandboxes"] });
-            let answer = client.post("/api/api-keys", &request).unwrap();
-            if !answer.is_success() {
-                return Some((name, answer));
-            }
-            let value = answer.json()["value"].as_str().unwrap().to_owned();
-            ledger.keys.insert(name, value);
-            None
-        })
-        .expect("a key that cannot be written is refused");
-    assert!(refused.status >= 500, "{}", refused.text());
-    let keys = client.get("/api/api-keys").unwrap();
-    assert!(keys.is_success() && !keys.text().contains(&format!("\"{name}\"")), "{}", keys.text());
-    assert!(!client.create("refused").unwrap().is_success());
-    assert!(!client.post("/api/sandbox/kept/snapshot", &snapshot).unwrap().is_success());
-    // Reading goes on, and so do sandboxes; what they write fails there.
-    assert_eq!(client.sandboxes().unwrap().len(), 2);
-    assert!(client.download(&id, FILE).unwrap().body == contents(300_000));
-    let write = "dd if=/dev/zero of=$HOME/big bs=1M count=64 conv=fsync 2>&1; echo code $?";
-    let wrote = client.execute(&id, write).unwrap().json()["result"].as_str().unwrap().to_owned();
-    assert!(wrote.contains("code 1"), "{wrote}");
-    assert_eq!(client.execute(&id, "echo works").unwrap().json()["result"], "works\n");
-    // The same with volumes: none is made, and what is written to one fails.
-    let made = client.post("/api/volumes", &json!({ "name": "refused" })).unwrap();
-    assert_ne!(made.json()["state"], "ready", "{}", made.text());
-    let write = write.replace("$HOME", "/data");
-    let wrote = client.execute(mounted, &write).unwrap().json();
-    assert!(wrote["result"].as_str().unwrap().contains("code 1"), "{wrote}");
+    nothing_is_left(&client, &mut ledger, &mount, [&id, mounted]);
 
     // With room again everything works, and nobody had to help.
     for ballast in ["ballast", "more", "rest"] {
@@ -145,6 +107,54 @@ fn full() {
     traces::gone(&server);
     drop(server);
     run("umount", &[mount.to_str().unwrap()]);
+}
+
+/// Fills the disk to its end: reading goes on, in sandboxes as well, and nothing is written.
+fn nothing_is_left(client: &Client, ledger: &mut Ledger, mount: &Path, [id, mounted]: [&str; 2]) {
+    fill(mount, "more", 0);
+    drop(
+        Command::new("dd")
+            .args(["if=/dev/zero", "bs=4k"])
+            .arg(format!("of={}", mount.join("rest").display()))
+            .output(),
+    );
+    // What is in the log already may take a few more keys' pages.
+    let (name, refused) = (0..2000)
+        .find_map(|number| {
+            let name = format!("n{number}");
+            let request = json!({ "name": name, "permissions": ["write:sandboxes"] });
+            let answer = client.post("/api/api-keys", &request).unwrap();
+            if !answer.is_success() {
+                return Some((name, answer));
+            }
+            let value = answer.json()["value"].as_str().unwrap().to_owned();
+            ledger.keys.insert(name, value);
+            None
+        })
+        .expect("a key that cannot be written is refused");
+    assert!(refused.status >= 500, "{}", refused.text());
+    let keys = client.get("/api/api-keys").unwrap();
+    assert!(keys.is_success() && !keys.text().contains(&format!("\"{name}\"")), "{}", keys.text());
+    assert!(!client.create("refused").unwrap().is_success());
+    assert!(
+        !client
+            .post("/api/sandbox/kept/snapshot", &json!({ "name": "refused" }))
+            .unwrap()
+            .is_success()
+    );
+    // Reading goes on, and so do sandboxes; what they write fails there.
+    assert_eq!(client.sandboxes().unwrap().len(), 2);
+    assert!(client.download(id, FILE).unwrap().body == contents(300_000));
+    let write = "dd if=/dev/zero of=$HOME/big bs=1M count=64 conv=fsync 2>&1; echo code $?";
+    let wrote = client.execute(id, write).unwrap().json()["result"].as_str().unwrap().to_owned();
+    assert!(wrote.contains("code 1"), "{wrote}");
+    assert_eq!(client.execute(id, "echo works").unwrap().json()["result"], "works\n");
+    // The same with volumes: none is made, and what is written to one fails.
+    let made = client.post("/api/volumes", &json!({ "name": "refused" })).unwrap();
+    assert_ne!(made.json()["state"], "ready", "{}", made.text());
+    let write = write.replace("$HOME", "/data");
+    let wrote = client.execute(mounted, &write).unwrap().json();
+    assert!(wrote["result"].as_str().unwrap().contains("code 1"), "{wrote}");
 }
 
 fn overcommit() {
