@@ -11,6 +11,7 @@ mod volumes;
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ struct Inner {
     tasks: TaskTracker,
     /// The builds of images without a name, which go with their last sandbox.
     unnamed: Mutex<BTreeSet<String>>,
+    /// How many sandboxes were freed.
+    frees: AtomicU64,
     /// Copies of disks, which have sandboxes stand still and are given up when this process ends.
     copies: TaskTracker,
     closing: CancellationToken,
@@ -293,6 +296,7 @@ impl Inner {
             events,
             tasks: TaskTracker::new(),
             unnamed: Mutex::default(),
+            frees: AtomicU64::new(0),
             copies: TaskTracker::new(),
             closing: CancellationToken::new(),
         };

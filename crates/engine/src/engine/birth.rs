@@ -143,8 +143,8 @@ impl Inner {
         }
         let mut waiting = made.map_err(|cause| host(Box::new(cause)))?;
         let mut mounted = self.mount_volumes(&waiting, spec);
-        if let Err(NoVolumes::LauncherDied) = mounted {
-            tracing::warn!(sandbox = %id, "the launcher died meanwhile; trying once more");
+        if let Err(NoVolumes::Ended(cause)) = &mounted {
+            tracing::warn!(sandbox = %id, %cause, "it ended before it had its volumes; trying once more");
             drop(waiting);
             waiting = fresh()?.map_err(|cause| host(Box::new(cause)))?;
             mounted = self.mount_volumes(&waiting, spec);

@@ -1,5 +1,7 @@
 //! Images of sandboxes, and of other images. Everything here blocks.
 
+use std::sync::atomic::Ordering;
+
 use pitlane_driver::{Cause, DeriveImageError, PreparedImage, RemoveImageError, SnapshotError};
 use pitlane_image::{DiskDraft, Images, Released};
 use pitlane_model::{ImageConfig, ImageName, ImageReference, SandboxId};
@@ -94,8 +96,8 @@ impl Inner {
     }
 
     pub(super) fn remove_image(&self, reference: &ImageReference) -> Result<(), RemoveImageError> {
-        let released = self.images.release(reference);
-        self.note_released(released).map_err(|cause| RemoveImageError::Host {
+        let removed = self.collect_by(|| self.images.release(reference));
+        removed.map_err(|cause| RemoveImageError::Host {
             image: reference.to_string(),
             cause: Box::new(cause),
         })
@@ -103,26 +105,40 @@ impl Inner {
 
     /// Removes what was made here and nobody needs; what fails is tried again by whatever is removed next.
     pub(super) fn collect_images(&self) {
-        if let Err(failure) = self.note_released(self.images.collect_made()) {
+        if let Err(failure) = self.collect_by(|| self.images.collect_made()) {
             tracing::warn!(%failure, "images that nobody needs stay");
         }
     }
 
     /// Removes an image without a name of which a sandbox is gone, if that was the last.
     pub(super) fn collect_after(&self, build: &str) {
+        self.frees.fetch_add(1, Ordering::AcqRel);
         let may_go = lock(&self.unnamed).contains(build);
         if may_go {
             self.collect_images();
         }
     }
 
-    fn note_released(&self, released: std::io::Result<Released>) -> std::io::Result<()> {
-        let Released { freed, waiting } = released?;
-        if freed.images > 0 || freed.layers > 0 {
-            let mib = freed.bytes >> 20;
-            tracing::info!(images = freed.images, layers = freed.layers, mib, "removed images");
+    /// Collects by `collect`, and again for the sandboxes that went meanwhile: what they lay on was still waited for.
+    fn collect_by(
+        &self,
+        collect: impl FnOnce() -> std::io::Result<Released>,
+    ) -> std::io::Result<()> {
+        let mut frees = self.frees.load(Ordering::Acquire);
+        let mut released = collect()?;
+        loop {
+            let Released { freed, waiting } = released;
+            if freed.images > 0 || freed.layers > 0 {
+                let mib = freed.bytes >> 20;
+                tracing::info!(images = freed.images, layers = freed.layers, mib, "removed images");
+            }
+            let is_over = waiting.is_empty();
+            *lock(&self.unnamed) = waiting;
+            let before = std::mem::replace(&mut frees, self.frees.load(Ordering::Acquire));
+            if is_over || before == frees {
+                return Ok(());
+            }
+            released = self.images.collect_made()?;
         }
-        *lock(&self.unnamed) = waiting;
-        Ok(())
     }
 }

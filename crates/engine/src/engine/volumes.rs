@@ -15,8 +15,8 @@ use crate::waiting::{AttachError, Waiting};
 pub(super) enum NoVolumes {
     /// They cannot be mounted as they were asked for; says why, for whoever asked.
     Refused(String),
-    /// What puts them in place ended with the launcher: another try finds another one.
-    LauncherDied,
+    /// The launcher, or the sandbox's process 1, ended meanwhile: another try finds another one.
+    Ended(LauncherError),
     /// The machine failed.
     Failed(Cause),
 }
@@ -25,7 +25,7 @@ impl NoVolumes {
     pub(super) fn into_cause(self) -> Cause {
         match self {
             Self::Refused(reason) => reason.into(),
-            Self::LauncherDied => Box::new(LauncherError::Died),
+            Self::Ended(cause) => Box::new(cause),
             Self::Failed(cause) => cause,
         }
     }
@@ -62,7 +62,9 @@ impl From<AttachError> for NoVolumes {
     fn from(failure: AttachError) -> Self {
         match failure {
             AttachError::Refused { why } => Self::Refused(why),
-            AttachError::Launcher(LauncherError::Died) => Self::LauncherDied,
+            AttachError::Launcher(cause @ (LauncherError::Died | LauncherError::Absent)) => {
+                Self::Ended(cause)
+            }
             failure => Self::Failed(Box::new(failure)),
         }
     }

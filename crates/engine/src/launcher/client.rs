@@ -60,6 +60,9 @@ pub(crate) enum LauncherError {
     /// It ended before it answered.
     #[error("the launcher died")]
     Died,
+    /// It has no such sandbox any more.
+    #[error("process 1 failed: it ended before it was told which sandbox it is")]
+    Absent,
     /// It answered something else.
     #[error("the launcher answered out of turn")]
     Reply,
@@ -326,8 +329,7 @@ impl Launcher {
         descriptors.extend(mounts.iter().map(|(_, mount)| mount.as_fd()));
         match self.ask(&request, &descriptors)? {
             (Reply::Launched { .. }, Some(descriptor)) => Ok(FirstProcess { descriptor }),
-            // It ended before it was told which sandbox it is.
-            (Reply::Unknown, None) => Err(LauncherError::Died),
+            (Reply::Unknown, None) => Err(LauncherError::Absent),
             _ => Err(LauncherError::Reply),
         }
     }
