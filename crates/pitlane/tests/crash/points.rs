@@ -81,8 +81,8 @@ impl Scope {
             snapshots: is_unknown
                 || is(&["build", "disk", "engine", "image", "snapshot"])
                 || is_row_of("snapshot"),
-            builds: is_unknown || is_later || is(&["build"]),
-            pulls: is_unknown || is_later || is(&["pull"]) || is_row_of("registry"),
+            builds: is_unknown || is_later || is(&["build", "image", "snapshot"]),
+            pulls: is_unknown || is_later || is(&["pull", "snapshot"]) || is_row_of("registry"),
         }
     }
 }
