@@ -185,11 +185,13 @@ mod tests {
         let pools = [pool("1", "a", None), pool("2", "b", None), pool("3", "b", None)];
         assert_eq!(find(&pools, "3").unwrap(), "3");
         assert_eq!(find(&pools, "a").unwrap(), "1");
-        assert_eq!(
-            find(&pools, "b").unwrap_err().to_string(),
-            "there is more than one warm pool of \"b\""
-        );
-        assert_eq!(find(&pools, "c").unwrap_err().to_string(), "there is no warm pool \"c\"");
+        for (name, wanted) in [
+            ("b", "error: there is more than one warm pool of \"b\""),
+            ("c", "error: there is no warm pool \"c\""),
+        ] {
+            let said = find(&pools, name).unwrap_err().to_string();
+            assert_eq!(said.lines().next(), Some(wanted));
+        }
     }
 
     #[test]
