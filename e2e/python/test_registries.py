@@ -6,6 +6,7 @@ import subprocess
 import uuid
 
 import pytest
+import recorded
 from daytona import CreateSandboxFromSnapshotParams, CreateSnapshotParams, Daytona, DaytonaConfig, DaytonaError
 from daytona_api_client import (
     ApiClient,
@@ -51,6 +52,7 @@ def guard():
 @pytest.fixture(scope="module")
 def running(guard):
     server = Server(flags=["--registry-plain", guard.name])
+    recorded.watch(server.url)
     yield server
     pitlane("image", "rm", "--force", f"{guard.name}/team/app:1")
     log = server.log()

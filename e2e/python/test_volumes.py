@@ -16,6 +16,7 @@ from daytona import (
     VolumeMount,
 )
 from daytona_api_client import ApiClient, Configuration, VolumesApi
+from server import ROOT
 from waiting import eventually
 
 
@@ -309,7 +310,7 @@ def test_many_sandboxes_are_made_with_one_volume_at_once(server, volume):
 def test_the_command_line_makes_lists_mounts_and_deletes(server, volume):
     import json
 
-    program = os.environ["PITLANE_BIN"]
+    program = os.environ.get("PITLANE_BIN") or str(ROOT / "target/debug/pitlane")
     environment = {**os.environ, "DAYTONA_API_URL": server.url, "DAYTONA_API_KEY": server.key}
 
     def pitlane(*words, code=0):
