@@ -243,7 +243,12 @@ async fn a_key_that_could_do_everything_still_can_after_an_upgrade() {
     drop(old);
 
     let keys = folder.open().unwrap().keys().await.unwrap();
-    let permissions: Vec<_> = keys.into_iter().map(|key| key.permissions).collect();
+    let place = |one: &Permission| Permission::ALL.iter().position(|other| other == one);
+    let in_order = |mut permissions: Vec<Permission>| {
+        permissions.sort_by_key(place);
+        permissions
+    };
+    let permissions: Vec<_> = keys.into_iter().map(|key| in_order(key.permissions)).collect();
     let some = vec![Permission::WriteSandboxes, Permission::ManageKeys];
     assert_eq!(permissions, [Permission::ALL.to_vec(), some, Vec::new()]);
 }
