@@ -151,7 +151,7 @@ test('another client hears of a change over the event channel', () =>
 test('errors are of the right class', async () => {
   await assert.rejects(daytona.get('nowhere'), DaytonaNotFoundError)
   await assert.rejects(daytona.create({ snapshot: 'nowhere' }), DaytonaBadRequestError)
-  await assert.rejects(daytona.create({ image: 'debian:12' }), DaytonaBadRequestError)
+  await assert.rejects(daytona.create({ image: 'UPPER/Case' }), DaytonaBadRequestError)
   const stranger = new Daytona({ apiKey: 'dtn_wrong', apiUrl: server.url })
   await assert.rejects(stranger.create(), DaytonaAuthenticationError)
   await stranger[Symbol.asyncDispose]()
