@@ -48,7 +48,7 @@ test: machine ## Install what the tests need and run them all
 debug:
 	@$(STEP) 'build (debug)' cargo build --workspace --quiet
 	@$(STEP) 'build the daemon (debug)' cargo xtask daemon
-	@$(STEP) 'the default image, once' cargo run --quiet --package pitlane-image --example prepare -- default $(PITLANE_IMAGE_CACHE)
+	@$(STEP) 'the images, once' cargo run --quiet --package pitlane-image --example prepare -- $(PITLANE_IMAGE_CACHE) default minimal
 
 rust-tests:
 	@$(WITH_DAEMON) $(STEP) 'tests in Rust' cargo nextest run --workspace --profile ci

@@ -124,6 +124,7 @@ from daytona import CreateSandboxFromImageParams, Daytona, Image, Resources
 os.chdir(sys.argv[1])
 image = (
     Image.base("default")
+    .dockerfile_commands(["USER root"])
     .add_local_dir("wheels", "/wheels")
     .pip_install("e2e-greeting", find_links=["/wheels"], extra_options="--no-index --break-system-packages")
     .add_local_file("one.txt", "/srv/one.txt")
@@ -191,8 +192,8 @@ def test_a_declarative_image_becomes_what_it_says(forge, tmp_path):
 
 def test_a_dockerfile_from_a_file_is_built(forge, tmp_path):
     (tmp_path / "Dockerfile").write_text(
-        "FROM default AS first\nRUN echo from the first stage > /stage\n"
-        "FROM default\nARG WHO=world\nCOPY --from=first /stage /stage\nCOPY greeting.txt /greeting\n"
+        "FROM default AS first\nUSER root\nRUN echo from the first stage > /stage\n"
+        "FROM default\nUSER root\nARG WHO=world\nCOPY --from=first /stage /stage\nCOPY greeting.txt /greeting\n"
         "RUN echo hello $WHO >> /greeting\nUSER daytona\n"
     )
     (tmp_path / "greeting.txt").write_text("a greeting:\n")
@@ -286,7 +287,7 @@ def test_a_sandbox_is_deleted_in_the_middle_of_its_build(daytona, api, server):
 
 def test_two_sandboxes_of_one_build_are_built_once(make):
     word = unique()
-    image = Image.base("default").run_commands(f"echo {word}; date +%s%N > /when; sleep 1")
+    image = Image.base("default").run_commands(f"echo {word}; date +%s%N > ~/when; sleep 1")
     made = []
     threads = [
         threading.Thread(target=lambda: made.append(make(CreateSandboxFromImageParams(image=image), timeout=SECONDS)))
@@ -296,11 +297,11 @@ def test_two_sandboxes_of_one_build_are_built_once(make):
         thread.start()
     for thread in threads:
         thread.join()
-    first, second = (sandbox.process.exec("cat /when").result for sandbox in made)
+    first, second = (sandbox.process.exec("cat ~/when").result for sandbox in made)
     assert first == second
     # A third one finds what was built.
     third = make(CreateSandboxFromImageParams(image=image), timeout=SECONDS)
-    assert third.process.exec("cat /when").result == first
+    assert third.process.exec("cat ~/when").result == first
 
 
 def test_a_snapshot_is_built_with_its_logs(daytona, snapshot, make, server):

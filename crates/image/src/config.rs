@@ -25,9 +25,12 @@ pub(crate) struct Kept {
     ports: BTreeSet<String>,
 }
 
+/// The user that images made from this crate's recipes name.
+pub(crate) const RECIPE_USER: &str = "daytona";
+
 /// What images made from this crate's recipes say.
 pub(crate) fn of_recipes() -> ImageConfig {
-    ImageConfig { user: Some(String::from("daytona")), ..ImageConfig::default() }
+    ImageConfig { user: Some(RECIPE_USER.to_owned()), ..ImageConfig::default() }
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use pitlane_model::ImageName;
 use sha2::{Digest as _, Sha256};
 
+use crate::config::RECIPE_USER;
+
 /// The programs that make images, each with the Debian package that brings it.
 pub const REQUIRED_PROGRAMS: [(&str, &str); 4] = [
     ("mmdebstrap", "mmdebstrap"),
@@ -90,11 +92,12 @@ impl Recipe {
 
     /// Sixteen hexadecimal digits that differ for recipes that differ.
     pub(crate) fn fingerprint(&self) -> String {
-        let texts = [GENERATION, RELEASE, self.name, self.variant, self.packages, self.excluded];
+        let texts = [GENERATION, RELEASE, RECIPE_USER, self.name, self.variant];
+        let texts = texts.into_iter().chain([self.packages, self.excluded]);
         let files = self.files.iter().flat_map(|file| [file.name, file.text]);
         let hooks = self.hooks.iter().flat_map(|(when, file)| [*when, *file]);
         let mut hash = Sha256::new();
-        for text in texts.into_iter().chain(files).chain(hooks) {
+        for text in texts.chain(files).chain(hooks) {
             // The length keeps what ends one text from being taken for the beginning of the next.
             hash.update(text.len().to_le_bytes());
             hash.update(text);

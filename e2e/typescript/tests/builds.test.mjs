@@ -31,6 +31,7 @@ test('a declarative image with files becomes what it says, with its logs', async
   await writeFile(path.join(folder, 'one.txt'), 'one file\n')
   const word = randomUUID()
   const image = Image.base('default')
+    .dockerfileCommands(['USER root'])
     .addLocalFile(path.join(folder, 'one.txt'), '/srv/one.txt')
     .addLocalDir(path.join(folder, 'tree'), '/srv/tree')
     .runCommands(`echo ${word} > /srv/word`, 'sleep 3; echo the last step')
@@ -78,7 +79,7 @@ test('a snapshot is built with its logs, and a failure says why', async () => {
 test('an image of a Dockerfile is built from its folder', async () => {
   await writeFile(path.join(folder, 'greeting.txt'), 'hello\n')
   const file = path.join(folder, 'Dockerfile')
-  await writeFile(file, 'FROM default\nARG WHO=world\nCOPY greeting.txt /greeting\nRUN echo $WHO >> /greeting\n')
+  await writeFile(file, 'FROM default\nUSER root\nARG WHO=world\nCOPY greeting.txt /greeting\nRUN echo $WHO >> /greeting\n')
   const sandbox = await daytona.create({ image: Image.fromDockerfile(file) }, { timeout: 120 })
   try {
     assert.equal((await sandbox.process.executeCommand('cat /greeting')).result, 'hello\nworld\n')

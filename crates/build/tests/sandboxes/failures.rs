@@ -86,7 +86,7 @@ async fn a_build_takes_no_longer_than_it_may() {
 
 async fn what_a_command_leaves_running_ends_with_it() {
     let site = Site::start().await;
-    let dockerfile = "FROM default\nRUN (setsid sh -c 'sleep 1000; echo late > /late' >/dev/null 2>&1 &) ; echo on\n\
+    let dockerfile = "FROM default\nUSER root\nRUN (setsid sh -c 'sleep 1000; echo late > /late' >/dev/null 2>&1 &) ; echo on\n\
                       RUN ! pgrep -x sleep\n";
     let seen = site.try_out(request(dockerfile), "ls /late 2>&1 | wc -l").await;
     assert_eq!(seen, "1\n");

@@ -31,6 +31,7 @@ async fn files_go_where_docker_puts_them() {
         ],
     );
     let dockerfile = r#"FROM default
+USER root
 RUN mkdir /d1
 COPY a.txt /d1
 COPY a.txt /d2
@@ -99,6 +100,7 @@ async fn links_at_the_destination_lead_within_the_image() {
     let archive =
         context(site.folder.path(), &[("a.txt", "a"), ("tree/link", "file"), ("tree/f", "f")]);
     let dockerfile = r#"FROM default
+USER root
 RUN mkdir /d1 && ln -s /d1 /d2 && ln -s ../../../../d1/target /d3 && echo old > /d1/target && \
     mkdir /f1 && ln -s /etc/passwd /f1/link
 COPY a.txt /d2/
@@ -172,7 +174,7 @@ async fn what_is_no_part_of_an_image_is_not_written() {
         let reason = site.build(request).await.built.unwrap_err().to_string();
         assert!(reason.contains("is not part of the image"), "{destination}: {reason}");
     }
-    let dockerfile = "FROM default\nRUN ln -s /proc/1 /d\nCOPY a.txt /d/environ\n";
+    let dockerfile = "FROM default\nUSER root\nRUN ln -s /proc/1 /d\nCOPY a.txt /d/environ\n";
     let request = BuildRequest { contexts: vec![archive], ..request(dockerfile) };
     let reason = site.build(request).await.built.unwrap_err().to_string();
     assert!(reason.contains("is not part of the image"), "{reason}");

@@ -22,6 +22,7 @@ crate::trials! {
 async fn commands_run_in_every_form_and_what_they_wrote_is_in_the_image() {
     let site = Site::start().await;
     let dockerfile = r#"FROM default
+USER root
 RUN echo shell > /shell && \
     # a comment
     echo more >> /shell
@@ -57,6 +58,7 @@ async fn what_an_image_says_is_what_its_dockerfile_says() {
     let site = Site::start().await;
     let dockerfile = r#"ARG BASE=default
 FROM ${BASE}
+USER root
 ARG VERSION=1
 ARG OTHER
 ENV A='it is' B="${A:-nothing} $VERSION" PATH=/opt/bin:$PATH
@@ -95,6 +97,7 @@ async fn folders_and_files_belong_to_whoever_works() {
     let site = Site::start().await;
     let archive = context(site.folder.path(), &[("a.txt", "a"), ("run.sh", "#!/bin/sh\n")]);
     let dockerfile = r#"FROM default
+USER root
 WORKDIR /root-made
 USER daytona
 WORKDIR /home/daytona/made
@@ -121,10 +124,12 @@ COPY --chown=daytona:root --chmod=600 a.txt run.sh owned/
 async fn stages_that_nobody_needs_are_not_built() {
     let site = Site::start().await;
     let dockerfile = r#"FROM default AS builder
+USER root
 RUN mkdir -p /out/deep && echo built > /out/deep/file && ln -s deep/file /out/link && chown 1000 /out/deep
 FROM builder AS unneeded
 RUN exit 3
 FROM default AS tools
+USER root
 RUN echo tool > /tool
 FROM builder AS final
 COPY --from=builder /out /copied
@@ -138,7 +143,7 @@ RUN cat /out/deep/file > /inherited
     assert_eq!(seen, "built\ntool\ntool\nbuilt\ndeep/file\n1000\n");
     let target = BuildRequest { target: Some("unneeded".to_owned()), ..request(dockerfile) };
     let failed = site.build(target).await.built.unwrap_err().to_string();
-    assert_eq!(failed, "line 4: RUN exit 3: exit code 3\n");
+    assert_eq!(failed, "line 5: RUN exit 3: exit code 3\n");
     let target = BuildRequest { target: Some("missing".to_owned()), ..request(dockerfile) };
     let failed = site.build(target).await.built.unwrap_err().to_string();
     assert_eq!(
@@ -155,7 +160,7 @@ async fn a_second_build_finds_every_step() {
         files.push((format!("src/{number}.py"), format!("print({number})\n").repeat(100)));
     }
     let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-    let dockerfile = "FROM default\nWORKDIR /app\nCOPY src src\nENV A=1\nRUN date +%N > /now\nRUN echo 2\n\
+    let dockerfile = "FROM default\nUSER root\nWORKDIR /app\nCOPY src src\nENV A=1\nRUN date +%N > /now\nRUN echo 2\n\
                       RUN echo 3\nRUN echo 4\nRUN echo 5\nRUN echo 6\n";
     let archive = context(site.folder.path(), &files);
     let first = BuildRequest { contexts: vec![archive], ..request(dockerfile) };
@@ -188,8 +193,10 @@ async fn mounts_are_there_while_a_command_runs_and_not_after() {
     let site = Site::start().await;
     let archive = context(site.folder.path(), &[("req.txt", "one\n"), ("lib/x", "x\n")]);
     let dockerfile = r#"FROM default AS other
+USER root
 RUN echo theirs > /theirs
 FROM default
+USER root
 RUN mkdir -p /cache && echo kept > /cache/kept
 WORKDIR /app
 RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/scratch \
@@ -229,6 +236,7 @@ async fn mirrors_are_for_commands_alone() {
 async fn an_image_of_nothing_holds_what_was_copied() {
     let site = Site::start().await;
     let dockerfile = r#"FROM default AS builder
+USER root
 RUN echo in > /file && mkdir /folder && echo deep > /folder/deep
 FROM scratch
 COPY --from=builder /file /file
@@ -244,7 +252,7 @@ COPY --from=1 / /seen
 
 async fn large_steps_follow_each_other() {
     let site = Site::start().await;
-    let dockerfile = "FROM default\nRUN head -c 50M /dev/urandom > /one && sha256sum /one > /sums\n\
+    let dockerfile = "FROM default\nUSER root\nRUN head -c 50M /dev/urandom > /one && sha256sum /one > /sums\n\
                       RUN echo small > /two\nRUN sha256sum -c /sums && rm /one\nRUN test ! -e /one\n";
     let seen = site.try_out(request(dockerfile), "cat /two; ls /one 2>&1").await;
     assert_eq!(seen, "small\nls: cannot access '/one': No such file or directory\n");

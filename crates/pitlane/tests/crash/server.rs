@@ -44,6 +44,11 @@ fn own_images(shared: &Path, own: &Path) {
             std::os::unix::fs::symlink(entry.path(), link).unwrap();
         }
     }
+    let has_minimal = std::fs::read_dir(own)
+        .unwrap()
+        .flatten()
+        .any(|entry| entry.file_name().to_string_lossy().starts_with("minimal-"));
+    assert!(has_minimal, "no image \"minimal\" in {}: make debug", shared.display());
 }
 
 impl Server {
