@@ -226,7 +226,7 @@ fn dies_at(point: &str) {
     }
     traces::settle(&server, &[], &[], &[]);
     crate::volumes::forget(&server);
-    crate::wait_until("no image is left", || traces::Traces::of(&server).images.is_empty());
+    traces::free_of_images(&server);
     for name in ["kept", "other", "short"] {
         ledger.create(&client, name).unwrap();
     }

@@ -200,6 +200,20 @@ pub(crate) fn settle(server: &Server, running: &[String], resting: &[String], pa
     }
 }
 
+/// Waits until no image is left that was made here.
+pub(crate) fn free_of_images(server: &Server) {
+    let began = std::time::Instant::now();
+    loop {
+        let left = Traces::of(server).images;
+        if left.is_empty() {
+            return;
+        }
+        let log = server.log();
+        assert!(began.elapsed() < std::time::Duration::from_secs(30), "images {left:#?}\n{log}");
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+    }
+}
+
 /// Checks that a server without sandboxes that was ended left nothing but its state folder.
 pub(crate) fn gone(server: &Server) {
     crate::wait_until("the launcher ends", || server.launcher().is_none());
