@@ -36,7 +36,7 @@ impl Images {
             if is_made(&image) {
                 continue;
             }
-            fs::remove_dir_all(self.folder().join(format!("{image}-{fingerprint}")))?;
+            self.remove_image(&image, &fingerprint)?;
             freed.images = freed.images.saturating_add(1);
         }
         // Images first: an image without its layers would be one that breaks.

@@ -34,6 +34,9 @@ const SCRATCH: &str = "0000000000000000";
 /// Begins the names of disks that are no layers yet, and of those that are none any more.
 const COPYING: &str = ".copying-";
 const DOOMED: &str = ".doomed-";
+/// What images are called while they are removed, and while they are made here.
+const REMOVING: &str = ".removing-";
+const MAKING_MADE: &str = ".making-made-";
 
 /// A disk that becomes a layer. Dropped before that, it goes.
 #[derive(Debug)]
@@ -256,6 +259,7 @@ impl Images {
     }
 
     fn collect_alone(&self, lock: File) -> io::Result<Released> {
+        self.remove_halves(&[REMOVING, MAKING_MADE])?;
         let mut released = Released::default();
         let named: BTreeSet<String> =
             self.catalog().pulled().into_iter().map(|pulled| pulled.image).collect();
@@ -268,7 +272,7 @@ impl Images {
                 released.waiting.insert(fingerprint);
                 continue;
             }
-            fs::remove_dir_all(self.folder().join(format!("{image}-{fingerprint}")))?;
+            self.remove_image(&image, &fingerprint)?;
             released.freed.images = released.freed.images.saturating_add(1);
             pitlane_fault::point("image.removed");
         }
@@ -282,6 +286,27 @@ impl Images {
             released.freed.bytes = released.freed.bytes.saturating_add(bytes);
         }
         Ok(released)
+    }
+
+    /// Removes an image, which counts no more from the first moment on; its layers stay. The caller has the images to itself.
+    pub(crate) fn remove_image(&self, image: &ImageName, fingerprint: &str) -> io::Result<()> {
+        let name = format!("{image}-{fingerprint}");
+        let removing = self.folder().join(format!("{REMOVING}{name}"));
+        fs::rename(self.folder().join(name), &removing)?;
+        pitlane_fault::point("image.unlisted");
+        fs::remove_dir_all(removing)
+    }
+
+    /// Removes what a crash left of images that were being made or removed. The caller has the images to itself.
+    fn remove_halves(&self, prefixes: &[&str]) -> io::Result<()> {
+        for entry in fs::read_dir(self.folder()).into_iter().flatten() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if prefixes.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Has the disks that no image needs count as layers no more. The caller has the images to itself.

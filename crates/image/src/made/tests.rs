@@ -42,6 +42,21 @@ fn a_disk_becomes_the_highest_layer_of_an_image_with_a_name() {
 }
 
 #[test]
+fn what_a_crash_left_of_an_image_goes_with_the_next_that_is_removed() {
+    let (folder, images) = cache();
+    let (kept, _) = add(&images, &scratch(&images), &name("kept"));
+    for half in [".removing-made-1-1", ".making-made-1-x"] {
+        fs::create_dir(folder.path().join(half)).unwrap();
+        fs::write(folder.path().join(half).join("image.json"), "{").unwrap();
+    }
+    images.collect_made().unwrap();
+    let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let names: Vec<String> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    assert!(!names.iter().any(|name| name.starts_with(".")), "{names:?}");
+    assert!(images.find(&kept).is_some());
+}
+
+#[test]
 fn what_was_made_goes_with_its_last_name_and_sandbox() {
     let (folder, images) = cache();
     let state = folder.path().join("state");

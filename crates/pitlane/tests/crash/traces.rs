@@ -96,7 +96,7 @@ impl Traces {
         let is_draft = |name: &String| name.ends_with(".draft");
         drafts.extend(names(&state.join("volumes")).into_iter().filter(is_draft));
         let cache = server.images();
-        let is_made = |name: &String| name.starts_with("made-") || name.contains(".disk");
+        let is_made = |name: &String| name.contains("made-") || name.contains(".disk");
         let mut images = names(&cache);
         images.extend(names(&cache.join("layers")));
         images.retain(is_made);
@@ -208,8 +208,12 @@ pub(crate) fn free_of_images(server: &Server) {
         if left.is_empty() {
             return;
         }
-        let log = server.log();
-        assert!(began.elapsed() < std::time::Duration::from_secs(30), "images {left:#?}\n{log}");
+        if began.elapsed() > std::time::Duration::from_secs(30) {
+            let said = left.iter().map(|image| server.images().join(image).join("image.json"));
+            let said: Vec<_> = said.map(std::fs::read_to_string).collect();
+            let needed = std::fs::read_to_string(server.state().join("needed-images.json"));
+            panic!("images {left:#?} {said:#?}, needed {needed:?}\n{}", server.last_words());
+        }
         std::thread::park_timeout(std::time::Duration::from_millis(20));
     }
 }
