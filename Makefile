@@ -13,12 +13,13 @@ export PITLANE_IMAGE_CACHE ?= $(CACHE)/images
 export CARGO_TERM_PROGRESS_WHEN := never
 
 # What is built for the tests is built by the lints' driver: see `programs`.
-LINTED := programs daemon rust-tests python-tests typescript-tests mcp-tests langswarm-tests openapi-tests deploy-tests
+LINTED := programs rust-tests python-tests typescript-tests mcp-tests langswarm-tests openapi-tests deploy-tests
 $(LINTED): export RUSTC_WORKSPACE_WRAPPER = clippy-driver
 # As cargo clippy hands over what stands behind its --.
 $(LINTED): export CLIPPY_ARGS = -Dwarnings__CLIPPY_HACKERY__
 
-XTASK = target/debug/xtask
+# Lints that depend on the target are those of this machine's, not of the daemon's.
+XTASK = env -u RUSTC_WORKSPACE_WRAPPER target/debug/xtask
 # The daemon's place depends on the targets that this machine has.
 WITH_DAEMON = PITLANE_DAEMON="$${PITLANE_DAEMON:-$$($(XTASK) daemon 2>/dev/null)}"
 

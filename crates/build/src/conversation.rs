@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Frame as BodyFrame;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -25,7 +25,7 @@ use crate::context::Selection;
 const WAITING: usize = 4;
 /// The longest answer that is a sentence.
 const MAX_SENTENCE: usize = 64 << 10;
-/// The most bytes of files that are held while a mount hides them.
+/// The most bytes of files that are held while the mounts of a command hide them.
 pub(crate) const MAX_HIDDEN: usize = 64 << 20;
 
 /// Why the daemon did not do it.
@@ -93,6 +93,13 @@ pub(crate) struct Parcel {
 pub(crate) struct Hidden {
     pub(crate) packed: Packed,
     files: Bytes,
+}
+
+impl Hidden {
+    /// How many bytes are held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.files.len()
+    }
 }
 
 impl Daemon<'_> {
@@ -228,17 +235,18 @@ impl Daemon<'_> {
         sent.map(drop)
     }
 
-    /// Takes files to hold.
-    pub(crate) async fn hide(&self, path: &str) -> Result<Hidden, Refused> {
+    /// Takes files to hold, of which there is room for so many bytes.
+    pub(crate) async fn hide(&self, path: &str, room: usize) -> Result<Hidden, Refused> {
         let sources = vec![path.to_owned()];
         let packing = Packing { sources, exclude: Vec::new(), may_be_missing: true };
         let Parcel { packed, first, rest } = self.pack(&packing).await?;
-        let rest = Limited::new(rest.response.into_body(), MAX_HIDDEN).collect().await;
-        let rest = rest.map_err(|_too_much| {
-            Refused::Said(format!(
-                "{path} holds more than {} MiB, which a mount cannot hide",
+        let rest = Limited::new(rest.response.into_body(), room).collect().await;
+        let rest = rest.map_err(|cause| match cause.is::<LengthLimitError>() {
+            true => Refused::Said(format!(
+                "with {path}, the mounts hide more than {} MiB, which they cannot",
                 MAX_HIDDEN >> 20
-            ))
+            )),
+            false => Refused::Host(cause),
         })?;
         let mut files = first.to_vec();
         files.extend_from_slice(&rest.to_bytes());

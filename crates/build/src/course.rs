@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use self::stage::Stage;
 use crate::context::{Context, cleaned};
 use crate::dockerfile::{
-    Action, Dockerfile, Instruction, SCRATCH, Source, Variables, expand, split_words,
+    Action, Dockerfile, Expander, Instruction, SCRATCH, Source, Variables,
 };
 use crate::key::Key;
 use crate::{BuildError, BuildRequest, BuildSettings, DockerfileError, Log};
@@ -31,6 +31,7 @@ pub(crate) struct Course<'a> {
     pub(crate) request: &'a BuildRequest,
     pub(crate) log: &'a Log,
     pub(crate) limits: Limits,
+    expander: Expander,
     /// Arguments before the first stage.
     globals: BTreeMap<String, String>,
     context: Arc<Context>,
@@ -84,6 +85,7 @@ impl<'a> Course<'a> {
             request,
             log,
             limits: largest(request.limits, settings.limits.resources),
+            expander: Expander::new(dockerfile.escape),
             globals: platform_arguments()
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value))
@@ -117,7 +119,8 @@ impl<'a> Course<'a> {
         variables: &impl Variables,
         line: usize,
     ) -> Result<String, DockerfileError> {
-        expand(word, self.dockerfile.escape, variables)
+        self.expander
+            .word(word, variables)
             .map_err(|reason| DockerfileError::new(line, reason))
     }
 
@@ -294,13 +297,4 @@ fn largest(one: Limits, other: Limits) -> Limits {
     )
     // No limit is less than one that was legal.
     .unwrap_or(one)
-}
-
-/// Words, expanded one by one.
-pub(crate) fn expand_words(
-    text: &str,
-    escape: char,
-    variables: &impl Variables,
-) -> Result<Vec<String>, String> {
-    split_words(text, escape).iter().map(|word| expand(word, escape, variables)).collect()
 }

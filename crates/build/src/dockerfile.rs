@@ -15,7 +15,7 @@ use pitlane_model::ImageReference;
 pub(crate) use self::flags::Shows;
 pub(crate) use self::instruction::{Action, Command, Copy, From, Instruction, Run, Source};
 pub(crate) use self::lines::HereDocument;
-pub(crate) use self::words::{Variables, expand, expand_text, split_words};
+pub(crate) use self::words::{Expander, Variables, split_words};
 
 /// What is wrong with a Dockerfile, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]

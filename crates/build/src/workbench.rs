@@ -56,11 +56,13 @@ impl Workbench {
             pools: Vec::new(),
             volumes: Vec::new(),
         };
-        let (driver, tasks) = (Arc::clone(driver), tasks.clone());
         // From here on it is destroyed when it is dropped.
-        let made = Self { driver, tasks, id, image, size_bytes, has_network };
-        made.driver.create(&spec).await?;
-        Ok(made)
+        let (driver, own_tasks) = (Arc::clone(driver), tasks.clone());
+        let made = Self { driver, tasks: own_tasks, id, image, size_bytes, has_network };
+        // In a task of its own: if the build is given up meanwhile, it is destroyed when it is there, not before.
+        let making =
+            tasks.spawn(async move { made.driver.create(&spec).await.map(|_hello| made) });
+        making.await.unwrap_or_else(|cause| Err(CreateError::Host { id, cause: cause.into() }))
     }
 
     pub(crate) const fn id(&self) -> SandboxId {

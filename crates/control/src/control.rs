@@ -182,6 +182,10 @@ impl Control {
         let organizations =
             Organizations::new(ring, store.clone(), clock.clone(), random.clone(), tasks.clone());
         let ground = Ground { store, driver, clock, random, policy, events, tasks, ending };
+        // Before anything goes on: what resumed builds make belongs to no row, and is not what an earlier server left.
+        let existing = tokio::time::timeout(INVENTORY_DEADLINE, ground.driver.inventory())
+            .await
+            .map_err(|_elapsed| ControlError::InventoryDeadline)??;
         let registries = ground.registries(&secret).await?;
         let images = ground.images(&registries, builder, build_logs);
         let snapshots = ground.snapshots(&images).await?;
@@ -189,9 +193,6 @@ impl Control {
         let Ground { store, driver, clock, random, policy, events, tasks, ending } = ground.clone();
         let rows = store.all_sandboxes().await?;
         let volumes = ground.volumes(&rows).await?;
-        let existing = tokio::time::timeout(INVENTORY_DEADLINE, driver.inventory())
-            .await
-            .map_err(|_elapsed| ControlError::InventoryDeadline)??;
         // Listens before anything can happen.
         let happening = events.subscribe();
         let sources = (clock.clone(), random.clone());

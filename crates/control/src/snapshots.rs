@@ -5,6 +5,7 @@
 mod change;
 mod error;
 mod of_sandbox;
+mod unfinished;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -24,6 +25,7 @@ pub use self::error::{
     AddSnapshotError, ChangeSnapshotError, CreateSnapshotError, FindSnapshotError,
     ListSnapshotsError, SnapshotLogError,
 };
+use self::unfinished::Unfinished;
 use crate::images::{Images, Need};
 use crate::{Clock, Principal, Random};
 
@@ -74,6 +76,7 @@ pub struct Snapshots {
     needs: Mutex<HashMap<SnapshotId, Need>>,
     /// Those whose images are on their way; cancelled when nobody wants them any more.
     awaited: Mutex<HashMap<SnapshotId, CancellationToken>>,
+    unfinished: Mutex<Unfinished>,
     maximum: Limits,
     tasks: TaskTracker,
 }
@@ -109,6 +112,7 @@ impl Snapshots {
             telling: tokio::sync::Mutex::default(),
             awaited: Mutex::default(),
             needs: Mutex::default(),
+            unfinished: Mutex::default(),
             maximum,
             tasks,
         });

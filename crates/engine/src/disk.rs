@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use pitlane_model::SandboxId;
 use pitlane_sys::{DetachedMount, FilesystemContext, LoopDevice, MountOptions, SyscallError};
+use rustix::io::Errno;
 
 pub(crate) use self::layers::{DiskLayer, DiskLayers};
 pub(crate) use self::template::Blank;
@@ -82,9 +83,17 @@ impl DiskError {
             Self::File { cause, .. } => {
                 matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
-            Self::Grow { output, .. } => output.contains("No space left on device"),
-            Self::Format { .. } | Self::Mount { .. } => false,
+            Self::Grow { output, .. } | Self::Format { output } => {
+                output.contains("No space left on device")
+            }
+            Self::Mount { cause, .. } => cause.is(Errno::NOSPC) || cause.is(Errno::DQUOT),
         }
+    }
+
+    /// Whether something could not be read from or written to a disk. What the kernel could not write for want of room on
+    /// the host's file system is sometimes called so, and nothing else.
+    pub(crate) fn is_of_the_device(&self) -> bool {
+        matches!(self, Self::Mount { cause, .. } if cause.is(Errno::IO) || cause.is(Errno::ROFS))
     }
 }
 
@@ -153,9 +162,13 @@ impl Disks {
         let template = blank.template(&self.templates)?;
         let path = self.prepared.join(format!("{slot}.ext4"));
         remove(&path)?;
-        sparse::copy(&template, &path).map_err(file_error("copy the template to", &path))?;
+        let copied =
+            sparse::copy(&template, &path).map_err(file_error("copy the template to", &path));
         pitlane_fault::point("disk.copied");
-        Ok(path)
+        if copied.is_err() {
+            remove_draft(&path);
+        }
+        copied.map(|()| path)
     }
 
     /// Makes a prepared disk a sandbox's own.

@@ -99,6 +99,13 @@ pub(crate) enum PrepareError {
     Launch(#[from] LaunchError),
 }
 
+impl PrepareError {
+    /// Whether it is the host's file system that is full.
+    pub(crate) fn is_for_want_of_room(&self) -> bool {
+        matches!(self, Self::Disk(cause) if cause.is_for_want_of_room())
+    }
+}
+
 /// Makes preparations, up to a process 1 that waits.
 #[derive(Debug)]
 pub(crate) struct Preparer {

@@ -2,6 +2,8 @@
 
 use pitlane_wire::build::matches_path;
 
+use super::patience::Patience;
+
 /// Where it is.
 pub(super) const NAME: &str = ".dockerignore";
 /// The longest one.
@@ -36,27 +38,29 @@ impl Ignored {
     }
 
     /// Whether a path is left out: by itself or with a folder above it.
-    pub(super) fn has(&self, path: &str) -> bool {
+    pub(super) fn has(&self, path: &str, patience: Patience) -> Result<bool, String> {
         let mut is_ignored = false;
         for rule in &self.0 {
             // What would change nothing need not be looked at.
-            if rule.is_exception == is_ignored && fits(&rule.pattern, path) {
+            if rule.is_exception == is_ignored && fits(&rule.pattern, path, patience)? {
                 is_ignored = !rule.is_exception;
             }
         }
-        is_ignored
+        Ok(is_ignored)
     }
 }
 
-fn fits(pattern: &str, path: &str) -> bool {
+/// Whether a pattern stands for a path or a folder above it.
+pub(super) fn fits(pattern: &str, path: &str, patience: Patience) -> Result<bool, String> {
     let mut path = path;
     loop {
+        patience.check()?;
         if matches_path(pattern, path) {
-            return true;
+            return Ok(true);
         }
         match path.rsplit_once('/') {
             Some((above, _)) => path = above,
-            None => return false,
+            None => return Ok(false),
         }
     }
 }

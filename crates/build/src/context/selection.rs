@@ -131,14 +131,25 @@ impl Context {
         exclude: &[String],
         selection: &mut Selection,
     ) -> Result<(), String> {
-        let paths = self.find(source)?;
+        self.select_within(source, exclude, (selection, Patience::new()))
+    }
+
+    /// The same, with so much patience; an instruction has it for all its sources.
+    pub(super) fn select_within(
+        &self,
+        source: &str,
+        exclude: &[String],
+        (selection, patience): (&mut Selection, Patience),
+    ) -> Result<(), String> {
+        let paths = self.find(source, patience)?;
         if paths.len() > 1 {
             selection.is_folder = true;
         }
         let mut has_any = false;
         for path in &paths {
+            patience.check()?;
             let resolved = self.resolve(path)?;
-            has_any |= self.add(&resolved, path, exclude, selection);
+            has_any |= self.add(&resolved, (path, exclude, patience), selection)?;
         }
         match (has_any, paths.is_empty()) {
             (true, _) => Ok(()),

@@ -6,7 +6,7 @@ use pitlane_wire::build::{Packing, Placement};
 use super::stage::Stage;
 use crate::context::{Context, Selection};
 use crate::conversation::Refused;
-use crate::dockerfile::{Copy, HereDocument, Instruction, Source, expand_text};
+use crate::dockerfile::{Copy, HereDocument, Instruction, Source};
 use crate::key::KeyMaker;
 use crate::{BuildError, DockerfileError};
 
@@ -86,7 +86,9 @@ impl Stage<'_> {
         if !document.expands {
             return Ok(text);
         }
-        expand_text(&text, self.course.dockerfile.escape, &|name: &str| self.value(name))
+        self.course
+            .expander
+            .text(&text, &|name: &str| self.value(name))
             .map_err(|reason| DockerfileError::new(line, reason))
     }
 

@@ -10,7 +10,7 @@ use super::copy::Wanted;
 use super::stage::Stage;
 use crate::BuildError;
 use crate::context::Selection;
-use crate::conversation::{Daemon, Hidden, Refused};
+use crate::conversation::{Daemon, Hidden, MAX_HIDDEN, Refused};
 use crate::dockerfile::{Command, Instruction, Run, Shows, split_words};
 use crate::key::KeyMaker;
 use crate::workbench::Workbench;
@@ -93,9 +93,11 @@ impl Stage<'_> {
     ) -> Result<(), BuildError> {
         let daemon = bench.daemon();
         let refused = |refused| self.failed(Some(instruction), refused);
-        let mut mounted = Vec::new();
+        let (mut mounted, mut room) = (Vec::new(), MAX_HIDDEN);
         for mount in mounts {
-            mounted.push(self.mount(instruction, daemon, mount).await?);
+            let done = self.mount(instruction, daemon, (mount, room)).await?;
+            room = room.saturating_sub(done.hidden.bytes());
+            mounted.push(done);
         }
         let mut tail = Tail::default();
         let log = self.course.log;
@@ -144,12 +146,12 @@ impl Stage<'_> {
         }
     }
 
-    /// Takes what is at a mount's target out of the way, and puts there what is shown.
+    /// Takes what is at a mount's target out of the way, for which there is so much room, and puts there what is shown.
     async fn mount(
         &self,
         instruction: &Instruction,
         daemon: Daemon<'_>,
-        mount: Prepared,
+        (mount, room): (Prepared, usize),
     ) -> Result<Mounted, BuildError> {
         let refused = |refused| self.failed(Some(instruction), refused);
         let Prepared { target, shown } = mount;
@@ -157,7 +159,7 @@ impl Stage<'_> {
             let reason = String::from("a mount cannot hide the root");
             return Err(refused(Refused::Said(reason)));
         }
-        let hidden = daemon.hide(&target).await.map_err(refused)?;
+        let hidden = daemon.hide(&target, room).await.map_err(refused)?;
         daemon.clear(&target, true).await.map_err(refused)?;
         let place = |is_folder| Placement {
             destination: target.clone(),

@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use pitlane_driver::PreparedImage;
 use pitlane_model::ImageConfig;
 
-use super::{Built, Course, expand_words, machine};
-use crate::dockerfile::{Action, Command, Instruction, expand};
+use super::{Built, Course, machine};
+use crate::dockerfile::{Action, Command, Instruction};
 use crate::key::Key;
 use crate::workbench::Workbench;
 use crate::{BuildError, DockerfileError};
 
 /// Where programs are looked for if an image does not say.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The most bytes of an image's variables and labels. Programs are started with fewer.
+const MAX_CONFIG: usize = 1 << 20;
 
 /// Proxies, which every build may be given without saying so, and which decide nothing about what a step makes.
 const PROXIES: [&str; 10] = [
@@ -82,16 +85,7 @@ impl<'a> Stage<'a> {
         for (index, instruction) in described.instructions.iter().enumerate() {
             let step = index.saturating_add(1);
             course.log.line(format_args!("{} {}", course.place(number, step), instruction.text));
-            match stage.follow(instruction).await {
-                // A sandbox that the machine has lost says nothing about the step.
-                Err(BuildError::Host { action: super::step::LOST, cause }) => {
-                    tracing::warn!(%cause, "a build sandbox was lost");
-                    course.log.line("  the sandbox of this step was lost; once more");
-                    stage.workbench = None;
-                    stage.follow(instruction).await?;
-                }
-                done => done?,
-            }
+            stage.follow(instruction).await?;
         }
         stage.make_folders().await?;
         let image = PreparedImage { config: stage.config, ..stage.image };
@@ -132,10 +126,12 @@ impl<'a> Stage<'a> {
                     return Err(format!("{name:?} is no name of a variable"));
                 }
                 self.config.environment.extend(pairs);
+                check_size(&self.config)?;
             }
             Action::Label(pairs) => {
                 let pairs = self.pairs(pairs)?;
                 self.config.labels.extend(pairs);
+                check_size(&self.config)?;
             }
             Action::User(user) => {
                 let user = self.word(user)?;
@@ -157,8 +153,7 @@ impl<'a> Stage<'a> {
             }
             Action::Expose(ports) => {
                 let variables = |name: &str| self.value(name);
-                let escape = self.course.dockerfile.escape;
-                let ports = expand_words(&ports.join(" "), escape, &variables)?;
+                let ports = self.course.expander.words(&ports.join(" "), &variables)?;
                 let ports: Result<Vec<_>, _> = ports.iter().map(|port| check_port(port)).collect();
                 self.config.ports.extend(ports?);
             }
@@ -170,7 +165,7 @@ impl<'a> Stage<'a> {
     }
 
     fn word(&self, text: &str) -> Result<String, String> {
-        expand(text, self.course.dockerfile.escape, &|name: &str| self.value(name))
+        self.course.expander.word(text, &|name: &str| self.value(name))
     }
 
     /// Names and values, all of which see what was before their instruction.
@@ -266,6 +261,18 @@ impl Course<'_> {
             (_, Some(name)) => format!("[{name} {step}/{of}]"),
             (_, None) => format!("[stage {number} {step}/{of}]"),
         }
+    }
+}
+
+/// Each stage and each command has all of it once more.
+fn check_size(config: &ImageConfig) -> Result<(), String> {
+    let pairs = config.environment.iter().chain(&config.labels);
+    let bytes = pairs.map(|(name, value)| name.len().saturating_add(value.len()));
+    match bytes.fold(0_usize, usize::saturating_add) > MAX_CONFIG {
+        true => {
+            Err(format!("the image's variables and labels have more than {MAX_CONFIG} bytes"))
+        }
+        false => Ok(()),
     }
 }
 

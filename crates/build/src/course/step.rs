@@ -14,9 +14,6 @@ use crate::workbench::{Wanted, Workbench};
 /// since the sandbox was made, and each new sandbox costs a layer.
 const WORTH_KEEPING: u64 = 32 << 20;
 
-/// What failed when a step's sandbox does not answer.
-pub(super) const LOST: &str = "do a step";
-
 impl Stage<'_> {
     /// Begins the name of a step.
     pub(super) fn step_key(&self, kind: &str) -> KeyMaker {
@@ -142,7 +139,7 @@ impl Stage<'_> {
                 };
                 BuildError::Step { line, instruction: shown, reason }
             }
-            Refused::Host(cause) => BuildError::Host { action: LOST, cause },
+            Refused::Host(cause) => BuildError::Host { action: "do a step", cause },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Flags of instructions: `--from=builder`.
 
-use super::lines::raw_words;
+use super::lines::first_word;
 
 /// A flag as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub(crate) struct Shows {
 pub(super) fn take_flags(rest: &str, escape: char) -> (Vec<Flag>, &str) {
     let (mut flags, mut left) = (Vec::new(), rest.trim_start());
     while left.starts_with("--") {
-        let Some(word) = raw_words(left, escape).into_iter().next() else { break };
-        left = left.strip_prefix(word.as_str()).unwrap_or_default().trim_start();
+        let (word, behind) = first_word(left, escape);
+        left = behind.trim_start();
         let bare = word.strip_prefix("--").unwrap_or_default();
         // Two dashes alone end the flags.
         if bare.is_empty() {

@@ -147,31 +147,33 @@ fn announcement(word: &str) -> Option<HereDocument> {
 
 /// Words as they stand, quotes included.
 pub(super) fn raw_words(text: &str, escape: char) -> Vec<String> {
-    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
+    let (mut words, mut left) = (Vec::new(), text.trim_start());
+    while !left.is_empty() {
+        let (word, behind) = first_word(left, escape);
+        words.push(word.to_owned());
+        left = behind.trim_start();
+    }
+    words
+}
+
+/// The word that a text begins with, and what is behind it.
+pub(super) fn first_word(text: &str, escape: char) -> (&str, &str) {
+    let (mut characters, mut quote) = (text.char_indices(), None);
+    while let Some((at, character)) = characters.next() {
         match (character, quote) {
             (c, None) if c.is_whitespace() => {
-                if !word.is_empty() {
-                    words.push(std::mem::take(&mut word));
-                }
-                continue;
+                return text.split_at_checked(at).unwrap_or((text, ""));
             }
+            // Whatever the next one is, it ends nothing.
             (c, None | Some('"')) if c == escape => {
-                word.push(c);
-                word.extend(characters.next());
-                continue;
+                characters.next();
             }
             ('"' | '\'', None) => quote = Some(character),
             (c, Some(open)) if c == open => quote = None,
             _ => {}
         }
-        word.push(character);
     }
-    if !word.is_empty() {
-        words.push(word);
-    }
-    words
+    (text, "")
 }
 
 fn read<'a>(

@@ -17,6 +17,10 @@ fn actions(text: &str) -> Vec<(usize, Action)> {
     stage.instructions.into_iter().map(|found| (found.line, found.action)).collect()
 }
 
+fn expand(word: &str, variables: &impl Variables) -> Result<String, String> {
+    Expander::new('\\').word(word, variables)
+}
+
 fn shell(text: &str) -> Command {
     Command::Shell(text.to_owned())
 }
@@ -163,7 +167,7 @@ fn words_lose_quotes_and_get_their_variables() {
         ("a\\", "a\\"),
         ("'it'\"'\"'s'", "it's"),
     ] {
-        let got = expand(word, '\\', &variables);
+        let got = expand(word, &variables);
         assert_eq!(got.as_deref(), Ok(wanted), "{word}");
     }
     for (word, wanted) in [
@@ -176,7 +180,7 @@ fn words_lose_quotes_and_get_their_variables() {
         ("${A%x}", "${A…} knows :-, :+, :?, -, + and ? after the name, and nothing else"),
         ("${A:-x", "'}' is missing"),
     ] {
-        assert_eq!(expand(word, '\\', &variables), Err(wanted.to_owned()), "{word}");
+        assert_eq!(expand(word, &variables), Err(wanted.to_owned()), "{word}");
     }
 }
 
@@ -184,10 +188,36 @@ fn words_lose_quotes_and_get_their_variables() {
 fn words_do_not_grow_without_end() {
     let value = "x".repeat(100_000);
     let variables = |_: &str| Some(value.clone());
-    assert!(expand(&"$A".repeat(1_000), '\\', &variables).is_err());
+    assert!(expand(&"$A".repeat(1_000), &variables).is_err());
     let nested = format!("{}x{}", "${B:-".repeat(1_000), "}".repeat(1_000));
     let nothing = |_: &str| None;
-    assert_eq!(expand(&nested, '\\', &nothing), Err("variables are nested too deep".to_owned()));
+    assert_eq!(expand(&nested, &nothing), Err("variables are nested too deep".to_owned()));
+}
+
+#[test]
+fn the_words_of_a_build_have_an_end_together() {
+    let value = "x".repeat(100_000);
+    let variables = |_: &str| Some(value.clone());
+    // Also what is looked at and not taken counts.
+    for word in ["$A", "${A:+}", "\"${B:-$A}\""] {
+        let expander = Expander::new('\\');
+        let all: Result<Vec<String>, String> =
+            (0..1_000).map(|_| expander.word(word, &variables)).collect();
+        let wanted = "the variables of a build become more than 16777216 bytes";
+        assert_eq!(all.unwrap_err(), wanted, "{word}");
+    }
+    let expander = Expander::new('\\');
+    assert!(expander.text(&"${A:+}".repeat(1_000), &variables).is_err());
+}
+
+#[test]
+fn flags_are_read_once() {
+    // A flag that is looked for from the beginning of the line each time makes this take minutes.
+    let flags = "--exclude=a ".repeat(80_000);
+    let found = actions(&format!("COPY {flags} x y\n"));
+    let [(2, Action::Copy(copy))] = found.as_slice() else { panic!("{}", found.len()) };
+    assert_eq!(copy.flags.exclude.len(), 80_000);
+    assert_eq!(copy.sources, [Source::Path("x".to_owned())]);
 }
 
 /// What the declarative images of Daytona's SDKs write.
@@ -215,9 +245,9 @@ CMD ["python", "-V"]
     assert_eq!(stage.instructions.len(), 14);
     let none = |_: &str| None;
     let Action::WorkDir(folder) = &stage.instructions[10].action else { panic!() };
-    assert_eq!(expand(folder, '\\', &none).as_deref(), Ok("/home/daytona/my project"));
+    assert_eq!(expand(folder, &none).as_deref(), Ok("/home/daytona/my project"));
     let Action::Env(pairs) = &stage.instructions[9].action else { panic!() };
-    assert_eq!(expand(&pairs[0].1, '\\', &none).as_deref(), Ok("it's me"));
+    assert_eq!(expand(&pairs[0].1, &none).as_deref(), Ok("it's me"));
 }
 
 proptest! {
@@ -233,12 +263,12 @@ proptest! {
     fn a_quoted_word_means_itself(text in "[^\0]{0,40}") {
         let quoted = format!("'{}'", text.replace('\'', "'\"'\"'"));
         let nothing = |_: &str| None;
-        prop_assert_eq!(expand(&quoted, '\\', &nothing), Ok(text));
+        prop_assert_eq!(expand(&quoted, &nothing), Ok(text));
     }
 
     #[test]
     fn expansion_always_ends(word in "[$A{}:+?'\"\\\\-]{0,60}") {
         let one = |_: &str| Some("1".to_owned());
-        let _either = expand(&word, '\\', &one);
+        let _either = expand(&word, &one);
     }
 }

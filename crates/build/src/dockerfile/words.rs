@@ -1,5 +1,7 @@
 //! Words of instructions: quotes, escapes and variables.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::lines::raw_words;
 
 /// What variables are worth.
@@ -16,44 +18,66 @@ impl<F: Fn(&str) -> Option<String>> Variables for F {
 
 /// The longest text that one word may become: variables may name each other, line for line twice as long.
 const MAX_WORD: usize = 256 << 10;
+/// How much text of variables one build may read: there may be as many words as a Dockerfile has room for.
+const MAX_READ: usize = 16 << 20;
 /// How deep `${a:-${b:-…}}` may go.
 const MAX_DEPTH: usize = 16;
 
-/// Takes the quotes and escapes out of a word, and puts the variables in.
-pub(crate) fn expand(
-    word: &str,
+/// Puts variables into the words of one build.
+#[derive(Debug)]
+pub(crate) struct Expander {
+    /// What takes the meaning from the next character.
     escape: char,
-    variables: &impl Variables,
-) -> Result<String, String> {
-    let mut reader = Reader { text: word.chars().collect(), at: 0, escape, variables };
-    reader.read(None, 0)
+    /// How much text of variables was read.
+    read: AtomicUsize,
 }
 
-/// The same for text: quotes are text, and only what follows a `$` changes.
-pub(crate) fn expand_text(
-    text: &str,
-    escape: char,
-    variables: &impl Variables,
-) -> Result<String, String> {
-    let mut reader = Reader { text: text.chars().collect(), at: 0, escape, variables };
-    let mut out = String::new();
-    while let Some(character) = reader.next() {
-        match character {
-            '$' => reader.variable(&mut out, 0)?,
-            c if c == escape => match reader.peek() {
-                Some(next) if next == '$' || next == escape => {
-                    out.push(next);
-                    reader.next();
-                }
-                _ => out.push(c),
-            },
-            c => out.push(c),
-        }
+impl Expander {
+    pub(crate) const fn new(escape: char) -> Self {
+        Self { escape, read: AtomicUsize::new(0) }
     }
-    Ok(out)
+
+    /// Takes the quotes and escapes out of a word, and puts the variables in.
+    pub(crate) fn word(&self, word: &str, variables: &impl Variables) -> Result<String, String> {
+        self.reader(word, variables).read(None, 0)
+    }
+
+    /// The same for each of the words of a text.
+    pub(crate) fn words(
+        &self,
+        text: &str,
+        variables: &impl Variables,
+    ) -> Result<Vec<String>, String> {
+        split_words(text, self.escape).iter().map(|word| self.word(word, variables)).collect()
+    }
+
+    /// The same for text: quotes are text, and only what follows a `$` changes.
+    pub(crate) fn text(&self, text: &str, variables: &impl Variables) -> Result<String, String> {
+        let mut reader = self.reader(text, variables);
+        let mut out = String::new();
+        while let Some(character) = reader.next() {
+            match character {
+                '$' => reader.variable(&mut out, 0)?,
+                c if c == self.escape => match reader.peek() {
+                    Some(next) if next == '$' || next == self.escape => {
+                        out.push(next);
+                        reader.next();
+                    }
+                    _ => out.push(c),
+                },
+                c => out.push(c),
+            }
+        }
+        Ok(out)
+    }
+
+    fn reader<'a, V: Variables>(&'a self, text: &str, variables: &'a V) -> Reader<'a, V> {
+        let Self { escape, read } = self;
+        Reader { text: text.chars().collect(), at: 0, escape: *escape, read, variables }
+    }
 }
 
-/// Splits at white space that is not quoted, then expands.
+/// Splits at white space that is not quoted.
 pub(crate) fn split_words(text: &str, escape: char) -> Vec<String> {
     raw_words(text, escape)
 }
@@ -62,6 +86,7 @@ struct Reader<'a, V> {
     text: Vec<char>,
     at: usize,
     escape: char,
+    read: &'a AtomicUsize,
     variables: &'a V,
 }
 
@@ -152,7 +177,7 @@ impl<V: Variables> Reader<'_, V> {
             if name.is_empty() {
                 out.push('$');
             } else {
-                out.push_str(&self.variables.value(&name).unwrap_or_default());
+                out.push_str(&self.value(&name)?.unwrap_or_default());
             }
             return self.within(out);
         }
@@ -161,7 +186,7 @@ impl<V: Variables> Reader<'_, V> {
         if name.is_empty() {
             return Err(String::from("${ is not followed by the name of a variable"));
         }
-        let value = self.variables.value(&name);
+        let value = self.value(&name)?;
         let mut operator = self.next();
         let counts_empty = operator == Some(':');
         if counts_empty {
@@ -196,6 +221,16 @@ impl<V: Variables> Reader<'_, V> {
             }
         }
         self.within(out)
+    }
+
+    fn value(&self, name: &str) -> Result<Option<String>, String> {
+        let value = self.variables.value(name);
+        let length = value.as_ref().map_or(0, String::len);
+        let read = self.read.fetch_add(length, Ordering::Relaxed).saturating_add(length);
+        match read > MAX_READ {
+            true => Err(format!("the variables of a build become more than {MAX_READ} bytes")),
+            false => Ok(value),
+        }
     }
 
     fn within(&self, out: &str) -> Result<(), String> {

@@ -59,4 +59,5 @@ pub(super) async fn flush(owner: &Owner) {
     {
         tracing::warn!(error = %Chain(&error), "use of snapshots not kept");
     }
+    owner.platform.snapshots.catch_up().await;
 }

@@ -157,21 +157,24 @@ impl Snapshots {
             tracing::info!(snapshot = %id, "removed a snapshot of a sandbox");
             return Ok(());
         }
-        if let Some(awaited) = self.awaited().remove(&snapshot.id) {
-            awaited.cancel();
-        }
-        let need = self.needs().remove(&snapshot.id);
-        if let Some(need) = need {
-            // A server that ends in between leaves none from which sandboxes seem to start.
+        let is_needed = self.needs().contains_key(&snapshot.id);
+        if is_needed {
+            // A server that ends in between leaves none from which sandboxes seem to start. What cannot be written changes
+            // nothing: a build goes on.
             let inactive = Snapshot { state: SnapshotState::Inactive, ..snapshot.clone() };
             self.change(inactive).await?;
             pitlane_fault::point("snapshot.row-inactive");
+            self.await_no_more(snapshot.id);
+        }
+        let need = self.needs().remove(&snapshot.id);
+        if let Some(need) = need {
             self.images.let_go(need).await;
         }
         self.store
             .delete_snapshot(snapshot.id)
             .await
             .map_err(|cause| ChangeSnapshotError::Store { cause })?;
+        self.await_no_more(snapshot.id);
         self.write().remove(&snapshot.id);
         self.tell_needs().await;
         tracing::info!(snapshot = %snapshot.id, "removed a snapshot");
@@ -365,8 +368,16 @@ impl Snapshots {
         if snapshot.state == before {
             return;
         }
-        if let Err(error) = self.change(snapshot).await {
-            tracing::error!(snapshot = %id, error = %Chain(&error), "snapshot not written");
+        if let Err(error) = self.change(snapshot.clone()).await {
+            tracing::error!(snapshot = %id, error = %Chain(&error), "snapshot not written yet");
+            self.write_later(snapshot).await;
+        }
+    }
+
+    /// Ends the wait for a snapshot's image, if there is one.
+    fn await_no_more(&self, id: SnapshotId) {
+        if let Some(awaited) = self.awaited().remove(&id) {
+            awaited.cancel();
         }
     }
 

@@ -119,8 +119,9 @@ impl Snapshots {
         if let Err(error) = self.remove_taken(snapshot.clone()).await {
             tracing::error!(
                 snapshot = %snapshot.id, error = %Chain(&error),
-                "remains of a snapshot that was not taken; the next start removes them"
+                "remains of a snapshot that was not taken; they are removed later"
             );
+            self.abandon_later(snapshot.clone());
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use pitlane_driver::fake::{Fault, Moment, Operation};
-use pitlane_driver::{Driver as _, PreparedImage};
-use pitlane_model::{Build, ImageConfig, OrganizationId, SnapshotState};
+use pitlane_driver::{Driver as _, LaunchSpec, PreparedImage};
+use pitlane_model::{Build, ImageConfig, NetworkPolicy, OrganizationId, SnapshotState};
 
 use super::*;
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// A builder whose Dockerfiles say what it does, line by line: `SAY text`, `WAIT` until the test opens the door,
-/// `FAIL why`, `HOST`. The image runs as user `builder`.
+/// `BENCH` to have a sandbox of its own, which must be there until the end, `FAIL why`, `HOST`. The image runs as user
+/// `builder`.
 #[derive(Debug, Clone)]
 pub(super) struct Builder {
     driver: FakeDriver,
@@ -36,6 +37,23 @@ impl Builder {
     fn open(&self) {
         self.is_open.send_replace(true);
     }
+
+    async fn make_bench(&self) -> SandboxId {
+        let id = SandboxId::from_random(Random::system().bytes().unwrap());
+        let spec = LaunchSpec {
+            id,
+            image: ImageName::scratch(),
+            limits: Limits::DEFAULT,
+            network: NetworkPolicy::Open,
+            user: "0".to_owned(),
+            environment: BTreeMap::new(),
+            entrypoint: Vec::new(),
+            pools: Vec::new(),
+            volumes: Vec::new(),
+        };
+        self.driver.create(&spec).await.unwrap();
+        id
+    }
 }
 
 #[async_trait]
@@ -54,14 +72,21 @@ impl ImageBuilder for Builder {
     ) -> Result<PreparedImage, NoBuild> {
         let dockerfile = &order.build.dockerfile;
         *self.begun.lock().unwrap().entry(dockerfile.clone()).or_default() += 1;
+        let mut bench = None;
         for line in dockerfile.lines() {
             match line.split_once(' ').unwrap_or((line, "")) {
+                ("BENCH", _) => bench = Some(self.make_bench().await),
                 ("SAY", text) => transcript.write(format!("{text}\n").as_bytes()),
                 ("WAIT", _) => drop(self.is_open.subscribe().wait_for(|is_open| *is_open).await),
                 ("FAIL", why) => return Err(NoBuild::Failed { reason: why.to_owned() }),
                 ("HOST", _) => return Err(NoBuild::Host { cause: "secret of the host".into() }),
                 _ => {}
             }
+        }
+        if let Some(bench) = bench {
+            // The test fails by what the image says.
+            let lost = |cause: pitlane_driver::ConnectError| NoBuild::Host { cause: cause.into() };
+            drop(self.driver.connect(bench).await.map_err(lost)?);
         }
         let config = ImageConfig { user: Some("builder".to_owned()), ..ImageConfig::default() };
         let scratch = ImageName::scratch();
@@ -279,6 +304,27 @@ async fn the_next_server_goes_on_where_this_one_ended() {
     for id in [building, pulling] {
         server.until_state(id, SandboxState::Started).await;
     }
+    server.until_snapshot("s", SnapshotState::Active).await;
+    server.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_sandbox_of_a_build_that_goes_on_is_not_taken_for_one_that_was_left() {
+    let machine = Machine::new();
+    let server = machine.start().await;
+    server.control.snapshots().create(&server.principal, snapshot("s", "BENCH\nWAIT")).await.unwrap();
+    let existing = async || machine.driver.inventory().await.unwrap();
+    eventually("it has a sandbox", async || existing().await.len() == 1).await;
+    let left = existing().await;
+    server.shut_down().await;
+
+    let server = machine.start().await;
+    let is_other = async || {
+        let now = existing().await;
+        now.len() == 1 && now != left
+    };
+    eventually("the one that was left goes, and its own stays", is_other).await;
+    machine.builder.open();
     server.until_snapshot("s", SnapshotState::Active).await;
     server.shut_down().await;
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::{DiskError, file_error};
+use super::{DiskError, file_error, remove_draft};
 
 /// What decides whether two fresh disks are alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +35,18 @@ impl Blank {
         let thread = std::thread::current().id();
         let draft = folder.join(format!("{name}.{thread:?}.draft"));
         let contents = folder.join(format!("{name}.{thread:?}.contents"));
-        self.write_contents(&contents).map_err(file_error("make", &contents))?;
-        format(&draft, self.gib, &contents)?;
-        std::fs::remove_dir_all(&contents).map_err(file_error("remove", &contents))?;
+        let made = self
+            .write_contents(&contents)
+            .map_err(file_error("make", &contents))
+            .and_then(|()| format(&draft, self.gib, &contents));
+        remove_draft(&contents);
         pitlane_fault::point("disk.template-drafted");
-        std::fs::rename(&draft, &path).map_err(file_error("rename", &draft))?;
-        Ok(path)
+        let made = made
+            .and_then(|()| std::fs::rename(&draft, &path).map_err(file_error("rename", &draft)));
+        if made.is_err() {
+            remove_draft(&draft);
+        }
+        made.map(|()| path)
     }
 
     /// The upper layer with what no image can know, and the folder that the overlay works in.

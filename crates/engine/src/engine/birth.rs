@@ -141,7 +141,10 @@ impl Inner {
             tracing::warn!(sandbox = %id, "the launcher died meanwhile; trying once more");
             made = fresh()?;
         }
-        let mut waiting = made.map_err(|cause| host(Box::new(cause)))?;
+        let mut waiting = made.map_err(|cause| match cause.is_for_want_of_room() {
+            true => CreateError::DiskFull,
+            false => host(Box::new(cause)),
+        })?;
         let mut mounted = self.mount_volumes(&waiting, spec);
         if let Err(NoVolumes::Ended(cause)) = &mounted {
             tracing::warn!(sandbox = %id, %cause, "it ended before it had its volumes; trying once more");

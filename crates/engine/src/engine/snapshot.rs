@@ -9,7 +9,7 @@ use pitlane_model::{ImageConfig, ImageName, ImageReference, SandboxId};
 use super::{Inner, Sandbox, lock};
 use crate::disk::{self, DiskError, Disks};
 use crate::image;
-use crate::room::RESERVE_BYTES;
+use crate::room::{RESERVE_BYTES, Room};
 
 impl Inner {
     /// Makes an image of a sandbox's disk on top of its image. The caller has the sandbox's turn.
@@ -44,9 +44,12 @@ impl Inner {
         let draft = self.images.draft_disk().map_err(io)?;
         pitlane_fault::point("snapshot.drafted");
         self.copy_still(id, &path, &draft, is_given_up).map_err(|cause| {
-            match cause.is_for_want_of_room() {
-                true => SnapshotError::Full { id },
-                false => host(cause.into()),
+            let has_no_room = || Room::free_of(&self.state) == Some(0);
+            if cause.is_for_want_of_room() || (cause.is_of_the_device() && has_no_room()) {
+                tracing::warn!(sandbox = %id, failure = &cause as &dyn std::error::Error, "no room for a copy of a disk");
+                SnapshotError::Full { id }
+            } else {
+                host(cause.into())
             }
         })?;
         pitlane_fault::point("snapshot.copied");

@@ -1,8 +1,5 @@
 //! A state folder whose disk is full.
 
-use std::path::Path;
-use std::process::Command;
-
 use libtest_mimic::Trial;
 use serde_json::json;
 
@@ -10,42 +7,19 @@ use crate::client::Client;
 use crate::ledger::{FILE, Ledger};
 use crate::points::contents;
 use crate::server::Server;
-use crate::{traces, trial};
+use crate::small_disk::SmallDisk;
+use crate::{small_disk, traces, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        trial("a_full_disk_stops_what_writes_and_nothing_else", || {
-            // What is mounted here is seen by this thread alone, and by what it starts.
-            std::thread::spawn(full).join().expect("the test");
-        }),
+        trial("a_full_disk_stops_what_writes_and_nothing_else", || small_disk::alone(full)),
         trial("no_more_disk_is_promised_than_the_operator_allows", overcommit),
     ]
 }
 
-fn run(program: &str, arguments: &[&str]) {
-    let ran = Command::new(program).args(arguments).output().unwrap();
-    assert!(ran.status.success(), "{program}: {}", String::from_utf8_lossy(&ran.stderr));
-}
-
-/// Takes room away, all but so many MiB of it.
-fn fill(mount: &Path, ballast: &str, leave_mib: u64) {
-    let status = rustix::fs::statvfs(mount).unwrap();
-    let free_mib = (status.f_bavail * status.f_frsize) >> 20;
-    let length = format!("{}M", free_mib.saturating_sub(leave_mib).max(1));
-    run("fallocate", &["--length", &length, mount.join(ballast).to_str().unwrap()]);
-}
-
 fn full() {
-    pitlane_sys::new_mount_namespace().unwrap();
-    pitlane_sys::make_mounts_private().unwrap();
-    let outside = tempfile::tempdir().unwrap();
-    let (image, mount) = (outside.path().join("image"), outside.path().join("mount"));
-    std::fs::create_dir(&mount).unwrap();
-    run("truncate", &["--size", "1500M", image.to_str().unwrap()]);
-    run("mkfs.ext4", &["-q", "-m", "0", image.to_str().unwrap()]);
-    run("mount", &["-o", "loop", image.to_str().unwrap(), mount.to_str().unwrap()]);
-    let folder = tempfile::Builder::new().prefix("s-").tempdir_in(&mount).unwrap();
-    let server = Server::in_folder(folder, 0);
+    let disk = SmallDisk::of_mib(1500);
+    let server = Server::in_folder(disk.folder(), 0);
     server.start();
     let client = server.client();
     let mut ledger = Ledger::default();
@@ -60,7 +34,7 @@ fn full() {
     assert!(client.execute(mounted, "sync").unwrap().is_success());
 
     // Too little for another sandbox, enough for everything else.
-    fill(&mount, "ballast", 800);
+    disk.leave(800);
     let refused = client.create("refused").unwrap();
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert!(refused.text().contains("disk has no room"), "{}", refused.text());
@@ -71,14 +45,18 @@ fn full() {
     assert_eq!(refused.status, 507, "{}", refused.text());
     assert!(refused.text().contains("disk has no room"), "{}", refused.text());
     assert_eq!(client.get("/api/snapshots/refused").unwrap().status, 404);
+    let volume = client.post("/api/volumes", &json!({ "name": "no-room" })).unwrap();
+    let reason = volume.json()["errorReason"].clone();
+    assert_eq!(reason, "this machine's disk has no room for another volume", "{}", volume.text());
+    ledger.delete_volume(&client, "no-room").unwrap();
+    commands_say_so(&server);
+    ledger.delete_volume(&client, "by-command").unwrap();
     ledger.make_key(&client, "second").unwrap();
 
-    nothing_is_left(&client, &mut ledger, &mount, [&id, mounted]);
+    nothing_is_left(&client, &mut ledger, &disk, [&id, mounted]);
 
     // With room again everything works, and nobody had to help.
-    for ballast in ["ballast", "more", "rest"] {
-        std::fs::remove_file(mount.join(ballast)).unwrap();
-    }
+    disk.make_room();
     assert!(client.execute(&id, "rm -f $HOME/big").unwrap().is_success());
     // A volume may have been spoiled for those that had it; it is sound for those that come.
     ledger.change(&client, "mounted", "stop", "stopped").unwrap();
@@ -106,19 +84,25 @@ fn full() {
     server.terminate();
     traces::gone(&server);
     drop(server);
-    run("umount", &[mount.to_str().unwrap()]);
+    disk.unmount();
 }
 
-/// Fills the disk to its end: reading goes on, in sandboxes as well, and nothing is written.
-fn nothing_is_left(client: &Client, ledger: &mut Ledger, mount: &Path, [id, mounted]: [&str; 2]) {
-    fill(mount, "more", 0);
-    drop(
-        Command::new("dd")
-            .args(["if=/dev/zero", "bs=4k"])
-            .arg(format!("of={}", mount.join("rest").display()))
-            .output(),
-    );
-    // What is in the log already may take a few more keys' pages.
+/// What asks for room on the command line is refused in words, and by its exit code.
+fn commands_say_so(server: &Server) {
+    let commands: [(&[&str], &str); 3] = [
+        (&["sandbox", "create", "--name", "refused"], "disk has no room for another sandbox"),
+        (&["snapshot", "create", "kept", "refused"], "disk has no room"),
+        (&["volume", "create", "by-command"], "disk has no room for another volume"),
+    ];
+    for (arguments, words) in commands {
+        let ended = server.command(arguments).wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(!ended.status.success() && said.contains(words), "{arguments:?}: {said}");
+    }
+}
+
+/// Has keys made until none can be written any more: what is in the log already may take a few more.
+pub(crate) fn write_until_refused(client: &Client, ledger: &mut Ledger) {
     let (name, refused) = (0..2000)
         .find_map(|number| {
             let name = format!("n{number}");
@@ -135,6 +119,17 @@ fn nothing_is_left(client: &Client, ledger: &mut Ledger, mount: &Path, [id, moun
     assert!(refused.status >= 500, "{}", refused.text());
     let keys = client.get("/api/api-keys").unwrap();
     assert!(keys.is_success() && !keys.text().contains(&format!("\"{name}\"")), "{}", keys.text());
+}
+
+/// Fills the disk to its end: reading goes on, in sandboxes as well, and nothing is written.
+fn nothing_is_left(
+    client: &Client,
+    ledger: &mut Ledger,
+    disk: &SmallDisk,
+    [id, mounted]: [&str; 2],
+) {
+    disk.fill_up();
+    write_until_refused(client, ledger);
     assert!(!client.create("refused").unwrap().is_success());
     assert!(
         !client
