@@ -14,6 +14,7 @@
 mod client;
 mod contexts;
 mod full;
+mod full_images;
 mod kills;
 mod ledger;
 mod points;
@@ -21,6 +22,7 @@ mod pools;
 mod processes;
 mod registries;
 mod server;
+mod small_disk;
 mod soak;
 mod traces;
 mod upgrade;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         processes::trials(),
         kills::trials(),
         full::trials(),
+        full_images::trials(),
         upgrade::trials(),
         pools::trials(),
     ];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::OnceLock;
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -15,25 +15,74 @@ use crate::wait_until;
 
 const SNAPSHOT: &str = "pulled";
 const REGISTRY: &str = "registry";
+/// What the file in a layer has.
+const LAYER_BYTES: usize = 2 << 20;
 
 /// The registry of all tests, which has one image of two layers. It lives as long as the process.
 pub(crate) fn registry() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let name = listener.local_addr().unwrap().to_string();
-        let answers = image();
-        std::thread::spawn(move || {
-            std::thread::scope(|scope| {
-                for stream in listener.incoming().flatten() {
-                    let answers = &answers;
-                    // Whoever asks may die in the middle, or open a connection and say nothing.
-                    scope.spawn(move || drop(answer(&stream, answers)));
-                }
-            });
+    NAME.get_or_init(|| serve(|| {}))
+}
+
+/// A registry of its own with the same image, which stops half-way through each layer until it is let go on.
+pub(crate) struct Halting {
+    pub(crate) name: String,
+    door: Arc<Door>,
+}
+
+#[derive(Default)]
+struct Door {
+    /// How many wait, and whether they may go on.
+    state: Mutex<(usize, bool)>,
+    changed: Condvar,
+}
+
+impl Halting {
+    pub(crate) fn start() -> Self {
+        let door = Arc::new(Door::default());
+        let halt = {
+            let door = Arc::clone(&door);
+            move || {
+                let mut state = door.state.lock().unwrap();
+                state.0 += 1;
+                door.changed.notify_all();
+                drop(door.changed.wait_while(state, |(_, is_open)| !*is_open).unwrap());
+            }
+        };
+        Self { name: serve(halt), door }
+    }
+
+    /// Waits until somebody has had half of a layer.
+    pub(crate) fn is_half_way(&self) {
+        let state = self.door.state.lock().unwrap();
+        let limit = std::time::Duration::from_secs(60);
+        let (_state, waited) =
+            self.door.changed.wait_timeout_while(state, limit, |(count, _)| *count == 0).unwrap();
+        assert!(!waited.timed_out(), "nobody asks for a layer");
+    }
+
+    /// Lets it go on, from now on without a stop.
+    pub(crate) fn go_on(&self) {
+        self.door.state.lock().unwrap().1 = true;
+        self.door.changed.notify_all();
+    }
+}
+
+/// Starts a registry that calls `halt` in the middle of each layer, and answers what it is called.
+fn serve(halt: impl Fn() + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = listener.local_addr().unwrap().to_string();
+    let answers = image();
+    std::thread::spawn(move || {
+        std::thread::scope(|scope| {
+            for stream in listener.incoming().flatten() {
+                let (answers, halt) = (&answers, &halt);
+                // Whoever asks may die in the middle, or open a connection and say nothing.
+                scope.spawn(move || drop(answer(&stream, answers, halt)));
+            }
         });
-        name
-    })
+    });
+    name
 }
 
 fn digest(bytes: &[u8]) -> String {
@@ -45,7 +94,7 @@ fn digest(bytes: &[u8]) -> String {
 fn image() -> BTreeMap<String, Vec<u8>> {
     let layer = |name: &str| {
         let mut archive = tar::Builder::new(Vec::new());
-        let contents = crate::points::contents(2 << 20);
+        let contents = crate::points::contents(LAYER_BYTES);
         let mut header = tar::Header::new_gnu();
         header.set_size(contents.len().try_into().unwrap());
         header.set_mode(0o644);
@@ -77,7 +126,11 @@ fn image() -> BTreeMap<String, Vec<u8>> {
     answers
 }
 
-fn answer(mut stream: &TcpStream, answers: &BTreeMap<String, Vec<u8>>) -> std::io::Result<()> {
+fn answer(
+    mut stream: &TcpStream,
+    answers: &BTreeMap<String, Vec<u8>>,
+    halt: &impl Fn(),
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream).lines();
     let asked = lines.next().transpose()?.unwrap_or_default();
     while lines.next().transpose()?.is_some_and(|line| !line.is_empty()) {}
@@ -88,7 +141,13 @@ fn answer(mut stream: &TcpStream, answers: &BTreeMap<String, Vec<u8>>) -> std::i
         "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
     )?;
-    stream.write_all(body)
+    if body.len() < LAYER_BYTES {
+        return stream.write_all(body);
+    }
+    let (first, second) = body.split_at(body.len() / 2);
+    stream.write_all(first)?;
+    halt();
+    stream.write_all(second)
 }
 
 impl Ledger {
