@@ -60,8 +60,7 @@ impl Workbench {
         let (driver, own_tasks) = (Arc::clone(driver), tasks.clone());
         let made = Self { driver, tasks: own_tasks, id, image, size_bytes, has_network };
         // In a task of its own: if the build is given up meanwhile, it is destroyed when it is there, not before.
-        let making =
-            tasks.spawn(async move { made.driver.create(&spec).await.map(|_hello| made) });
+        let making = tasks.spawn(async move { made.driver.create(&spec).await.map(|_hello| made) });
         making.await.unwrap_or_else(|cause| Err(CreateError::Host { id, cause: cause.into() }))
     }
 

@@ -119,12 +119,16 @@ impl Snapshots {
                 Some(awaited)
             }
         };
-        match self.store.save_snapshot(snapshot.clone()).await {
-            Ok(()) => {}
-            Err(WriteError::Taken) => {
-                return Err(CreateSnapshotError::NameTaken { name: snapshot.name });
+        if let Err(cause) = self.store.save_snapshot(snapshot.clone()).await {
+            drop(awaited);
+            if let Some(need) = origin.need {
+                // The image may have been made meanwhile.
+                self.images.let_go(need).await;
             }
-            Err(cause) => return Err(CreateSnapshotError::Store { cause }),
+            return Err(match cause {
+                WriteError::Taken => CreateSnapshotError::NameTaken { name: snapshot.name },
+                cause => CreateSnapshotError::Store { cause },
+            });
         }
         self.write().insert(snapshot.id, snapshot.clone());
         self.tell_needs().await;

@@ -279,6 +279,10 @@ async fn a_snapshot_is_built_and_says_why_if_not() {
     create(snapshot("failed", "FAIL no")).await.unwrap();
     let failed = server.until_snapshot("failed", SnapshotState::BuildFailed).await;
     assert_eq!(failed.error_reason.as_deref(), Some("no"));
+    let long = format!("FAIL {}", "é".repeat(100_000));
+    create(snapshot("long", &long)).await.unwrap();
+    let failed = server.until_snapshot("long", SnapshotState::BuildFailed).await;
+    assert_eq!(failed.error_reason, Some("é".repeat(4096)));
     let refused = create(snapshot("nonsense", "NONSENSE")).await;
     assert!(matches!(refused, Err(CreateSnapshotError::Build { .. })), "{refused:?}");
     let request = CreateSandbox { source: Source::Snapshot("built".to_owned()), ..named("x") };
@@ -312,7 +316,12 @@ async fn the_next_server_goes_on_where_this_one_ended() {
 async fn the_sandbox_of_a_build_that_goes_on_is_not_taken_for_one_that_was_left() {
     let machine = Machine::new();
     let server = machine.start().await;
-    server.control.snapshots().create(&server.principal, snapshot("s", "BENCH\nWAIT")).await.unwrap();
+    server
+        .control
+        .snapshots()
+        .create(&server.principal, snapshot("s", "BENCH\nWAIT"))
+        .await
+        .unwrap();
     let existing = async || machine.driver.inventory().await.unwrap();
     eventually("it has a sandbox", async || existing().await.len() == 1).await;
     let left = existing().await;
