@@ -5,7 +5,9 @@
 
 mod archive;
 mod ignore;
+mod patience;
 mod selection;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -14,20 +16,18 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use self::patience::Patience;
 pub(crate) use self::selection::{Selection, cleaned};
+use self::size::Size;
 use crate::BuildError;
-
-/// The most files, folders and links of a context.
-const MAX_NODES: usize = 200_000;
-/// The most bytes of a context's files together.
-const MAX_BYTES: u64 = 8 << 30;
 
 /// Files by their path in the context.
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     archives: Vec<Arc<File>>,
     nodes: BTreeMap<String, Node>,
-    bytes: u64,
+    /// What was replaced by what came later included.
+    size: Size,
     ignored: ignore::Ignored,
 }
 
@@ -56,14 +56,15 @@ impl Context {
     ///
     /// Blocks.
     pub(crate) fn read(archives: &[PathBuf], above: &[String]) -> Result<Self, BuildError> {
-        let mut context = Self::default();
+        let (mut context, patience) = (Self::default(), Patience::new());
         for path in archives {
             let opened = File::open(path);
             let lost = |cause| BuildError::LostContext { path: path.clone(), cause };
             let file = Arc::new(opened.map_err(lost)?);
             let number = context.archives.len();
             context.archives.push(Arc::clone(&file));
-            archive::read(&file, number, above, &mut context).map_err(|fault| match fault {
+            let read = archive::read(&file, number, (above, patience), &mut context);
+            read.map_err(|fault| match fault {
                 archive::Fault::Read(cause) => lost(cause),
                 archive::Fault::Refused(reason) => BuildError::Context { reason },
             })?;
@@ -110,16 +111,13 @@ impl Context {
         if !is_folder && self.below(&path).next().is_some() {
             return Err(format!("{path:?} is a folder and something else"));
         }
-        if let NodeKind::File { size, .. } = node.kind {
-            self.bytes = self.bytes.saturating_add(size);
-        }
-        if self.bytes > MAX_BYTES {
-            return Err(format!("its files are larger than {MAX_BYTES} bytes together"));
-        }
+        let (bytes, target) = match &node.kind {
+            NodeKind::File { size, .. } => (*size, ""),
+            NodeKind::Link(target) => (0, target.as_str()),
+            NodeKind::Folder => (0, ""),
+        };
+        self.size.add(&path, target, bytes)?;
         self.nodes.insert(path, node);
-        if self.nodes.len() > MAX_NODES {
-            return Err(format!("it has more than {MAX_NODES} files"));
-        }
         Ok(())
     }
 

@@ -15,9 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use self::stage::Stage;
 use crate::context::{Context, cleaned};
-use crate::dockerfile::{
-    Action, Dockerfile, Expander, Instruction, SCRATCH, Source, Variables,
-};
+use crate::dockerfile::{Action, Dockerfile, Expander, Instruction, SCRATCH, Source, Variables};
 use crate::key::Key;
 use crate::{BuildError, BuildRequest, BuildSettings, DockerfileError, Log};
 
@@ -119,9 +117,7 @@ impl<'a> Course<'a> {
         variables: &impl Variables,
         line: usize,
     ) -> Result<String, DockerfileError> {
-        self.expander
-            .word(word, variables)
-            .map_err(|reason| DockerfileError::new(line, reason))
+        self.expander.word(word, variables).map_err(|reason| DockerfileError::new(line, reason))
     }
 
     /// Builds the stage at this position, and those that it needs.

@@ -34,6 +34,8 @@ pub use self::transcript::Transcript;
 use crate::Registries;
 use crate::chain::Chain;
 
+/// The longest reason why an image does not come: registries and what runs in builds choose some of its words.
+const MAX_REASON_BYTES: usize = 8 << 10;
 /// Images that are pulled at the same time.
 const PULLS: usize = 4;
 
@@ -268,7 +270,8 @@ impl Work {
                 tracing::info!(%image, took_ms, "an image came");
                 Progress::Here(prepared)
             }
-            Err(reason) => {
+            Err(mut reason) => {
+                reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
                 // The reason may hold what the build wrote, which is its caller's.
                 tracing::info!(%image, took_ms, "an image does not come");
                 Progress::Failed { reason }

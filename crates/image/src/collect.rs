@@ -55,7 +55,7 @@ impl Images {
         let unneeded = self.unneeded_layers(&self.manifests());
         for (name, _lock) in candidates.iter().filter(|(name, _)| unneeded.contains(name)) {
             let path = layers.join(name);
-            let bytes = size::of_folder(&path)?;
+            let bytes = self.bytes_of_folder(name);
             // First it must not count any more.
             let doomed = layers.join(format!(".unpacking-{name}-removed"));
             fs::rename(&path, &doomed)?;
@@ -77,13 +77,22 @@ impl Images {
         let images = u64::try_from(unneeded.len()).unwrap_or(u64::MAX);
         let mut freed = Freed { images, ..Freed::default() };
         for name in self.unneeded_layers(&needed) {
-            let path = self.layers_folder().join(&name);
-            let bytes =
-                if is_digits(&name) { size::of_folder(&path)? } else { size::of_file(&path)? };
+            let bytes = match is_digits(&name) {
+                true => self.bytes_of_folder(&name),
+                false => size::of_file(&self.layers_folder().join(&name))?,
+            };
             freed.layers = freed.layers.saturating_add(1);
             freed.bytes = freed.bytes.saturating_add(bytes);
         }
         Ok(freed)
+    }
+
+    /// What a layer takes, else what was noted of it: names in it may be so long that nothing finds them from here, and
+    /// that must not keep it, or others, from being removed.
+    fn bytes_of_folder(&self, name: &str) -> u64 {
+        let layers = self.layers_folder();
+        let measured = size::of_folder(&layers.join(name)).ok();
+        measured.or_else(|| Some(note::Note::read(&layers, name)?.bytes)).unwrap_or(0)
     }
 
     /// The images that stay, and those that can go.

@@ -182,7 +182,7 @@ impl Images {
             vec![Layer::Folder(folder.join("rootfs"))]
         } else {
             let read = |name: &String| Layer::read(&self.folder, name);
-            layers.iter().map(read).collect::<Option<_>>()?
+            each_once(layers.iter().map(read).collect::<Option<_>>()?)
         };
         Some(Rootfs { layers, size_bytes, fingerprint, config })
     }
@@ -261,6 +261,17 @@ impl Images {
             needed_mib: recipe.needed_mib,
         })
     }
+}
+
+/// Leaves a layer out that comes again further up, which many images have: no overlay takes the same folder twice, and
+/// what the lower one has, the upper one hides.
+fn each_once(layers: Vec<Layer>) -> Vec<Layer> {
+    let is_last = |number: usize, layer: &Layer| {
+        layers.iter().skip(number.saturating_add(1)).all(|above| above != layer)
+    };
+    let kept: Vec<bool> =
+        layers.iter().enumerate().map(|(number, layer)| is_last(number, layer)).collect();
+    layers.into_iter().zip(kept).filter_map(|(layer, is_kept)| is_kept.then_some(layer)).collect()
 }
 
 /// Says what is being done, to whoever listens.

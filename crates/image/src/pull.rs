@@ -44,6 +44,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LANE_POLL: Duration = Duration::from_millis(100);
 /// What other users of the file system are left with.
 const RESERVE_BYTES: u64 = 512 << 20;
+/// One layer has no larger part of the files that the file system can still have: others are unpacked at the same time.
+const FILES_SHARE: u64 = 4;
 
 /// How images are brought from registries.
 #[derive(Debug, Clone)]
@@ -256,7 +258,10 @@ impl Images {
                 free_mib: free >> 20,
             });
         }
-        Ok(UnpackLimits { bytes: limits.bytes.min(left.max(1)), ..limits })
+        // Some file systems have as many files as they like, and say so by having none.
+        let files = if status.f_files == 0 { u64::MAX } else { status.f_favail / FILES_SHARE };
+        let (bytes, entries) = (limits.bytes.min(left.max(1)), limits.entries.min(files.max(1)));
+        Ok(UnpackLimits { bytes, entries })
     }
 
     /// Makes an image count whose layers are all there.

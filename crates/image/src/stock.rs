@@ -372,6 +372,26 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_goes_whose_names_are_too_long_for_a_path() {
+        use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+        let (folder, images) = cache();
+        let layer = folder.path().join("layers").join("b".repeat(64));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut at = openat(CWD, &layer, flags, Mode::empty()).unwrap();
+        for _ in 0..20 {
+            mkdirat(&at, "x".repeat(250), Mode::from_raw_mode(0o755)).unwrap();
+            at = openat(&at, "x".repeat(250), flags, Mode::empty()).unwrap();
+        }
+        let note = r#"{"bytes": 7, "entries": 20}"#;
+        fs::write(layer.with_extension("json"), note).unwrap();
+        // Of the image there is no name; its layer is `hello`.
+        let foretold = images.collectable().unwrap();
+        assert_eq!((foretold.images, foretold.layers), (1, 2));
+        assert_eq!(images.collect().unwrap(), foretold);
+        assert!(!layer.exists());
+    }
+
+    #[test]
     fn nothing_goes_while_a_sandbox_is_being_made() {
         let (_folder, images) = cache();
         let held = images.hold().unwrap();

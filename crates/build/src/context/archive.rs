@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use pitlane_wire::build::matches_path;
 use tar::{EntryType, Header};
 
+use super::patience::Patience;
 use super::{Context, Node, NodeKind};
 
 /// Headers and contents begin at multiples of this.
@@ -16,6 +17,8 @@ const MAX_EXTENSION: u64 = 64 << 10;
 /// The longest path, and the longest part of one.
 const MAX_PATH: usize = 4095;
 const MAX_NAME: usize = 255;
+/// How deep files may lie.
+const MAX_DEPTH: usize = 256;
 
 /// Why an archive is not read.
 #[derive(Debug)]
@@ -45,12 +48,13 @@ struct Said {
 pub(super) fn read(
     file: &File,
     number: usize,
-    above: &[String],
+    (above, patience): (&[String], Patience),
     context: &mut Context,
 ) -> Result<(), Fault> {
     let length = file.metadata().map_err(Fault::Read)?.len();
     let (mut at, mut said) = (0_u64, Said::default());
     loop {
+        patience.check()?;
         let mut block = [0; 512];
         if at.saturating_add(BLOCK) > length {
             // Some writers leave the empty blocks at the end out.
@@ -88,7 +92,7 @@ pub(super) fn read(
         }
         let said = std::mem::take(&mut said);
         let path = said.path.unwrap_or_else(|| header.path_bytes().into_owned());
-        let Some(path) = cleaned(&path, above)? else { continue };
+        let Some(path) = cleaned(&path, above, patience)? else { continue };
         let target =
             said.target.or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
         let node = Node {
@@ -223,7 +227,7 @@ impl Said {
 }
 
 /// A name as a path of the context; `None` for the context itself.
-fn cleaned(name: &[u8], above: &[String]) -> Result<Option<String>, Fault> {
+fn cleaned(name: &[u8], above: &[String], patience: Patience) -> Result<Option<String>, Fault> {
     let shown = || -> String { String::from_utf8_lossy(name).chars().take(200).collect() };
     let refused = |why: &str| Fault::Refused(format!("{:?} {why}", shown()));
     let text = std::str::from_utf8(name).map_err(|_bytes| refused("is no text"))?;
@@ -238,6 +242,9 @@ fn cleaned(name: &[u8], above: &[String]) -> Result<Option<String>, Fault> {
     }
     let parts: Vec<&str> =
         text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if parts.len() > MAX_DEPTH {
+        return Err(refused("lies deeper than a context's files may"));
+    }
     if parts.iter().any(|part| part.len() > MAX_NAME) {
         return Err(refused("has a part that is longer than a name may be"));
     }
@@ -248,13 +255,17 @@ fn cleaned(name: &[u8], above: &[String]) -> Result<Option<String>, Fault> {
     let path = parts.join("/");
     // What lies above the folder in which a caller works keeps that name, if the Dockerfile copies just that.
     let is_named = || {
-        above.iter().any(|wanted| {
+        for wanted in above {
+            patience.check()?;
             let depth = wanted.split('/').count();
             let beginning: Vec<&str> = parts.iter().take(depth).copied().collect();
-            matches_path(wanted, &beginning.join("/"))
-        })
+            if matches_path(wanted, &beginning.join("/")) {
+                return Ok(true);
+            }
+        }
+        Ok::<_, Fault>(false)
     };
-    if climbs > 0 && !is_named() {
+    if climbs > 0 && !is_named()? {
         return Err(refused("leads out of the context"));
     }
     Ok(Some(path).filter(|path| !path.is_empty()))

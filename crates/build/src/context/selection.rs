@@ -7,15 +7,18 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pitlane_wire::build::{
-    END, Entry, EntryKind, is_pattern, matches_name, matches_path, write_record,
-};
+use pitlane_wire::build::{END, Entry, EntryKind, is_pattern, matches_name, write_record};
 use sha2::{Digest as _, Sha256};
 
+use super::ignore::fits;
+use super::patience::Patience;
+use super::size::Size;
 use super::{Context, Node, NodeKind};
 
 /// How much of a file is read at once.
 const PIECE: usize = 256 << 10;
+/// The longest name of what is copied; the kernel takes none that is longer.
+const MAX_SOURCE: usize = 4095;
 /// As many links as the kernel follows.
 const MAX_LINKS: usize = 40;
 
@@ -25,6 +28,10 @@ pub(crate) struct Selection {
     /// Whether they can only go into a folder.
     pub(crate) is_folder: bool,
     pub(crate) pieces: Vec<Piece>,
+    /// How much they are: a file may be named again and again.
+    pub(super) size: Size,
+    /// How long all of them may be looked for.
+    pub(super) patience: Patience,
 }
 
 /// One of them.
@@ -43,6 +50,12 @@ pub(crate) enum Content {
 }
 
 impl Selection {
+    fn push(&mut self, piece: Piece) -> Result<(), String> {
+        self.size.add(&piece.entry.path, &piece.entry.target, piece.entry.size)?;
+        self.pieces.push(piece);
+        Ok(())
+    }
+
     /// Adds a text as a file.
     pub(crate) fn add_text(&mut self, name: &str, text: String) {
         let entry = Entry {
@@ -131,16 +144,13 @@ impl Context {
         exclude: &[String],
         selection: &mut Selection,
     ) -> Result<(), String> {
-        self.select_within(source, exclude, (selection, Patience::new()))
-    }
-
-    /// The same, with so much patience; an instruction has it for all its sources.
-    pub(super) fn select_within(
-        &self,
-        source: &str,
-        exclude: &[String],
-        (selection, patience): (&mut Selection, Patience),
-    ) -> Result<(), String> {
+        let patience = selection.patience;
+        if source.len() > MAX_SOURCE {
+            return Err(format!(
+                "a source is longer than the {MAX_SOURCE} bytes that a path may have"
+            ));
+        }
+        patience.check()?;
         let paths = self.find(source, patience)?;
         if paths.len() > 1 {
             selection.is_folder = true;
@@ -149,7 +159,7 @@ impl Context {
         for path in &paths {
             patience.check()?;
             let resolved = self.resolve(path)?;
-            has_any |= self.add(&resolved, (path, exclude, patience), selection)?;
+            has_any |= self.add(&resolved, path, exclude, selection)?;
         }
         match (has_any, paths.is_empty()) {
             (true, _) => Ok(()),
@@ -159,7 +169,7 @@ impl Context {
     }
 
     /// The paths that a source stands for, as they are written.
-    fn find(&self, source: &str) -> Result<Vec<String>, String> {
+    fn find(&self, source: &str, patience: Patience) -> Result<Vec<String>, String> {
         let literal = cleaned(source, true);
         let within = cleaned(source, false);
         if !is_pattern(source) {
@@ -178,6 +188,7 @@ impl Context {
         for pattern in [literal, within] {
             let parts: Vec<&str> = pattern.split('/').collect();
             for path in self.nodes.keys() {
+                patience.check()?;
                 // Folders that nobody said are there as well.
                 let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
                 for end in ends {
@@ -190,10 +201,20 @@ impl Context {
                 }
             }
         }
-        found.retain(|path| {
-            !self.ignored.has(path) || self.below(path).any(|(path, _)| !self.ignored.has(path))
-        });
-        Ok(found.into_iter().collect())
+        let mut kept = Vec::new();
+        for path in found {
+            let mut is_ignored = self.ignored.has(&path, patience)?;
+            for (below, _) in self.below(&path) {
+                if !is_ignored {
+                    break;
+                }
+                is_ignored = self.ignored.has(below, patience)?;
+            }
+            if !is_ignored {
+                kept.push(path);
+            }
+        }
+        Ok(kept)
     }
 
     /// Where a path leads when links are followed, which must stay in the context.
@@ -235,21 +256,31 @@ impl Context {
     }
 
     /// Adds a file under the name it was asked for by, and of a folder what is in it.
-    fn add(&self, path: &str, asked: &str, exclude: &[String], selection: &mut Selection) -> bool {
+    fn add(
+        &self,
+        path: &str,
+        asked: &str,
+        exclude: &[String],
+        selection: &mut Selection,
+    ) -> Result<bool, String> {
+        let patience = selection.patience;
         let is_excluded = |name: &str, path: &str| {
-            let below = |pattern: &String| {
-                name.match_indices('/').map(|(at, _)| at).chain([name.len()]).any(|end| {
-                    name.get(..end).is_some_and(|beginning| matches_path(pattern, beginning))
-                })
-            };
-            self.ignored.has(path) || exclude.iter().any(below)
+            if self.ignored.has(path, patience)? {
+                return Ok(true);
+            }
+            for pattern in exclude {
+                if fits(pattern, name, patience)? {
+                    return Ok(true);
+                }
+            }
+            Ok::<_, String>(false)
         };
         match self.kind(path) {
             Some(NodeKind::Folder) => {
                 selection.is_folder = true;
                 let folder = Node { kind: NodeKind::Folder, mode: 0o755, modified: 0 };
                 let own = self.nodes.get(path).unwrap_or(&folder);
-                selection.pieces.push(self.piece(String::new(), own));
+                selection.push(self.piece(String::new(), own))?;
                 let skipped = if path.is_empty() { 0 } else { path.len().saturating_add(1) };
                 for (below, node) in self.below(path) {
                     // What was uploaded from above the context is not in it.
@@ -257,23 +288,23 @@ impl Context {
                         continue;
                     }
                     let name = below.get(skipped..).unwrap_or_default();
-                    if !is_excluded(name, below) {
-                        selection.pieces.push(self.piece(name.to_owned(), node));
+                    if !is_excluded(name, below)? {
+                        selection.push(self.piece(name.to_owned(), node))?;
                     }
                 }
-                true
+                Ok(true)
             }
             Some(_) => {
                 let name = asked.rsplit('/').next().unwrap_or_default();
-                if is_excluded(name, path) {
-                    return false;
+                if is_excluded(name, path)? {
+                    return Ok(false);
                 }
                 if let Some(node) = self.nodes.get(path) {
-                    selection.pieces.push(self.piece(name.to_owned(), node));
+                    selection.push(self.piece(name.to_owned(), node))?;
                 }
-                true
+                Ok(true)
             }
-            None => false,
+            None => Ok(false),
         }
     }
 

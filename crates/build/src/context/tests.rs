@@ -109,7 +109,7 @@ fn what_means_harm_is_refused_in_words() {
 fn more_files_than_a_context_may_have_are_refused() {
     let mut all = Vec::new();
     let empty = file("", "");
-    for number in 0..=MAX_NODES {
+    for number in 0..=size::MAX_FILES {
         let mut header = Header::new_gnu();
         header.set_size(0);
         let name = number.to_string();
@@ -120,6 +120,67 @@ fn more_files_than_a_context_may_have_are_refused() {
     all.extend_from_slice(&empty);
     let reason = read_above(&all, &[]).unwrap_err();
     assert_eq!(reason, "a build context was refused: it has more than 200000 files");
+}
+
+#[test]
+fn names_that_would_take_the_servers_memory_are_refused() {
+    let folders = format!("{}/", "x".repeat(250)).repeat(15);
+    let all: Vec<u8> = (0..9_000)
+        .flat_map(|number| {
+            let record = format!(" path={folders}{number:05}\n");
+            let record = format!("{}{record}", record.len() + 4);
+            let extension = entry(EntryType::XHeader, b"pax", b"", record.as_bytes());
+            [extension, file("short", "")].concat()
+        })
+        .collect();
+    let reason = read_above(&all, &[]).unwrap_err();
+    let wanted = "a build context was refused: the names of its files have more than 33554432 bytes together";
+    assert_eq!(reason, wanted);
+    let deep = format!("{}x", "d/".repeat(300));
+    let record = format!("611 path={deep}\n");
+    let extension = entry(EntryType::XHeader, b"pax", b"", record.as_bytes());
+    let reason = read(&[extension, file("short", "")]).unwrap_err();
+    assert!(reason.ends_with("lies deeper than a context's files may"), "{reason}");
+}
+
+#[test]
+fn what_is_named_again_and_again_counts_each_time() {
+    let files: Vec<Vec<u8>> = (0..100).map(|number| file(&format!("a/{number}"), "")).collect();
+    let context = read(&files).unwrap();
+    let mut selection = Selection::default();
+    let refused =
+        (0..2_000).map(|_| context.select("a", &[], &mut selection)).find(Result::is_err).unwrap();
+    assert_eq!(refused, Err("it has more than 200000 files".to_owned()));
+
+    let mut header = Header::new_gnu();
+    header.set_size(5 << 30);
+    header.as_old_mut().name[..1].copy_from_slice(b"a");
+    header.set_cksum();
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("context.tar");
+    let mut archive = File::create(&path).unwrap();
+    archive.write_all(header.as_bytes()).unwrap();
+    archive.set_len(6 << 30).unwrap();
+    let context = Context::read(&[path], &[]).unwrap();
+    let mut selection = Selection::default();
+    assert_eq!(context.select("a", &[], &mut selection), Ok(()));
+    let refused = context.select("a", &[], &mut selection);
+    assert_eq!(refused, Err("its files are larger than 8589934592 bytes together".to_owned()));
+}
+
+#[test]
+fn files_are_not_looked_for_without_end() {
+    let context =
+        read(&[file("a", ""), file("b/c", ""), file(".dockerignore", "*.x\n**/y\n")]).unwrap();
+    for source in [".", "*", "a", "b"] {
+        let patience = Patience::of(std::time::Duration::ZERO);
+        let mut selection = Selection { patience, ..Selection::default() };
+        let refused = context.select(source, &[], &mut selection).unwrap_err();
+        assert!(refused.starts_with("it takes longer than 120 s"), "{source}: {refused}");
+    }
+    let refused = context.select(&"../".repeat(80_000), &[], &mut Selection::default());
+    let wanted = "a source is longer than the 4095 bytes that a path may have";
+    assert_eq!(refused, Err(wanted.to_owned()));
 }
 
 #[test]

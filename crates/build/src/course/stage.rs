@@ -14,9 +14,6 @@ use crate::{BuildError, DockerfileError};
 /// Where programs are looked for if an image does not say.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The most bytes of an image's variables and labels. Programs are started with fewer.
-const MAX_CONFIG: usize = 1 << 20;
-
 /// Proxies, which every build may be given without saying so, and which decide nothing about what a step makes.
 const PROXIES: [&str; 10] = [
     "HTTP_PROXY",
@@ -101,6 +98,7 @@ impl<'a> Stage<'a> {
                 let folder = self.expanded(folder, line)?;
                 let folder = self.absolute(&folder);
                 self.config.work_dir = Some(folder.clone());
+                self.check_config().map_err(|reason| DockerfileError::new(line, reason))?;
                 self.folders.push((folder, self.user()));
                 Ok(())
             }
@@ -126,12 +124,10 @@ impl<'a> Stage<'a> {
                     return Err(format!("{name:?} is no name of a variable"));
                 }
                 self.config.environment.extend(pairs);
-                check_size(&self.config)?;
             }
             Action::Label(pairs) => {
                 let pairs = self.pairs(pairs)?;
                 self.config.labels.extend(pairs);
-                check_size(&self.config)?;
             }
             Action::User(user) => {
                 let user = self.word(user)?;
@@ -161,7 +157,15 @@ impl<'a> Stage<'a> {
             Action::Noted(note) => self.course.log.line(format_args!("  note: {note}")),
             Action::From(_) | Action::Run(_) | Action::Copy(_) | Action::WorkDir(_) => {}
         }
-        Ok(())
+        self.check_config()
+    }
+
+    /// Each stage after this one, and each command, has all that the image says once more.
+    fn check_config(&self) -> Result<(), String> {
+        match self.config.excess() {
+            Some(excess) => Err(format!("the image would say too much: {excess}")),
+            None => Ok(()),
+        }
     }
 
     fn word(&self, text: &str) -> Result<String, String> {
@@ -261,18 +265,6 @@ impl Course<'_> {
             (_, Some(name)) => format!("[{name} {step}/{of}]"),
             (_, None) => format!("[stage {number} {step}/{of}]"),
         }
-    }
-}
-
-/// Each stage and each command has all of it once more.
-fn check_size(config: &ImageConfig) -> Result<(), String> {
-    let pairs = config.environment.iter().chain(&config.labels);
-    let bytes = pairs.map(|(name, value)| name.len().saturating_add(value.len()));
-    match bytes.fold(0_usize, usize::saturating_add) > MAX_CONFIG {
-        true => {
-            Err(format!("the image's variables and labels have more than {MAX_CONFIG} bytes"))
-        }
-        false => Ok(()),
     }
 }
 

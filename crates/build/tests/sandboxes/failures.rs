@@ -12,6 +12,7 @@ crate::trials! {
     a_build_that_is_given_up_leaves_nothing,
     a_build_takes_no_longer_than_it_may,
     what_a_command_leaves_running_ends_with_it,
+    what_mounts_hide_is_bounded_together,
 }
 
 async fn a_failure_says_which_step_and_why() {
@@ -37,6 +38,15 @@ async fn a_failure_says_which_step_and_why() {
             "Dockerfile line 2: variable B: it is needed",
         ),
         ("FROM pitlane.invalid/steps/x:1\nRUN true\n", "is a name of this machine's own"),
+        (
+            format!(
+                "FROM default\nARG A={}\nENV A1=$A A2=$A A3=$A\nENV B1=$A1$A2 B2=$A3$A1 B3=$A2$A3\n\
+                 ENV C1=$B1$B2 C2=$B2$B3 C3=$B3$B1\n",
+                "x".repeat(60_000)
+            )
+            .as_str(),
+            "Dockerfile line 5: the image would say too much: its variables and labels have more than 1048576 bytes",
+        ),
     ] {
         let outcome = site.build(request(dockerfile)).await;
         let reason = outcome.built.unwrap_err().to_string();
@@ -90,5 +100,20 @@ async fn what_a_command_leaves_running_ends_with_it() {
                       RUN ! pgrep -x sleep\n";
     let seen = site.try_out(request(dockerfile), "ls /late 2>&1 | wc -l").await;
     assert_eq!(seen, "1\n");
+    site.close().await;
+}
+
+async fn what_mounts_hide_is_bounded_together() {
+    let site = Site::start().await;
+    let dockerfile = "FROM default\nUSER root\nRUN mkdir /a /b && head -c 40M /dev/zero | tee /a/x > /b/x\n\
+                      RUN --mount=type=cache,target=/a ls -A /a && test ! -e /a/x\n\
+                      RUN --mount=type=cache,target=/a --mount=type=tmpfs,target=/b true\n";
+    let outcome = site.build(request(dockerfile)).await;
+    let reason = outcome.built.unwrap_err().to_string();
+    assert!(
+        reason.ends_with(": with /b, the mounts hide more than 64 MiB, which they cannot"),
+        "{reason}"
+    );
+    assert!(reason.starts_with("line 5: "), "{reason}");
     site.close().await;
 }

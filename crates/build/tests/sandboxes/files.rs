@@ -136,9 +136,13 @@ async fn archives_that_are_added_are_unpacked() {
     let mut plain = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut plain, b"no archive").unwrap();
     let plain = plain.finish().unwrap();
+    // What begins with nothing, for long, is not looked through for an archive.
+    let nothing = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let late = [nothing.finish().unwrap().repeat(20_000), packed.clone()].concat();
     let mut outer = tar::Builder::new(Vec::new());
     for (name, bytes) in [
         ("a.tar", inner.as_slice()),
+        ("late.tar.gz", late.as_slice()),
         ("b.tar.gz", packed.as_slice()),
         ("c.gz", plain.as_slice()),
         ("d.tar.xz", b"\xfd7zXZ\0anything".as_slice()),
@@ -151,12 +155,10 @@ async fn archives_that_are_added_are_unpacked() {
     let archive = keep(site.folder.path(), &outer.into_inner().unwrap());
     let request_of =
         |dockerfile: &str| BuildRequest { contexts: vec![archive.clone()], ..request(dockerfile) };
-    let dockerfile =
-        "FROM default\nADD a.tar /d1\nADD b.tar.gz /d2/\nADD c.gz /d3/\nCOPY a.tar /d4/\n";
-    let look =
-        "cat /d1/top/file /d2/top/second; stat -c '%u %a %h' /d1/top/file; zcat /d3/c.gz; ls /d4";
+    let dockerfile = "FROM default\nADD a.tar /d1\nADD b.tar.gz /d2/\nADD c.gz /d3/\nCOPY a.tar /d4/\nADD late.tar.gz /d5/\n";
+    let look = "cat /d1/top/file /d2/top/second; stat -c '%u %a %h' /d1/top/file; zcat /d3/c.gz; ls /d4 /d5";
     let seen = site.try_out(request_of(dockerfile), look).await;
-    assert_eq!(seen, "abcabc1000 640 2\nno archivea.tar\n");
+    assert_eq!(seen, "abcabc1000 640 2\nno archive/d4:\na.tar\n\n/d5:\nlate.tar.gz\n");
     let refused = site.build(request_of("FROM default\nADD d.tar.xz /d\n")).await;
     assert_eq!(
         refused.built.unwrap_err().to_string(),

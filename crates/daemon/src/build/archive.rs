@@ -14,6 +14,8 @@ use crate::http::Refusal;
 const HEADER: usize = 512;
 /// The most entries of an archive.
 const MAX_ENTRIES: usize = 500_000;
+/// How much of a compressed file is looked at for the first header: what is compressed may begin with nothing, without end.
+const MAX_PROBE: u64 = 256 << 10;
 
 /// Unpacks an archive, and writes any other file as it is.
 pub(super) fn unpack_or_write(
@@ -29,14 +31,12 @@ pub(super) fn unpack_or_write(
     }
     match head.as_slice() {
         [0x1f, 0x8b, ..] => {
-            let mut seen = Seen { input: Cursor::new(head).chain(contents), bytes: Vec::new() };
-            let first = {
-                let mut decoder = MultiGzDecoder::new(&mut seen);
-                // What only looks compressed is a file like any other.
-                read_some(&mut decoder, HEADER).unwrap_or_default()
-            };
-            let Seen { input, bytes } = seen;
-            let mut whole = Cursor::new(bytes).chain(input);
+            let mut probed = head;
+            contents.by_ref().take(MAX_PROBE).read_to_end(&mut probed).map_err(cut)?;
+            // What only looks compressed is a file like any other.
+            let first = read_some(&mut MultiGzDecoder::new(probed.as_slice()), HEADER);
+            let first = first.unwrap_or_default();
+            let mut whole = Cursor::new(probed).chain(contents);
             match is_header(&first) {
                 true => unpack(tree, MultiGzDecoder::new(whole)),
                 false => tree.write(entry, name, &mut whole),
@@ -53,20 +53,6 @@ fn refused(name: &str, format: &str) -> Refusal {
     Refusal::bad_request(format!(
         "ADD unpacks archives of tar and tar.gz, and {name} is of {format}: use COPY, and RUN tar"
     ))
-}
-
-/// Reads, and remembers what was read.
-struct Seen<R> {
-    input: R,
-    bytes: Vec<u8>,
-}
-
-impl<R: Read> Read for Seen<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(buffer)?;
-        self.bytes.extend_from_slice(buffer.get(..count).unwrap_or_default());
-        Ok(count)
-    }
 }
 
 /// Up to so many bytes.

@@ -112,3 +112,17 @@ fn an_image_made_before_images_said_anything_is_one_that_says_nothing() {
     let found = Images::new(folder.path()).find(&image("minimal"));
     assert_eq!(found, Some(Rootfs { config: ImageConfig::default(), ..rootfs }));
 }
+
+#[test]
+fn of_a_layer_that_an_image_has_again_and_again_the_highest_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let images = Images::new(folder.path());
+    let digits = |digit: &str| digit.repeat(64);
+    let layers = ["a", "b", "a", "c", "b", "b"].map(digits).to_vec();
+    let name = image(&format!("oci-{}", digits("0")));
+    let manifest = Manifest { size_bytes: 1, config: ImageConfig::default(), layers };
+    images.keep(&name, &"0".repeat(16), &manifest).expect("an image");
+    let found = images.find(&name).expect("the image");
+    let layer = |digit| Layer::Folder(folder.path().join("layers").join(digits(digit)));
+    assert_eq!(found.layers, ["a", "c", "b"].map(layer));
+}

@@ -33,7 +33,9 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
         || (a == 198 && (b == 18 || b == 19))
-        || (a == 192 && b == 88 && c == 99))
+        || (a == 192 && b == 88 && c == 99)
+        // A cloud's service for its own machines.
+        || address == Ipv4Addr::new(168, 63, 129, 16))
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -100,6 +102,7 @@ mod tests {
             "172.16.0.1",
             "192.168.1.1",
             "169.254.169.254",
+            "168.63.129.16",
             "100.64.0.1",
             "224.0.0.1",
             "255.255.255.255",

@@ -38,6 +38,8 @@ const MAX_REDIRECTS: usize = 5;
 const MAX_MANIFEST: usize = 4 << 20;
 const MAX_CONFIGURATION: usize = 1 << 20;
 const MAX_TOKEN: usize = 64 * 1024;
+/// The longest reason why an image cannot be used, in characters.
+const MAX_REASON: usize = 300;
 
 type Plain = Client<HttpConnector<Resolver>, Empty<Bytes>>;
 type Encrypted = Client<HttpsConnector<HttpConnector<Resolver>>, Empty<Bytes>>;
@@ -161,7 +163,7 @@ impl Repository {
         for _ in 0..2 {
             let text = self.manifest(&wanted, size).await?;
             let digest = digest_of(&text);
-            match manifest(&text).map_err(|reason| self.unusable(reason))? {
+            match manifest(&text).map_err(|reason| self.unusable(&reason))? {
                 Manifest::Index(found) => {
                     wanted = found.digest;
                     size = Some(found.size);
@@ -169,12 +171,12 @@ impl Repository {
                 Manifest::Image { config, layers } => {
                     let text = self.configuration(&config).await?;
                     let described = configuration(&text, layers.len())
-                        .map_err(|reason| self.unusable(reason))?;
+                        .map_err(|reason| self.unusable(&reason))?;
                     return Ok(Found { digest, blobs: layers, layers: described });
                 }
             }
         }
-        Err(self.unusable(String::from("a list of lists of images")))
+        Err(self.unusable("a list of lists of images"))
     }
 
     async fn manifest(&self, wanted: &str, size: Option<u64>) -> Result<Bytes, RegistryError> {
@@ -394,8 +396,10 @@ impl Repository {
         RegistryError::Nonsense { authority: self.authority.clone(), reason: reason.to_owned() }
     }
 
-    fn unusable(&self, reason: String) -> RegistryError {
-        RegistryError::Unusable { image: self.image.clone(), reason }
+    /// Some of the words are the registry's own: none of them steers a terminal, and there are few.
+    fn unusable(&self, reason: &str) -> RegistryError {
+        let plain = reason.chars().filter(|c| !c.is_control()).take(MAX_REASON);
+        RegistryError::Unusable { image: self.image.clone(), reason: plain.collect() }
     }
 
     fn unauthorized(&self) -> RegistryError {

@@ -195,7 +195,10 @@ pub(crate) fn configuration(text: &[u8], layer_count: usize) -> Result<Layers, S
         labels: container.labels.unwrap_or_default(),
         ports: container.exposed_ports.unwrap_or_default().into_keys().collect::<BTreeSet<_>>(),
     };
-    Ok(Layers { diff_ids, config })
+    match config.excess() {
+        Some(excess) => Err(format!("a configuration that says too much: {excess}")),
+        None => Ok(Layers { diff_ids, config }),
+    }
 }
 
 #[cfg(test)]

@@ -12,25 +12,33 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, RawDir, ResolveFlags, Timespec, Timestamps, Uid,
-    XattrFlags, chmodat, chownat, fchmod, fchown, fsetxattr, linkat, mkdirat, mknodat, openat,
-    openat2, statat, symlinkat, unlinkat, utimensat,
+    XattrFlags, chmodat, chownat, fchmod, fchown, fsetxattr, fstat, linkat, mkdirat, mknodat,
+    openat, openat2, statat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use tar::{Archive, Entry, EntryType};
 
 use super::UnpackLimits;
-use super::decompress::{Digesting, decompress};
-use super::paths::{Place, PlaceError, place, target};
+use super::decompress::{Digesting, Leash, decompress};
+use super::paths::{MAX_DEPTH, Place, PlaceError, place, target};
 use super::report::{Applied, Failure, FailureKind};
 
+/// The most bytes that are read from one entry to the next: headers, a long name, attributes.
+const MAX_WORDS: u64 = 1 << 20;
 /// What an entry costs beside its bytes.
 const ENTRY_BYTES: u64 = 512;
 /// Extended attributes of one entry: how many, and of which size together.
 const MAX_ATTRIBUTES: usize = 64;
 const MAX_ATTRIBUTE_BYTES: usize = 128 * 1024;
+/// Folders that hide what lower layers have in them: how many, and bytes of their names together.
+const MAX_OPAQUE: usize = 65_536;
+const MAX_OPAQUE_BYTES: usize = 2 << 20;
 /// Owners beyond those that a sandbox has become nobody.
 const NOBODY: u32 = 65_534;
 const BUFFER: usize = 256 * 1024;
+
+/// How folders on the way to something are opened.
+const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Why an archive was not applied.
 #[derive(Debug, thiserror::Error)]
@@ -86,12 +94,21 @@ pub(crate) fn apply(
     let plain = decompress(archive).map_err(ApplyError::Archive)?;
     // Room for the names and the padding around them.
     let most = limits.bytes.saturating_add(limits.entries.saturating_mul(4096));
-    let mut archive = Archive::new(Digesting::new(plain, most));
+    let leash = Leash::new();
+    let mut archive = Archive::new(Digesting::new(plain, most, leash.clone()));
     let mut layer = Layer::new(root, limits);
+    leash.set(MAX_WORDS);
     for entry in archive.entries().map_err(ApplyError::Archive)? {
         let mut entry = entry.map_err(ApplyError::Archive)?;
+        // One with holes has fewer bytes than it says, and all of them are read.
+        let has_holes = entry.header().entry_type() == EntryType::GNUSparse;
+        let size = if has_holes { 0 } else { entry.size() };
+        leash.let_go();
         layer.take(&mut entry)?;
+        // What of its contents nobody wanted is skipped on the way to the next one.
+        leash.set(size.saturating_sub(leash.read()).saturating_add(MAX_WORDS));
     }
+    leash.let_go();
     let digest = archive.into_inner().finish().map_err(ApplyError::Archive)?;
     let mut applied = layer.finish()?;
     applied.digest = digest;
@@ -103,6 +120,8 @@ struct Layer<'a> {
     root: BorrowedFd<'a>,
     limits: &'a UnpackLimits,
     applied: Applied,
+    /// Bytes of the names of folders that hide others.
+    hidden: usize,
     /// What was charged: bytes, and something for every entry.
     charged: u64,
     /// The folder of the last entry: most have the same as the one before.
@@ -126,6 +145,7 @@ impl<'a> Layer<'a> {
             root,
             limits,
             applied: Applied::default(),
+            hidden: 0,
             charged: 0,
             last: None,
             times: Vec::new(),
@@ -148,8 +168,7 @@ impl<'a> Layer<'a> {
             Place::Opaque { folder } => {
                 self.folder(&folder)?;
                 self.charge(ENTRY_BYTES)?;
-                self.applied.opaque.push(folder.into_os_string().into_vec());
-                return Ok(());
+                return self.hide_below(folder);
             }
             Place::Whiteout { folder, name } => {
                 self.clear(&folder, &name)?;
@@ -160,6 +179,17 @@ impl<'a> Layer<'a> {
             Place::Entry { folder, name } => (folder, name),
         };
         self.make(entry, &raw, &folder, &name)
+    }
+
+    /// Notes that a folder hides what lower layers have in it; whoever marks it has all of the names in memory.
+    fn hide_below(&mut self, folder: PathBuf) -> Result<(), ApplyError> {
+        self.hidden = self.hidden.saturating_add(folder.as_os_str().len());
+        if self.applied.opaque.len() >= MAX_OPAQUE || self.hidden > MAX_OPAQUE_BYTES {
+            let what = format!("{MAX_OPAQUE} folders that hide others");
+            return Err(ApplyError::Limit { what });
+        }
+        self.applied.opaque.push(folder.into_os_string().into_vec());
+        Ok(())
     }
 
     fn make<R: Read>(
@@ -402,17 +432,41 @@ impl<'a> Layer<'a> {
         }
     }
 
+    /// The folder of that path. Whatever removes it later goes down into it level by level, so none is deeper than a path
+    /// may be, through links either.
     fn find(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        match self.resolve(path, ResolveFlags::NO_SYMLINKS) {
+            Err(Errno::LOOP) => {}
+            found => return found,
+        }
+        let found = self.resolve(path, ResolveFlags::empty())?;
+        if self.is_shallow(&found)? { Ok(found) } else { Err(Errno::NAMETOOLONG) }
+    }
+
+    fn resolve(&self, path: &Path, more: ResolveFlags) -> Result<OwnedFd, Errno> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
         loop {
-            match openat2(self.root, path, flags, Mode::empty(), resolve) {
+            match openat2(self.root, path, FOLDER, Mode::empty(), resolve | more) {
                 // Something was renamed somewhere meanwhile.
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 found => return found,
             }
         }
+    }
+
+    fn is_shallow(&self, folder: &OwnedFd) -> Result<bool, Errno> {
+        let identity =
+            |folder: BorrowedFd<'_>| fstat(folder).map(|found| (found.st_dev, found.st_ino));
+        let root = identity(self.root)?;
+        let mut at = openat(folder, c".", FOLDER, Mode::empty())?;
+        for _ in 0..=MAX_DEPTH {
+            if identity(at.as_fd())? == root {
+                return Ok(true);
+            }
+            at = openat(&at, c"..", FOLDER, Mode::empty())?;
+        }
+        Ok(false)
     }
 
     fn make_folders(&mut self, path: &Path) -> Result<OwnedFd, Errno> {

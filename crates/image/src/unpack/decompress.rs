@@ -1,6 +1,8 @@
 //! What an archive is without its compression, whatever its media type says it is.
 
+use std::cell::Cell;
 use std::io::{self, BufReader, Read};
+use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
@@ -39,17 +41,52 @@ pub(crate) fn decompress<'a>(mut archive: impl Read + 'a) -> io::Result<Box<dyn 
     Ok(Box::new(whole))
 }
 
+/// How much may be read until it is said anew. All clones are one.
+///
+/// Whoever reads entries has the name and the attributes of each in memory, however long an archive says that they are.
+#[derive(Debug, Clone)]
+pub(crate) struct Leash(Rc<Cell<u64>>);
+
+impl Leash {
+    /// One that ends nowhere.
+    pub(crate) fn new() -> Self {
+        Self(Rc::new(Cell::new(u64::MAX)))
+    }
+
+    /// So many bytes, and no more.
+    pub(crate) fn set(&self, bytes: u64) {
+        self.0.set(bytes);
+    }
+
+    /// Lets everything be read again, and begins to count.
+    pub(crate) fn let_go(&self) {
+        self.set(u64::MAX);
+    }
+
+    /// How much was read since it was let go.
+    pub(crate) fn read(&self) -> u64 {
+        u64::MAX.saturating_sub(self.0.get())
+    }
+
+    fn take(&self, bytes: u64) -> io::Result<()> {
+        let left = self.0.get().checked_sub(bytes);
+        self.0.set(left.ok_or_else(|| io::Error::other("what it says of an entry is too long"))?);
+        Ok(())
+    }
+}
+
 /// Passes bytes on and computes their digest.
 pub(crate) struct Digesting<R> {
     inner: R,
     digest: Sha256,
     left: u64,
+    leash: Leash,
 }
 
 impl<R: Read> Digesting<R> {
     /// Reads `most` bytes at most: what is compressed can be without end.
-    pub(crate) fn new(inner: R, most: u64) -> Self {
-        Self { inner, digest: Sha256::new(), left: most }
+    pub(crate) fn new(inner: R, most: u64, leash: Leash) -> Self {
+        Self { inner, digest: Sha256::new(), left: most, leash }
     }
 
     /// Reads what is left, and answers the digest of everything in hexadecimal digits. Archives end before their last
@@ -65,6 +102,7 @@ impl<R: Read> Read for Digesting<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         let length = u64::try_from(read).unwrap_or(u64::MAX);
+        self.leash.take(length)?;
         let left = self.left.checked_sub(length);
         self.left = left.ok_or_else(|| io::Error::other("it does not end where it must"))?;
         self.digest.update(buffer.get(..read).unwrap_or_default());
@@ -118,12 +156,12 @@ mod tests {
 
     #[test]
     fn the_digest_is_of_everything() {
-        let mut digesting = Digesting::new(text().leak() as &[u8], 90_000);
+        let mut digesting = Digesting::new(text().leak() as &[u8], 90_000, Leash::new());
         digesting.read_exact(&mut [0; 10]).unwrap();
         let wanted: String =
             Sha256::digest(text()).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(digesting.finish().unwrap(), wanted);
-        let without_end = Digesting::new(io::repeat(0), 1 << 20);
+        let without_end = Digesting::new(io::repeat(0), 1 << 20, Leash::new());
         assert_eq!(without_end.finish().unwrap_err().to_string(), "it does not end where it must");
     }
 }

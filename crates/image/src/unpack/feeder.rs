@@ -13,8 +13,8 @@ use tokio::process::{Child, ChildStdin, Command};
 use super::report::{Applied, Failure, FailureKind, Report};
 use super::{UNPACK, UnpackCommand, UnpackLimits};
 
-/// The longest report: names of folders that hide others.
-const MAX_REPORT: u64 = 64 << 20;
+/// The longest report: two mebibytes of names of folders that hide others, each byte as a number.
+const MAX_REPORT: u64 = 16 << 20;
 /// How long an unpacker may take to write what it has been fed, and for its last words.
 const WRITE_DEADLINE: Duration = Duration::from_secs(300);
 const REPORT_DEADLINE: Duration = Duration::from_secs(900);

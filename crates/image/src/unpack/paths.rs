@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// The longest path and the longest part of one that the kernel takes, and how deep folders may be.
 const MAX_PATH: usize = 4095;
 const MAX_PART: usize = 255;
-const MAX_DEPTH: usize = 256;
+pub(super) const MAX_DEPTH: usize = 256;
 
 /// What an entry's name means to layers.
 #[derive(Debug, Clone, PartialEq, Eq)]

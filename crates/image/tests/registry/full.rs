@@ -93,4 +93,11 @@ async fn full(mount: &Path) {
     cache.pull(&large).await.unwrap_err();
     registry.set(&blob, Answer::Body(travels));
     cache.pull(&large).await.unwrap();
+
+    // Files without bytes are some of what a file system has as well.
+    let many = (0..20_000).fold(Layer::new(), |layer, number| layer.file(&number.to_string(), ""));
+    registry.has("many", "1", &Image::of(&[many.archive()]));
+    let refused = cache.pull(&name("many")).await.unwrap_err().to_string();
+    assert!(refused.contains("holds more than") && refused.ends_with(" entries"), "{refused}");
+    assert_eq!(cache.half_made(), Vec::<std::path::PathBuf>::new());
 }

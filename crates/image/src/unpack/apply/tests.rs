@@ -274,6 +274,72 @@ fn opaque_folders_are_told_and_notes_are_not() {
 }
 
 #[test]
+fn what_is_said_of_an_entry_is_not_read_without_end() {
+    let long = vec![b'x'; 2 << 20];
+    for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader] {
+        let forge = Forge::new().file("a", "x").entry(kind, "long", "", &long).file("b", "");
+        let refused = refusal(forge);
+        let wanted = "the archive cannot be read: what it says of an entry is too long";
+        assert_eq!(refused, wanted, "{kind:?}");
+    }
+    // What follows a folder or a note of the whole archive is no name.
+    let forge = Forge::new()
+        .entry(EntryType::Directory, "d", "", &long)
+        .entry(EntryType::XGlobalHeader, "note", "", &long)
+        .entry(EntryType::Regular, ".wh..wh.plnk/1.2", "", &long)
+        .file("d/b", "x");
+    let folder = tempfile::tempdir().unwrap();
+    let root = File::open(folder.path()).unwrap();
+    let limits = UnpackLimits { bytes: 64 << 20, entries: 100 };
+    apply(forge.archive().as_slice(), root.as_fd(), &limits).unwrap();
+    assert!(folder.path().join("d/b").is_file());
+}
+
+#[test]
+fn no_folder_is_deeper_than_a_path_may_be() {
+    let named = |forge: Forge, kind, name: &str| {
+        forge.entry(EntryType::GNULongName, "name", "", name.as_bytes()).entry(kind, "x", "", b"")
+    };
+    let deep = "a/".repeat(200);
+    let begun = || {
+        named(Forge::new(), EntryType::Directory, &deep)
+            .entry(EntryType::GNULongLink, "target", "", deep.as_bytes())
+            .symlink("s", "x")
+    };
+    let limits = UnpackLimits { bytes: 64 << 20, entries: 10_000 };
+    let applied = |forge: Forge| {
+        let folder = tempfile::tempdir().unwrap();
+        let root = File::open(folder.path()).unwrap();
+        let result = apply(forge.archive().as_slice(), root.as_fd(), &limits);
+        let is_there = folder.path().join(format!("{deep}{}", "b/".repeat(50))).is_dir();
+        result.map(|_| is_there).map_err(|error| error.to_string())
+    };
+    let near = named(begun(), EntryType::Directory, &format!("s/{}", "b/".repeat(50)));
+    assert_eq!(applied(near), Ok(true));
+    for far in ["b/".repeat(100), format!("{}c", "b/".repeat(60))] {
+        let far = named(begun(), EntryType::Regular, &format!("s/{far}"));
+        let refused = applied(far).unwrap_err();
+        assert!(refused.ends_with("File name too long (os error 36)"), "{refused}");
+    }
+}
+
+#[test]
+fn folders_that_hide_others_are_told_up_to_a_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = File::open(folder.path()).unwrap();
+    let limits = UnpackLimits { bytes: 1 << 30, entries: 1_000_000 };
+    let many = (0..=MAX_OPAQUE).fold(Forge::new(), |forge, _| forge.file(".wh..wh..opq", ""));
+    let long = format!("{}/.wh..wh..opq", "x".repeat(80));
+    let times = MAX_OPAQUE_BYTES / 80 + 1;
+    let large = (0..times).fold(Forge::new(), |forge, _| forge.file(&long, ""));
+    for forge in [many, large] {
+        let refused = apply(forge.archive().as_slice(), root.as_fd(), &limits).unwrap_err();
+        let wanted = "the layer holds more than 65536 folders that hide others";
+        assert_eq!(refused.to_string(), wanted);
+    }
+}
+
+#[test]
 fn what_is_no_archive_is_refused() {
     for garbage in [&[7u8; 2048][..], b"\x1f\x8bgarbage", b"\x28\xb5\x2f\xfdgarbage"] {
         let refused = apply_to_a_layer(garbage).result.unwrap_err().to_string();
