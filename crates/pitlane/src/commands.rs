@@ -7,6 +7,7 @@ pub(crate) mod image;
 pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod mcp;
+mod one_by_one;
 pub(crate) mod pool;
 pub(crate) mod registry;
 pub(crate) mod run;

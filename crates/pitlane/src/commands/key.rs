@@ -6,13 +6,13 @@ use clap::Subcommand;
 use jiff::{SignedDuration, Timestamp};
 use pitlane_client::Client;
 use pitlane_wire::control::{ApiKeyItem, CreateApiKey, Organization};
-use serde::Serialize;
 
 use super::completion::key_names;
+use super::one_by_one::one_by_one;
 use super::sandbox::ago;
 use super::wait;
 use crate::failure::Failure;
-use crate::output::{Format, Screen, say, say_failure};
+use crate::output::{Format, Screen, say};
 use crate::table::{Column, fit, table};
 
 #[derive(Debug, Subcommand)]
@@ -43,11 +43,6 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Serialize)]
-struct Revoked {
-    revoked: Vec<String>,
-}
-
 /// Does what the command says.
 pub(crate) fn key(client: &Client, command: Command, format: Format) -> Result<ExitCode, Failure> {
     match command {
@@ -74,7 +69,13 @@ pub(crate) fn key(client: &Client, command: Command, format: Format) -> Result<E
             })?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Rm { names } => revoke(client, names, format),
+        Command::Rm { names } => {
+            let revoke = async |name: &str| {
+                client.revoke_key(name).await?;
+                Ok(name.to_owned())
+            };
+            wait(one_by_one(&names, format, "revoked", revoke))
+        }
     }
 }
 
@@ -87,29 +88,6 @@ async fn find(client: &Client, name_or_id: &str) -> Result<Organization, Failure
         Failure::new(format!("there is no organization {name_or_id:?}"))
             .hint("a key without manage:organizations knows its own organization alone")
     })
-}
-
-/// Revokes keys; goes on after one that cannot be revoked, and fails in the end.
-fn revoke(client: &Client, names: Vec<String>, format: Format) -> Result<ExitCode, Failure> {
-    let (mut revoked, mut last) = (Vec::new(), None);
-    wait(async {
-        for name in names {
-            match client.revoke_key(&name).await {
-                Ok(()) => {
-                    format.line(&name)?;
-                    revoked.push(name);
-                }
-                Err(failure) => {
-                    if let Some(earlier) = last.replace(failure.into()) {
-                        say_failure(&earlier);
-                    }
-                }
-            }
-        }
-        Ok(())
-    })?;
-    format.write(&Revoked { revoked }, |_| String::new())?;
-    last.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
 /// A point in time, said as one or as the time until then.

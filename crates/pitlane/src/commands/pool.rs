@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use pitlane_client::Client;
 use pitlane_wire::control::{CreateWarmPool, WarmPool};
-use serde::Serialize;
 
 use super::completion::pool_names;
+use super::one_by_one::one_by_one;
 use super::wait;
 use crate::failure::Failure;
-use crate::output::{Format, Screen, say_failure};
+use crate::output::{Format, Screen};
 use crate::table::{Column, fit, table};
 
 #[derive(Debug, Subcommand)]
@@ -47,11 +47,6 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Serialize)]
-struct Deleted {
-    deleted: Vec<String>,
-}
-
 /// Does what the command says.
 pub(crate) fn pool(client: &Client, command: Command, format: Format) -> Result<ExitCode, Failure> {
     match command {
@@ -74,37 +69,19 @@ pub(crate) fn pool(client: &Client, command: Command, format: Format) -> Result<
             })?;
             format.write(&pool, |pool| format!("{}\n", pool.id))?;
         }
-        Command::Rm { pools } => return remove(client, &pools, format),
+        Command::Rm { pools } => {
+            return wait(async {
+                let known = client.warm_pools().await?;
+                let remove = async |name: &str| {
+                    let id = find(&known, name)?;
+                    client.delete_warm_pool(&id).await?;
+                    Ok(id)
+                };
+                one_by_one(&pools, format, "deleted", remove).await
+            });
+        }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Removes pools; goes on after one that cannot be removed, and fails in the end.
-fn remove(client: &Client, names: &[String], format: Format) -> Result<ExitCode, Failure> {
-    let (mut deleted, mut last) = (Vec::new(), None::<Failure>);
-    wait(async {
-        let known = client.warm_pools().await?;
-        for name in names {
-            let removed = match find(&known, name) {
-                Ok(id) => client.delete_warm_pool(&id).await.map(|()| id).map_err(Failure::from),
-                Err(failure) => Err(failure),
-            };
-            match removed {
-                Ok(id) => {
-                    format.line(&id)?;
-                    deleted.push(id);
-                }
-                Err(failure) => {
-                    if let Some(earlier) = last.replace(failure) {
-                        say_failure(&earlier);
-                    }
-                }
-            }
-        }
-        Ok(())
-    })?;
-    format.write(&Deleted { deleted }, |_| String::new())?;
-    last.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
 /// The id of a pool that is called by its id, or by a snapshot that has one pool.

@@ -6,14 +6,14 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use pitlane_client::Client;
 use pitlane_wire::control::{CreateDockerRegistry, DockerRegistry};
-use serde::Serialize;
 
 use super::completion::registry_names;
 use super::image::password;
+use super::one_by_one::one_by_one;
 use super::sandbox::ago;
 use super::wait;
 use crate::failure::Failure;
-use crate::output::{Format, Screen, say_failure};
+use crate::output::{Format, Screen};
 use crate::table::{Column, fit, table};
 
 #[derive(Debug, Subcommand)]
@@ -44,11 +44,6 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Serialize)]
-struct Deleted {
-    deleted: Vec<String>,
-}
-
 /// Does what the command says.
 pub(crate) fn registry(
     client: &Client,
@@ -70,39 +65,27 @@ pub(crate) fn registry(
                 None => text(registries),
             })?;
         }
-        Command::Rm { registries } => return remove(client, &registries, format),
+        Command::Rm { registries } => {
+            return wait(async {
+                let known = client.registries().await?;
+                let remove = async |name: &str| {
+                    client.delete_registry(find(&known, name)?).await?;
+                    Ok(name.to_owned())
+                };
+                one_by_one(&registries, format, "deleted", remove).await
+            });
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Removes registries; goes on after one that cannot be removed, and fails in the end.
-fn remove(client: &Client, names: &[String], format: Format) -> Result<ExitCode, Failure> {
-    let (mut deleted, mut last) = (Vec::new(), None::<Failure>);
-    wait(async {
-        let known = client.registries().await?;
-        for name in names {
-            let found = known.iter().find(|it| it.name == *name || it.id == *name);
-            let removed = match found {
-                Some(found) => client.delete_registry(&found.id).await.map_err(Failure::from),
-                None => Err(Failure::new(format!("there is no registry {name:?}"))
-                    .hint("pitlane registry ls shows those there are")),
-            };
-            match removed {
-                Ok(()) => {
-                    format.line(name)?;
-                    deleted.push(name.clone());
-                }
-                Err(failure) => {
-                    if let Some(earlier) = last.replace(failure) {
-                        say_failure(&earlier);
-                    }
-                }
-            }
-        }
-        Ok(())
-    })?;
-    format.write(&Deleted { deleted }, |_| String::new())?;
-    last.map_or(Ok(ExitCode::SUCCESS), Err)
+/// The id of the registry of this name or id.
+fn find<'a>(known: &'a [DockerRegistry], called: &str) -> Result<&'a str, Failure> {
+    let found = known.iter().find(|it| it.name == called || it.id == called);
+    found.map(|found| found.id.as_str()).ok_or_else(|| {
+        Failure::new(format!("there is no registry {called:?}"))
+            .hint("pitlane registry ls shows those there are")
+    })
 }
 
 fn project(registry: &DockerRegistry) -> String {

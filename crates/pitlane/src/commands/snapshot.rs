@@ -6,12 +6,12 @@ use std::time::Duration;
 use clap::Subcommand;
 use pitlane_client::Client;
 use pitlane_wire::control::Snapshot;
-use serde::Serialize;
 
 use super::completion::{sandbox_names, snapshot_names};
+use super::one_by_one::one_by_one;
 use super::wait;
 use crate::failure::Failure;
-use crate::output::{Format, Screen, say_failure};
+use crate::output::{Format, Screen};
 use crate::table::{Column, fit, table};
 
 /// How long between two looks at a sandbox of which a snapshot is taken.
@@ -55,11 +55,6 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Serialize)]
-struct Deleted {
-    deleted: Vec<String>,
-}
-
 /// Does what the command says.
 pub(crate) fn snapshot(
     client: &Client,
@@ -84,7 +79,13 @@ pub(crate) fn snapshot(
                 None => text(snapshots),
             })?;
         }
-        Command::Rm { snapshots } => return remove(client, &snapshots, format),
+        Command::Rm { snapshots } => {
+            let remove = async |name: &str| {
+                client.delete_snapshot(name).await?;
+                Ok(name.to_owned())
+            };
+            return wait(one_by_one(&snapshots, format, "deleted", remove));
+        }
         Command::Activate { snapshot } => {
             let activated = wait(async { Ok(client.activate_snapshot(&snapshot).await?) })?;
             format.write(&activated, |activated| format!("{}\n", activated.name))?;
@@ -112,29 +113,6 @@ async fn take(client: &Client, sandbox: &str, name: &str) -> Result<Snapshot, Fa
         // The sandbox says why.
         Err(error) => Err(taken.core.error_reason.map_or_else(|| error.into(), Failure::new)),
     }
-}
-
-/// Deletes snapshots; goes on after one that cannot be deleted, and fails in the end.
-fn remove(client: &Client, names: &[String], format: Format) -> Result<ExitCode, Failure> {
-    let (mut deleted, mut last) = (Vec::new(), None::<Failure>);
-    wait(async {
-        for name in names {
-            match client.delete_snapshot(name).await {
-                Ok(()) => {
-                    format.line(name)?;
-                    deleted.push(name.clone());
-                }
-                Err(error) => {
-                    if let Some(earlier) = last.replace(error.into()) {
-                        say_failure(&earlier);
-                    }
-                }
-            }
-        }
-        Ok(())
-    })?;
-    format.write(&Deleted { deleted }, |_| String::new())?;
-    last.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
 fn size(snapshot: &Snapshot) -> String {

@@ -6,13 +6,13 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use pitlane_client::{Client, RequestError};
 use pitlane_wire::control::{SandboxVolume, VolumeDto};
-use serde::Serialize;
 
 use super::completion::volume_names;
+use super::one_by_one::one_by_one;
 use super::sandbox::ago;
 use super::wait;
 use crate::failure::Failure;
-use crate::output::{Format, Screen, say, say_failure};
+use crate::output::{Format, Screen, say};
 use crate::table::{Column, fit, table};
 
 #[derive(Debug, Subcommand)]
@@ -38,11 +38,6 @@ pub(crate) enum Command {
         #[arg(value_name = "VOLUME", required = true, add = volume_names())]
         volumes: Vec<String>,
     },
-}
-
-#[derive(Serialize)]
-struct Deleted {
-    deleted: Vec<String>,
 }
 
 /// Does what the command says.
@@ -73,7 +68,13 @@ pub(crate) fn volume(
             let volume = wait(find(client, &volume))?;
             format.write(&volume, about)?;
         }
-        Command::Rm { volumes } => return remove(client, &volumes, format),
+        Command::Rm { volumes } => {
+            let remove = async |name: &str| {
+                client.delete_volume(&find(client, name).await?.id).await?;
+                Ok(name.to_owned())
+            };
+            return wait(one_by_one(&volumes, format, "deleted", remove));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -91,33 +92,6 @@ async fn find(client: &Client, called: &str) -> Result<VolumeDto, Failure> {
         }
         found => Ok(found?),
     }
-}
-
-/// Removes volumes; goes on after one that cannot be removed, and fails in the end.
-fn remove(client: &Client, names: &[String], format: Format) -> Result<ExitCode, Failure> {
-    let (mut deleted, mut last) = (Vec::new(), None::<Failure>);
-    wait(async {
-        for name in names {
-            let removed = match find(client, name).await {
-                Ok(volume) => client.delete_volume(&volume.id).await.map_err(Failure::from),
-                Err(failure) => Err(failure),
-            };
-            match removed {
-                Ok(()) => {
-                    format.line(name)?;
-                    deleted.push(name.clone());
-                }
-                Err(failure) => {
-                    if let Some(earlier) = last.replace(failure) {
-                        say_failure(&earlier);
-                    }
-                }
-            }
-        }
-        Ok(())
-    })?;
-    format.write(&Deleted { deleted }, |_| String::new())?;
-    last.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
 /// `NAME:PATH[:SUBPATH]`, as `--volume` has it. The first colon before a slash ends the name, so that names may have
