@@ -18,6 +18,7 @@ crate::trials![
     many_snapshots_at_once,
     a_disk_that_stands_still_goes_on_with_the_next_server,
     a_chain_of_layers_ends_with_a_clear_error,
+    an_image_may_have_the_same_layer_again_and_again,
 ];
 
 /// An engine with images of its own, beside those of the recipes that all tests share.
@@ -301,4 +302,29 @@ async fn a_chain_of_layers_ends_with_a_clear_error() {
         std::fs::remove_dir(layer).expect("a folder");
     }
     own.close(&["first"]).await;
+}
+
+/// Many do: each folder that was there already is a layer without files, and all of those are one.
+async fn an_image_may_have_the_same_layer_again_and_again() {
+    let own = Own::start().await;
+    let bench = &own.bench;
+    let id = bench.create().await;
+    assert_eq!(bench.exec(id, "echo written > ~/file").await.exit_code, 0);
+    let image = own.snapshot(id, "again").await;
+    bench.engine.destroy(id).await.expect("it can be destroyed");
+    let folder = files(&own.cache).into_iter().find(|it| it.starts_with("made-")).expect("it");
+    let path = own.cache.join(&folder).join("image.json");
+    let text = std::fs::read_to_string(&path).expect("a manifest");
+    let mut manifest: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let empty = "0".repeat(64);
+    std::fs::create_dir(own.cache.join("layers").join(&empty)).expect("a folder");
+    let layers = manifest["layers"].as_array_mut().expect("layers");
+    let disk = layers[1].clone();
+    layers.extend([empty.clone().into(), disk, empty.clone().into()]);
+    std::fs::write(&path, manifest.to_string()).expect("a manifest");
+    let spec = own.create_of(&image).await;
+    assert_eq!(bench.exec(spec.id, "cat ~/file").await.output, "written\n");
+    bench.engine.destroy(spec.id).await.expect("it can be destroyed");
+    std::fs::remove_dir(own.cache.join("layers").join(&empty)).expect("a folder");
+    own.close(&["again"]).await;
 }
