@@ -103,7 +103,8 @@ fn commands_say_so(server: &Server) {
 
 /// Has keys made until none can be written any more: what is in the log already may take a few more.
 pub(crate) fn write_until_refused(client: &Client, ledger: &mut Ledger) {
-    let (name, refused) = (0..2000)
+    let first = ledger.keys.len();
+    let (name, refused) = (first..first + 2000)
         .find_map(|number| {
             let name = format!("n{number}");
             let request = json!({ "name": name, "permissions": ["write:sandboxes"] });

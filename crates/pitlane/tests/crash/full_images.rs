@@ -31,25 +31,28 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// A server on a small disk, with a sandbox that must not notice.
 struct Scene {
-    disk: SmallDisk,
     server: Server,
     client: Client,
     ledger: Ledger,
     kept: String,
+    /// Dropped last: everything is on it.
+    disk: SmallDisk,
 }
 
 impl Scene {
-    fn begin(mib: u64, arguments: &[&str]) -> Self {
+    fn begin(mib: u64, registry: Option<&Halting>) -> Self {
         let disk = SmallDisk::of_mib(mib);
         let mut server = Server::in_folder(disk.folder(), 0);
-        server.say(arguments);
+        if let Some(registry) = registry {
+            server.ask_registry(&registry.name);
+        }
         server.start();
         let client = server.client();
         let mut ledger = Ledger::default();
         let kept = ledger.create(&client, "kept").unwrap();
         ledger.upload(&client, ("kept", &kept), FILE, contents(300_000)).unwrap();
         assert!(client.execute(&kept, "sync").unwrap().is_success());
-        Self { disk, server, client, ledger, kept }
+        Self { server, client, ledger, kept, disk }
     }
 
     /// Fills the disk until not even the database can be written.
@@ -106,18 +109,14 @@ impl Scene {
             left.iter().filter(|name| name.starts_with("made-")).count() == steps
                 && !left.iter().any(|name| name.contains(".copying-") || name.contains(".doomed-"))
         });
-        server.terminate();
-        wait_until("the launcher ends", || server.launcher().is_none());
-        let left = Traces { images: Vec::new(), ..Traces::of(&server) };
-        assert_eq!(left, Traces::default());
-        drop(server);
+        crate::builds::end(server);
         disk.unmount();
     }
 }
 
 fn pull() {
     let registry = Halting::start();
-    let mut scene = Scene::begin(1700, &["--registry-plain", &registry.name]);
+    let mut scene = Scene::begin(1700, Some(&registry));
     let image = format!("{}/app:1", registry.name);
     let wish = json!({ "name": "pulled", "imageName": image });
     let begun = scene.client.post("/api/snapshots", &wish).unwrap();
@@ -164,13 +163,13 @@ fn pull() {
 /// A step that writes until it cannot any more, and then ends in some way.
 fn filling(end: &str) -> String {
     format!(
-        "FROM minimal\nRUN echo kept > /kept && sync /kept\nRUN echo filling; i=0; \
+        "FROM minimal\nUSER root\nRUN echo kept > /kept && sync /kept\nRUN echo filling; i=0; \
          while i=$((i+1)); head -c 1M /dev/urandom > /file.$i && sync /file.$i; do :; done; {end}\n"
     )
 }
 
 fn build() {
-    let mut scene = Scene::begin(1700, &[]);
+    let mut scene = Scene::begin(1700, None);
     // One that notices, and one that does not look whether it has written what it wrote.
     let builds = [("notices", "exit 3", "exit code 3"), ("ignores", "exit 0", "no room")];
     for (name, end, reason) in builds {
@@ -197,7 +196,8 @@ fn build() {
     // Refused from the start, in words on the command line as well.
     scene.disk.leave(900);
     let folder = tempfile::tempdir().unwrap();
-    let again = "FROM minimal\nRUN echo kept > /kept && sync /kept\nRUN cat /kept > /copy\n";
+    let again =
+        "FROM minimal\nUSER root\nRUN echo kept > /kept && sync /kept\nRUN cat /kept > /copy\n";
     std::fs::write(folder.path().join("Dockerfile"), again).unwrap();
     let words = ["image", "build", "--tag", "whole", folder.path().to_str().unwrap()];
     let refused = scene.server.command(&words).wait_with_output().unwrap();
@@ -222,7 +222,7 @@ fn build() {
 const HELD_MIB: usize = 256;
 
 fn snapshot() {
-    let mut scene = Scene::begin(2200, &[]);
+    let mut scene = Scene::begin(2200, None);
     let write = format!(
         "head -c {HELD_MIB}M /dev/urandom > ~/large && sync && sha256sum < ~/large > ~/sum && sync"
     );

@@ -11,6 +11,7 @@
     reason = "a test starts the program it tests, told by variables which"
 )]
 
+mod builds;
 mod client;
 mod contexts;
 mod full;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         full_images::trials(),
         upgrade::trials(),
         pools::trials(),
+        builds::trials(),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
 }

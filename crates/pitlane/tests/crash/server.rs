@@ -120,6 +120,11 @@ impl Server {
         self.set("--listen", address);
     }
 
+    /// Also asks this registry from its next start on.
+    pub(crate) fn ask_registry(&mut self, name: &str) {
+        self.set("--registry-plain", format!("{},{name}", crate::registries::registry()));
+    }
+
     fn set(&mut self, flag: &str, value: String) {
         let place = self.arguments.iter().position(|argument| argument == flag).unwrap();
         self.arguments[place + 1] = value;
