@@ -72,7 +72,12 @@ impl Connection {
 
     /// Creates a sandbox that can be used.
     pub(crate) async fn create(&mut self) -> anyhow::Result<Sandbox> {
-        let answer = self.call(Method::POST, "/api/sandbox", Some(json!({}))).await?;
+        self.create_of(&json!({})).await
+    }
+
+    /// The same of what the wish says.
+    pub(crate) async fn create_of(&mut self, wish: &Value) -> anyhow::Result<Sandbox> {
+        let answer = self.call(Method::POST, "/api/sandbox", Some(wish.clone())).await?;
         let sandbox: Sandbox =
             serde_json::from_slice(&answer).context("cannot read what was created")?;
         if sandbox.state != "started" {

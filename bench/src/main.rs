@@ -5,6 +5,7 @@
 //! as not reached: neither fails the run.
 #![forbid(unsafe_code)]
 
+mod builds;
 mod code;
 mod connection;
 mod crowd;
@@ -84,6 +85,7 @@ async fn measure(path: &Path, sections: &[Section]) -> anyhow::Result<()> {
         terminals: None,
         warm: None,
         snapshots: None,
+        builds: None,
         images: None,
     };
     for section in sections {

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+/// How many idle sandboxes there are while memory is read, if nobody says.
+const IDLE: [usize; 11] = [0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 1000];
+
 /// What a run is told.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -55,7 +58,7 @@ impl Options {
             transfer_mib: number("BENCH_TRANSFER_MIB", 1024)?,
             crowd: number("BENCH_CROWD", 200)?,
             restart: number("BENCH_RESTART", 500)?,
-            idle: populations("BENCH_IDLE", &[0, 10, 100, 1000])?,
+            idle: populations("BENCH_IDLE", &IDLE)?,
             patience: Duration::from_secs(number("BENCH_PATIENCE", 60)?.try_into()?),
         })
     }

@@ -46,6 +46,24 @@ pub(crate) struct Results {
     /// As above.
     #[serde(default)]
     pub(crate) snapshots: Option<Snapshots>,
+    /// As above.
+    #[serde(default)]
+    pub(crate) builds: Option<Builds>,
+}
+
+/// Builds of a Dockerfile with files.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Builds {
+    /// How many files are copied.
+    pub(crate) files: usize,
+    /// How many of its instructions change files.
+    pub(crate) steps: usize,
+    /// Until the snapshot is active, every step done.
+    pub(crate) anew: Samples,
+    /// The same, every step found.
+    pub(crate) again: Samples,
+    /// Until a sandbox of it is started, every step found.
+    pub(crate) sandbox: Samples,
 }
 
 /// Snapshots of an empty sandbox and of one with many files.
@@ -53,7 +71,10 @@ pub(crate) struct Results {
 pub(crate) struct Snapshots {
     /// How much is in the one with files.
     pub(crate) mib: usize,
-    /// On the host's own file system.
+    /// What the host's own file system is.
+    #[serde(default)]
+    pub(crate) host_kind: String,
+    /// On that.
     pub(crate) host: SnapshotTimes,
     /// On XFS, which shares blocks.
     pub(crate) xfs: SnapshotTimes,
@@ -148,6 +169,8 @@ pub(crate) struct Sessions {
     pub(crate) mib: usize,
     /// The same program's output over a local socket.
     pub(crate) bare_stream: Samples,
+    /// The same, and into a file as well.
+    pub(crate) bare_kept: Samples,
     /// From the call that begins the command to its last byte.
     pub(crate) stream: Samples,
     /// The same log after the end.

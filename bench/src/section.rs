@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::options::Options;
 use crate::results::Results;
 use crate::{
-    code, crowd, density, images, interactive, interpreter, listing, mcp, restart, rounds,
+    builds, code, crowd, density, images, interactive, interpreter, listing, mcp, restart, rounds,
     sessions, snapshots, terminals, transfer, warm,
 };
 
@@ -29,11 +29,12 @@ pub(crate) enum Section {
     Images,
     Warm,
     Snapshots,
+    Builds,
 }
 
 impl Section {
     /// All of them, in their order.
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Rounds,
         Self::Density,
         Self::Interactive,
@@ -49,6 +50,7 @@ impl Section {
         Self::Images,
         Self::Warm,
         Self::Snapshots,
+        Self::Builds,
     ];
 
     /// What a command line calls it.
@@ -67,6 +69,7 @@ impl Section {
             Self::Terminals => "terminals",
             Self::Mcp => "mcp",
             Self::Snapshots => "snapshots",
+            Self::Builds => "builds",
             Self::Warm => "warm",
             Self::Images => "images",
         }
@@ -122,6 +125,7 @@ impl Section {
             Self::Snapshots => {
                 results.snapshots = Some(Box::pin(snapshots::run(options)).await?);
             }
+            Self::Builds => results.builds = Some(Box::pin(builds::run(options)).await?),
             Self::Images => results.images = Some(Box::pin(images::run(options)).await?),
         }
         Ok(())

@@ -215,3 +215,12 @@ pub(crate) fn root_filesystem(options: &Options) -> anyhow::Result<PathBuf> {
     let (_, root) = found.with_context(|| format!("no default image in {}", cache.display()))?;
     Ok(root)
 }
+
+/// Lets a cache have the default image of another one.
+pub(crate) fn borrow_image(options: &Options, cache: &Path) -> anyhow::Result<()> {
+    let root = root_filesystem(options)?;
+    let image = root.parent().context("an image has a folder")?;
+    std::fs::create_dir_all(cache)?;
+    let name = image.file_name().context("an image has a name")?;
+    std::os::unix::fs::symlink(image, cache.join(name)).context("cannot borrow the image")
+}

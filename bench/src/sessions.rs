@@ -81,10 +81,14 @@ async fn measure(
     session_exec(connection, &prefix, &format!("head -c {mib}M /dev/zero > {NAME}")).await?;
     let file = options.scratch.join(NAME);
     std::fs::write(&file, vec![0; mib << 20]).context("cannot make the bare file")?;
-    let [mut bare_stream, mut stream, mut again] = [(); 3].map(|()| Samples::default());
+    let [mut bare_stream, mut bare_kept] = [(); 2].map(|()| Samples::default());
+    let [mut stream, mut again] = [(); 2].map(|()| Samples::default());
+    let kept = options.scratch.join("kept");
     for _ in 0..TIMES {
         quiet::settle().await;
-        bare_stream.push(bare_copy(file.clone(), mib << 20).await?);
+        bare_stream.push(bare_copy(file.clone(), None, mib << 20).await?);
+        bare_kept.push(bare_copy(file.clone(), Some(kept.clone()), mib << 20).await?);
+        std::fs::remove_file(&kept).context("cannot remove what was kept")?;
         let started = Instant::now();
         let body = json!({ "command": format!("cat {NAME}"), "runAsync": true });
         let answer = connection.call(Method::POST, &format!("{prefix}/s/exec"), Some(body)).await?;
@@ -100,7 +104,7 @@ async fn measure(
         open(connection, &prefix).await?;
     }
     std::fs::remove_file(&file).context("cannot remove the bare file")?;
-    Ok(Sessions { bare, execute, exec, mib, bare_stream, stream, again })
+    Ok(Sessions { bare, execute, exec, mib, bare_stream, bare_kept, stream, again })
 }
 
 async fn open(connection: &mut Connection, prefix: &str) -> anyhow::Result<()> {
@@ -120,8 +124,8 @@ async fn session_exec(
     Ok(())
 }
 
-/// What a program writes into a pipe, moved over a local socket to nowhere.
-async fn bare_copy(file: PathBuf, bytes: usize) -> anyhow::Result<Duration> {
+/// What a program writes into a pipe, moved over a local socket to nowhere, and into a file as a log is.
+async fn bare_copy(file: PathBuf, kept: Option<PathBuf>, bytes: usize) -> anyhow::Result<Duration> {
     let work = move || -> anyhow::Result<Duration> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -129,6 +133,7 @@ async fn bare_copy(file: PathBuf, bytes: usize) -> anyhow::Result<Duration> {
         std::thread::scope(|scope| {
             let sender = scope.spawn(|| -> anyhow::Result<()> {
                 let (mut stream, _) = listener.accept()?;
+                let mut kept = kept.map(std::fs::File::create).transpose()?;
                 let mut child =
                     command("cat", [file.as_os_str()]).stdout(Stdio::piped()).spawn()?;
                 let mut output = child.stdout.take().context("no output")?;
@@ -139,6 +144,9 @@ async fn bare_copy(file: PathBuf, bytes: usize) -> anyhow::Result<Duration> {
                         break;
                     };
                     stream.write_all(read)?;
+                    if let Some(kept) = &mut kept {
+                        kept.write_all(read)?;
+                    }
                 }
                 child.wait()?;
                 Ok(())

@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::program::{command, output};
 use crate::quiet;
 use crate::results::{SnapshotTimes, Snapshots};
-use crate::server::{Server, root_filesystem};
+use crate::server::{Server, borrow_image};
 
 /// How often each is measured at most, in turns.
 const TIMES: usize = 20;
@@ -33,7 +33,9 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Snapshots> {
     borrow_image(options, &on_xfs.image_cache)?;
     let xfs_times = measure(&on_xfs).await?;
     drop(xfs);
-    Ok(Snapshots { mib: FILES * 4, host, xfs: xfs_times })
+    let find = ["--noheadings", "--output", "FSTYPE", "--target"];
+    let host_kind = output(command("findmnt", find).arg(&options.scratch))?.trim().to_owned();
+    Ok(Snapshots { mib: FILES * 4, host_kind, host, xfs: xfs_times })
 }
 
 async fn measure(options: &Options) -> anyhow::Result<SnapshotTimes> {
@@ -82,15 +84,6 @@ async fn snapshot(connection: &mut Connection, sandbox: &Sandbox) -> anyhow::Res
     ensure!(answer["state"] == "started", "it was not taken in time: {answer}");
     connection.call(Method::DELETE, "/api/snapshots/bench", None).await?;
     Ok(took)
-}
-
-/// Lets a cache have the default image of another one.
-fn borrow_image(options: &Options, cache: &Path) -> anyhow::Result<()> {
-    let root = root_filesystem(options)?;
-    let image = root.parent().context("an image has a folder")?;
-    std::fs::create_dir_all(cache)?;
-    let name = image.file_name().context("an image has a name")?;
-    std::os::unix::fs::symlink(image, cache.join(name)).context("cannot borrow the image")
 }
 
 /// A file system of the run's own, unmounted and removed with its value.

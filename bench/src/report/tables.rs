@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::results::{
-    Code, Crowd, Found, Images, Interpreters, Listing, Mcp, Measure, Restart, Results, Run,
-    Sessions, Snapshots, Terminals, Transfer, Warm,
+    Builds, Code, Crowd, Found, IdleMemory, Images, Interpreters, Listing, Mcp, Measure, Restart,
+    Results, Run, Sessions, Snapshots, Terminals, Transfer, Warm,
 };
 use crate::samples::{Milliseconds, Samples};
 
@@ -144,6 +144,7 @@ pub(super) fn core(results: &Results) -> String {
     rows.extend(results.warm.iter().flat_map(warm));
     rows.extend(results.images.iter().flat_map(images));
     rows.extend(results.snapshots.iter().flat_map(snapshots));
+    rows.extend(results.builds.iter().flat_map(builds));
     if rows.is_empty() {
         return String::new();
     }
@@ -189,7 +190,7 @@ fn transfers(transfer: &Transfer) -> [(String, &Samples, String); 4] {
     .map(|(name, samples, how)| (format!("{name} of {mib} MiB"), samples, how.to_owned()))
 }
 
-fn sessions(sessions: &Sessions) -> [(String, &Samples, String); 6] {
+fn sessions(sessions: &Sessions) -> [(String, &Samples, String); 7] {
     let mib = sessions.mib;
     let said = |what: &str| format!("{what} of {mib} MiB");
     [
@@ -209,6 +210,7 @@ fn sessions(sessions: &Sessions) -> [(String, &Samples, String); 6] {
             &sessions.bare_stream,
             "`cat` of a file into a pipe, from there over a local socket to nowhere, 256 KiB at a time",
         ),
+        (said("bare output, kept"), &sessions.bare_kept, "the same, and into a file, as logs are kept"),
         (
             said("log"),
             &sessions.stream,
@@ -279,20 +281,43 @@ fn images(images: &Images) -> [(String, &Samples, String); 2] {
 }
 
 fn snapshots(snapshots: &Snapshots) -> [(String, &Samples, String); 4] {
-    let Snapshots { mib, host, xfs } = snapshots;
+    let Snapshots { mib, host_kind, host, xfs } = snapshots;
     let how = "`POST /sandbox/{id}/snapshot` of a running sandbox until it is taken";
     let full = format!("snapshot of {mib} MiB");
     [
         ("snapshot of an empty sandbox, XFS".to_owned(), &xfs.empty, how),
         (format!("{full}, XFS"), &xfs.full, "the same with files, which were synced before"),
         (
-            "snapshot of an empty sandbox".to_owned(),
+            format!("snapshot of an empty sandbox, {host_kind}"),
             &host.empty,
             "the same on the file system of the run",
         ),
-        (full, &host.full, "the same; not promised: blocks may have to be copied"),
+        (
+            format!("{full}, {host_kind}"),
+            &host.full,
+            "the same; not promised: blocks may have to be copied",
+        ),
     ]
     .map(|(name, samples, how)| (name, samples, how.to_owned()))
+}
+
+fn builds(builds: &Builds) -> [(String, &Samples, String); 3] {
+    let Builds { files, steps, anew, again, sandbox } = builds;
+    let what = format!("Dockerfile of {steps} steps with {files} files");
+    [
+        ("build", anew, "`POST /snapshots` with `noCache` until it is active"),
+        (
+            "build, every step known",
+            again,
+            "`POST /snapshots` until it is active, the files are there",
+        ),
+        (
+            "sandbox of the build, every step known",
+            sandbox,
+            "`POST /sandbox` with the same `buildInfo` until it is started",
+        ),
+    ]
+    .map(|(name, samples, how)| (format!("{name}: {what}"), samples, how.to_owned()))
 }
 
 fn warm(warm: &Warm) -> [(String, &Samples, String); 2] {
@@ -316,18 +341,24 @@ pub(super) fn idle(results: &Results) -> String {
     let mut text = String::from(
         "Processes' memory with shared pages in parts (`Pss`), and what the kernel keeps for itself on the whole machine \
          (`SUnreclaim`, `KernelStack`, `PageTables`, `Percpu`), in MiB. Eight sandboxes more wait in each row.\n\n\
-         | idle sandboxes | daemons | kernel | launcher | server | each, beyond the first row |\n|---|---|---|---|---|---|\n",
+         | idle sandboxes | daemons | kernel | launcher | server | each, beyond the first row | each, beyond the row before |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     let mib = |kib: u64| f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0;
+    let beyond = |row: &IdleMemory, other: &IdleMemory| {
+        let more = u64::try_from(row.sandboxes.saturating_sub(other.sandboxes)).unwrap_or(0);
+        let each = row.total_kib().saturating_sub(other.total_kib()).checked_div(more);
+        each.map_or_else(|| "–".to_owned(), |each| format!("{:.2}", mib(each)))
+    };
+    let mut before = first;
     for row in idle {
-        let more = u64::try_from(row.sandboxes - first.sandboxes.min(row.sandboxes)).unwrap_or(0);
-        let each = row.total_kib().saturating_sub(first.total_kib()).checked_div(more);
-        let each = each.map_or_else(|| "–".to_owned(), |each| format!("{:.2}", mib(each)));
+        let (each, step) = (beyond(row, first), beyond(row, before));
+        before = row;
         let [daemons, kernel, launcher, server] =
             [row.daemons_kib, row.kernel_kib, row.launcher_kib, row.server_kib].map(mib);
         let _ = writeln!(
             text,
-            "| {} | {daemons:.1} | {kernel:.1} | {launcher:.1} | {server:.1} | {each} |",
+            "| {} | {daemons:.1} | {kernel:.1} | {launcher:.1} | {server:.1} | {each} | {step} |",
             row.sandboxes
         );
     }

@@ -3,9 +3,9 @@ use std::time::Duration;
 use super::*;
 use crate::machine::Machine;
 use crate::results::{
-    Code, Crowd, Found, IdleMemory, Images, Interactive, Interpreters, Listing, Mcp, Measure,
-    Modes, Population, Restart, Row, Run, Sessions, SnapshotTimes, Snapshots, Terminals, Transfer,
-    Warm,
+    Builds, Code, Crowd, Found, IdleMemory, Images, Interactive, Interpreters, Listing, Mcp,
+    Measure, Modes, Population, Restart, Row, Run, Sessions, SnapshotTimes, Snapshots, Terminals,
+    Transfer, Warm,
 };
 use crate::samples::Samples;
 use crate::server::Memory;
@@ -99,7 +99,8 @@ fn results(create: u64, crowded: u64, failures: &[&str], docker: Found) -> Resul
             execute: samples(&[4]),
             exec: samples(&[2]),
             mib: 1024,
-            bare_stream: samples(&[300]),
+            bare_stream: samples(&[200]),
+            bare_kept: samples(&[300]),
             stream: samples(&[500]),
             again: samples(&[400]),
         }),
@@ -119,12 +120,23 @@ fn results(create: u64, crowded: u64, failures: &[&str], docker: Found) -> Resul
             cold: samples(&[6]),
             idle: vec![idle(0, 0), idle(10, 10), idle(1000, 1100)],
         }),
-        snapshots: Some(Snapshots {
-            mib: 1024,
-            host: SnapshotTimes { empty: samples(&[15]), full: samples(&[1500]) },
-            xfs: SnapshotTimes { empty: samples(&[15]), full: samples(&[20]) },
-        }),
+        snapshots: Some(snapshots()),
+        builds: Some(builds()),
     }
+}
+
+fn snapshots() -> Snapshots {
+    Snapshots {
+        mib: 1024,
+        host_kind: "ext4".to_owned(),
+        host: SnapshotTimes { empty: samples(&[15]), full: samples(&[1500]) },
+        xfs: SnapshotTimes { empty: samples(&[15]), full: samples(&[20]) },
+    }
+}
+
+fn builds() -> Builds {
+    let [anew, again, sandbox] = [4000, 60, 70].map(|time| samples(&[time]));
+    Builds { files: 300, steps: 6, anew, again, sandbox }
 }
 
 #[test]
@@ -166,6 +178,7 @@ fn a_promise_that_is_missed_by_a_little_is_not_reached() {
             ("1267 KiB".to_owned(), Some(true)),
             ("9000 ms / 6000 ms = 1.50".to_owned(), Some(true)),
             ("20.00 ms / 15.00 ms = 1.33".to_owned(), Some(true)),
+            ("60.0 ms; 4000 ms where nothing is known".to_owned(), Some(true)),
         ]
     );
 }
@@ -179,6 +192,7 @@ fn what_was_not_measured_has_no_table_and_shows_nothing() {
     (results.code, results.terminals, results.mcp) = (None, None, None);
     results.warm = None;
     results.snapshots = None;
+    results.builds = None;
     results.images = None;
     results.crowd.as_mut().unwrap().create = samples(&[10; 50]);
     insta::assert_snapshot!(text(&results));
