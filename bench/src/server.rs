@@ -19,6 +19,8 @@ pub(crate) struct Server {
     url: String,
     key: String,
     folder: TempDir,
+    /// Of run-time files, where paths are short: there are sockets in it.
+    run: TempDir,
 }
 
 #[derive(Debug, Deserialize)]
@@ -37,10 +39,11 @@ impl Server {
         std::fs::create_dir_all(&options.scratch).context("cannot make the scratch folder")?;
         let folder = tempfile::Builder::new().prefix("server-").tempdir_in(&options.scratch)?;
         let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
-        let (process, ready) = launch(options, &flags, folder.path())?;
+        let run = tempfile::Builder::new().prefix("bench-").tempdir()?;
+        let (process, ready) = launch(options, &flags, [folder.path(), run.path()])?;
         let key = std::fs::read_to_string(&ready.key_file).context("cannot read the key")?;
         let key = key.trim().to_owned();
-        Ok(Self { process, flags, url: ready.url, key, folder })
+        Ok(Self { process, flags, url: ready.url, key, folder, run })
     }
 
     /// Ends the server as a crash does, and leaves its sandboxes running.
@@ -56,7 +59,8 @@ impl Server {
     ///
     /// It ended instead; the error holds the end of its log.
     pub(crate) fn start_again(&mut self, options: &Options) -> anyhow::Result<()> {
-        let (process, ready) = launch(options, &self.flags, self.folder.path())?;
+        let folders = [self.folder.path(), self.run.path()];
+        let (process, ready) = launch(options, &self.flags, folders)?;
         (self.process, self.url) = (process, ready.url);
         Ok(())
     }
@@ -93,7 +97,7 @@ impl Server {
 
     /// Where the server keeps its sockets.
     fn run_folder(&self) -> anyhow::Result<PathBuf> {
-        let folder = self.folder.path().join("run");
+        let folder = self.run.path().join("run");
         folder.is_dir().then_some(folder).context("the server has no run-time folder")
     }
 
@@ -144,14 +148,18 @@ pub(crate) struct Memory {
     pub(crate) peak_kib: u64,
 }
 
-fn launch(options: &Options, flags: &[String], folder: &Path) -> anyhow::Result<(Child, Ready)> {
+fn launch(
+    options: &Options,
+    flags: &[String],
+    [folder, run]: [&Path; 2],
+) -> anyhow::Result<(Child, Ready)> {
     let log = folder.join("log");
     let mut command =
         command(&options.pitlane, ["serve", "--listen", "127.0.0.1:0", "--json", "--state"]);
     command
         .arg(folder.join("state"))
         .arg("--run-dir")
-        .arg(folder.join("run"))
+        .arg(run.join("run"))
         .arg("--image-cache")
         .arg(&options.image_cache);
     command.args(flags).stdout(Stdio::piped()).stderr(std::fs::File::create(&log)?);
