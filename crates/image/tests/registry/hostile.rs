@@ -48,6 +48,16 @@ async fn registry() -> (Registry, Cache, String) {
     (registry, cache, name)
 }
 
+/// An image that has this for its configuration.
+fn described(config: String) -> Image {
+    let mut image = Image::of(&[layer()]).saying(|manifest| {
+        manifest["config"]["digest"] = json!(digest(config.as_bytes()));
+        manifest["config"]["size"] = json!(config.len());
+    });
+    image.config = config.into_bytes();
+    image
+}
+
 fn redirect(to: &str) -> Answer {
     Answer::Status(StatusCode::TEMPORARY_REDIRECT, "location", to.to_owned())
 }
@@ -310,12 +320,7 @@ async fn what_is_for_another_machine_is_refused() {
     let (registry, cache, name) = registry().await;
     let honest = Image::of(&[layer()]);
     let config = String::from_utf8(honest.config).unwrap().replace("\"linux\"", "\"plan9\"");
-    let mut image = Image::of(&[layer()]).saying(|manifest| {
-        manifest["config"]["digest"] = json!(digest(config.as_bytes()));
-        manifest["config"]["size"] = json!(config.len());
-    });
-    image.config = config.into_bytes();
-    registry.has("app", "1", &image);
+    registry.has("app", "1", &described(config));
     let refused = cache.refusal(&name).await;
     assert!(refused.contains("an image for plan9/"), "{refused}");
 }
@@ -425,12 +430,7 @@ async fn what_is_no_image_is_refused() {
     let is_harmless = |text: &str| text.len() < 1_000 && !text.chars().any(char::is_control);
     assert!(refused.contains("a manifest that is none") && is_harmless(&refused), "{refused:?}");
     let config = json!({"os": words, "architecture": "x", "rootfs": {"diff_ids": []}}).to_string();
-    let mut image = Image::of(&[layer()]).saying(|manifest| {
-        manifest["config"]["digest"] = json!(digest(config.as_bytes()));
-        manifest["config"]["size"] = json!(config.len());
-    });
-    image.config = config.into_bytes();
-    registry.has("app", "1", &image);
+    registry.has("app", "1", &described(config));
     let refused = cache.refusal(&name).await;
     assert!(refused.contains("an image for ") && is_harmless(&refused), "{refused:?}");
 }
