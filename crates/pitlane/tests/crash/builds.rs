@@ -50,13 +50,13 @@ fn steps_are_killed() {
     }
     // Neither the sandboxes that were left nor those that were made instead.
     traces::settle(&server, &[], &[], &[]);
-    end(server);
+    end(&server);
 }
 
 /// Ends a server without sandboxes, and checks that it left nothing but its state folder and finished steps.
-pub(crate) fn end(server: Server) {
+pub(crate) fn end(server: &Server) {
     server.terminate();
     wait_until("the launcher ends", || server.launcher().is_none());
-    let left = Traces { images: Vec::new(), ..Traces::of(&server) };
+    let left = Traces { images: Vec::new(), ..Traces::of(server) };
     assert_eq!(left, Traces::default());
 }

@@ -109,7 +109,8 @@ impl Scene {
             left.iter().filter(|name| name.starts_with("made-")).count() == steps
                 && !left.iter().any(|name| name.contains(".copying-") || name.contains(".doomed-"))
         });
-        crate::builds::end(server);
+        crate::builds::end(&server);
+        drop(server);
         disk.unmount();
     }
 }
