@@ -350,6 +350,12 @@ pub enum CreateVolumeError {
     /// The machine's disk has no room for another volume.
     #[error("this machine's disk has no room for another volume")]
     Full,
+    /// Volumes are kept in object storage, and that did not take one.
+    #[error("{reason}")]
+    Storage {
+        /// Why, for whoever asked.
+        reason: String,
+    },
     /// The machine failed.
     #[error("cannot make volume {id}")]
     Host {

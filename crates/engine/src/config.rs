@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use pitlane_image::Images;
 use pitlane_network::RouterConfig;
 
+use crate::ObjectVolumes;
+
 /// An engine's configuration.
 #[derive(Debug)]
 pub struct EngineConfig {
@@ -30,6 +32,8 @@ pub struct EngineConfig {
     pub pool_memory_mib: Option<u64>,
     /// How large a volume is, in GiB.
     pub volume_gib: u32,
+    /// Where new volumes are kept, if not on this machine.
+    pub object_volumes: Option<ObjectVolumes>,
     /// How many times the room that is left may be promised to sandboxes' disks; 0 sets no bound.
     pub disk_overcommit: u32,
 }

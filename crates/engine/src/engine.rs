@@ -33,7 +33,7 @@ use crate::prepared::{DiskFile, Preparer};
 use crate::room::Ledger;
 use crate::running::{Running, SocketFile};
 use crate::slot::{Slot, Slots};
-use crate::volume::Volumes;
+use crate::volume::{ObjectPlaces, Volumes};
 use crate::{EngineConfig, log_path, socket_path};
 
 use self::memory::MemoryWatch;
@@ -139,6 +139,12 @@ const LONGEST_SOCKET: usize = 107;
 /// Slots are limited by the network's addresses.
 const SLOT_COUNT: u32 = 32_000;
 
+/// The first of the ids that the processes have which serve volumes of objects: those after the unpackers'.
+#[must_use]
+pub const fn volume_files_first_id(first_id: u32) -> u32 {
+    unpackers_first_id(first_id).saturating_add(256 * 65_536)
+}
+
 /// The first of the ids that unpackers of images have: those after the last sandbox's.
 #[must_use]
 pub const fn unpackers_first_id(first_id: u32) -> u32 {
@@ -242,6 +248,7 @@ impl Inner {
             first_id,
             pool_memory_mib,
             volume_gib,
+            object_volumes,
             disk_overcommit,
         } = config;
         let sockets = run.join("sandboxes");
@@ -257,8 +264,10 @@ impl Inner {
             Disks::open(&state).map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
         disks.thaw_all().map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
         pitlane_fault::point("engine.thawed");
-        let volumes = Volumes::open(&state, &disks, volume_gib)
-            .map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
+        let places = ObjectPlaces { log: log_path(&run), runtime: handle.clone() };
+        let object_volumes = object_volumes.map(|volumes| (volumes, places));
+        let volumes = Volumes::open(&state, &disks, volume_gib, object_volumes)
+            .map_err(StartEngineError::Disks)?;
         let launcher = Launcher::find_or_start(&run, &launcher)
             .map_err(|cause| StartEngineError::Launcher(Box::new(cause)))?;
         pitlane_fault::point("engine.launcher-found");

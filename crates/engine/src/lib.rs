@@ -22,9 +22,10 @@ mod waiting;
 use std::path::{Path, PathBuf};
 
 pub use config::{EngineConfig, LaunchCommand};
-pub use engine::{Engine, StartEngineError, unpackers_first_id};
+pub use engine::{Engine, StartEngineError, unpackers_first_id, volume_files_first_id};
 pub use launcher::{LauncherArguments, run as run_launcher};
 pub use room::{RESERVE_BYTES, Room};
+pub use volume::ObjectVolumes;
 
 /// What the launcher has to say, in a run-time folder.
 fn log_path(run: &Path) -> PathBuf {

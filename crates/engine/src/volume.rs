@@ -1,4 +1,5 @@
-//! Volumes: one file each, holding a file system of a fixed size that sandboxes mount side by side.
+//! Volumes: one file each, holding a file system of a fixed size that sandboxes mount side by side; or objects
+//! ([`objects`]), where object storage is configured.
 //!
 //! A sandbox's user writes to a volume, so it must have an end that is not the host's: a file system in a sparse file
 //! has one, on every kernel, and costs what was written to it. `volumes/ID.ext4` is the volume, and its name the only
@@ -8,6 +9,7 @@
 //! that is mounted the same file system once more: so a server that is started anew finds volumes that sandboxes of the
 //! one before have mounted, and a volume nobody has is unmounted and its device freed by the kernel.
 
+mod objects;
 mod subpath;
 
 use std::collections::{BTreeSet, HashMap};
@@ -24,6 +26,9 @@ use pitlane_sys::{
 
 use crate::disk::{self, DiskError, Disks, file_error, sparse, sync_folder};
 
+pub use self::objects::ObjectVolumes;
+pub(crate) use self::objects::{CreateObjectsError, ObjectPlaces, ObjectStore};
+
 /// The volumes of a state folder.
 #[derive(Debug)]
 pub(crate) struct Volumes {
@@ -35,6 +40,8 @@ pub(crate) struct Volumes {
     template: Mutex<()>,
     /// Those that were there when this server started, and may be mounted since before.
     inherited: BTreeSet<VolumeId>,
+    /// Where new ones are kept, if not here.
+    objects: Option<ObjectStore>,
 }
 
 /// Held by whoever mounts a volume: two at once could both find it unmounted. Tells which loop device it last was.
@@ -58,6 +65,33 @@ pub(crate) enum MountVolumeError {
         path: String,
         /// What is wrong with it, for whoever asked.
         why: &'static str,
+    },
+    /// Its files are objects, of which this server knows nothing.
+    #[error("volume {id} is in object storage, which is not configured")]
+    Unconfigured {
+        /// Which one.
+        id: VolumeId,
+    },
+    /// Its files are objects elsewhere.
+    #[error(
+        "volume {id} is in bucket {bucket} of {endpoint}, which is not the one that is configured"
+    )]
+    Elsewhere {
+        /// Which one.
+        id: VolumeId,
+        /// Where.
+        endpoint: String,
+        /// In which bucket there.
+        bucket: String,
+    },
+    /// What is its file system does not run.
+    #[error("cannot start what serves volume {id}")]
+    Process {
+        /// Which one.
+        id: VolumeId,
+        /// Why.
+        #[source]
+        cause: pitlane_driver::Cause,
     },
     /// The file cannot be opened.
     #[error(transparent)]
@@ -84,7 +118,12 @@ const OPTIONS: MountOptions = MountOptions {
 
 impl Volumes {
     /// Opens the folder, making it if it is new, and removes what an earlier server had half made.
-    pub(crate) fn open(state: &Path, disks: &Disks, gib: u32) -> Result<Self, DiskError> {
+    pub(crate) fn open(
+        state: &Path,
+        disks: &Disks,
+        gib: u32,
+        objects: Option<(ObjectVolumes, ObjectPlaces)>,
+    ) -> Result<Self, pitlane_driver::Cause> {
         let folder = folder(state);
         std::fs::create_dir_all(&folder).map_err(file_error("make", &folder))?;
         for entry in std::fs::read_dir(&folder).map_err(file_error("list", &folder))? {
@@ -93,7 +132,11 @@ impl Volumes {
                 disk::remove(&path)?;
             }
         }
+        let objects = objects
+            .map(|(volumes, places)| ObjectStore::open(&folder, volumes, places))
+            .transpose()?;
         let mut volumes = Self {
+            objects,
             folder,
             templates: disks.templates().to_owned(),
             gib,
@@ -105,22 +148,33 @@ impl Volumes {
         Ok(volumes)
     }
 
-    /// How many bytes a new volume may take.
+    /// How many bytes of this machine a new volume may take.
     pub(crate) const fn size_bytes(&self) -> u64 {
-        (self.gib as u64) << 30
+        if self.objects.is_some() { 0 } else { (self.gib as u64) << 30 }
     }
 
     /// Whether it is there.
     pub(crate) fn has(&self, id: VolumeId) -> bool {
-        self.path(id).exists()
+        self.path(id).exists() || self.is_of_objects(id)
     }
 
-    /// Makes a volume; what answers is on the disk.
-    pub(crate) fn create(&self, id: VolumeId) -> Result<(), DiskError> {
+    fn is_of_objects(&self, id: VolumeId) -> bool {
+        objects::marker(&self.folder, id).exists()
+    }
+
+    /// Makes a volume; what answers is on the disk, or in object storage.
+    pub(crate) fn create(&self, id: VolumeId) -> Result<(), CreateObjectsError> {
         let path = self.path(id);
         if path.exists() {
             return Ok(());
         }
+        match &self.objects {
+            Some(objects) => objects.create(id),
+            None => Ok(self.create_file(&path)?),
+        }
+    }
+
+    fn create_file(&self, path: &Path) -> Result<(), DiskError> {
         let template = self.template()?;
         let draft = path.with_extension("draft");
         disk::remove(&draft)?;
@@ -129,7 +183,7 @@ impl Volumes {
             .map_err(file_error("copy the template to", &draft));
         pitlane_fault::point("volume.drafted");
         let made = made.and_then(|()| {
-            std::fs::rename(&draft, &path).map_err(file_error("rename", &draft))?;
+            std::fs::rename(&draft, path).map_err(file_error("rename", &draft))?;
             pitlane_fault::point("volume.made");
             sync_folder(&self.folder)
         });
@@ -140,7 +194,15 @@ impl Volumes {
     }
 
     /// Removes a volume. A sandbox that has it mounted keeps the file system, without a name, until it ends.
-    pub(crate) fn delete(&self, id: VolumeId) -> Result<(), DiskError> {
+    ///
+    /// What is in object storage is removed there first.
+    pub(crate) fn delete(&self, id: VolumeId) -> Result<(), pitlane_driver::Cause> {
+        if self.is_of_objects(id) {
+            let Some(objects) = &self.objects else {
+                return Err(MountVolumeError::Unconfigured { id }.into());
+            };
+            return objects.delete(id);
+        }
         disk::remove(&self.path(id))?;
         pitlane_fault::point("volume.removed");
         sync_folder(&self.folder)?;
@@ -155,20 +217,28 @@ impl Volumes {
         for entry in listed {
             let path = entry.map_err(file_error("list", &self.folder))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            volumes.extend(name.strip_suffix(".ext4").and_then(|id| id.parse::<VolumeId>().ok()));
+            let id = name.strip_suffix(".ext4").or_else(|| name.strip_suffix(".objects"));
+            volumes.extend(id.and_then(|id| id.parse::<VolumeId>().ok()));
         }
         Ok(volumes)
     }
 
-    /// A mount of a volume, or of a folder of it, on which a sandbox's ids are what they are in the sandbox.
+    /// A mount of a volume, or of a folder of it, on which a sandbox's ids are what they are in the sandbox. Sandboxes
+    /// that run at the same time have different numbers.
     pub(crate) fn mount(
         &self,
         wanted: &VolumeMount,
         users: &UserNamespace,
+        number: u32,
     ) -> Result<DetachedMount, MountVolumeError> {
         let id = wanted.volume;
         let failed = |cause| MountVolumeError::Mount { id, cause };
-        let whole = self.mount_whole(id)?;
+        let is_of_objects = self.is_of_objects(id);
+        let whole = match (&self.objects, is_of_objects) {
+            (Some(objects), true) => objects.mount(id, number)?,
+            (None, true) => return Err(MountVolumeError::Unconfigured { id }),
+            (_, false) => self.mount_whole(id)?,
+        };
         pitlane_fault::point("volume.mounted");
         let mount = match &wanted.subpath {
             None => whole,
@@ -176,7 +246,10 @@ impl Volumes {
                 .map_err(failed)?
                 .map_err(|why| MountVolumeError::Subpath { id, path: path.to_string(), why })?,
         };
-        mount.map_ids(users).map_err(failed)?;
+        // Objects have no owners: their file system shows whoever looks.
+        if !is_of_objects {
+            mount.map_ids(users).map_err(failed)?;
+        }
         Ok(mount)
     }
 

@@ -27,6 +27,9 @@ fn main() -> ExitCode {
         Some(first) if first == pitlane_image::UNPACK => {
             return pitlane_image::run_unpacker(arguments);
         }
+        Some(first) if first == pitlane_objects::VOLUME_FILES => {
+            return pitlane_objects::run_volume_files();
+        }
         _ => {}
     }
     if name.is_some_and(|name| daytona::is_meant_by(&name)) { daytona::main() } else { cli::main() }

@@ -10,6 +10,7 @@ mod daemon;
 mod engine;
 mod fake;
 pub(crate) mod logging;
+mod object_volumes;
 mod preparation;
 mod probes;
 mod state_folder;

@@ -84,11 +84,22 @@ pub(crate) struct Settings {
     pub(crate) pool_memory_mib: Option<u64>,
     /// How large a volume is, in GiB.
     pub(crate) volume_gib: u32,
+    pub(crate) object_storage: ObjectStorageSettings,
     pub(crate) disk_overcommit: u32,
     pub(crate) first_id: u32,
     pub(crate) maximum: Limits,
     pub(crate) target: String,
     pub(crate) patience: Patience,
+}
+
+/// Where volumes are kept as objects; nowhere without an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ObjectStorageSettings {
+    pub(crate) endpoint: Option<String>,
+    pub(crate) region: String,
+    pub(crate) bucket: String,
+    pub(crate) prefix: String,
+    pub(crate) access_key_file: Option<PathBuf>,
 }
 
 /// A setting for people to see.

@@ -60,6 +60,8 @@ pub fn become_namespace_root() -> Result<(), SyscallError> {
 pub struct Capabilities(CapabilitySet);
 
 impl Capabilities {
+    /// None at all.
+    pub const NONE: Self = Self(CapabilitySet::empty());
     /// What remains for root inside a sandbox, as container runtimes have it by default, less raw sockets and audit.
     /// All of them count inside the sandbox's user namespace only.
     pub const SANDBOX: Self = Self(

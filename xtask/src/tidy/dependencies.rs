@@ -9,19 +9,20 @@ use super::Finding;
 use super::source::Tree;
 
 /// Every crate, with the crates of ours it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 21] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 22] = [
     ("api", &["control", "model", "wire"]),
     ("build", &["driver", "model", "wire"]),
     ("client", &["wire"]),
     ("control", &["build", "driver", "fault", "model", "storage", "store"]),
     ("daemon", &["wire", "sys"]),
     ("driver", &["model"]),
-    ("engine", &["driver", "fault", "model", "image", "network", "sys", "wire"]),
+    ("engine", &["driver", "fault", "model", "image", "network", "objects", "sys", "wire"]),
     ("fault", &[]),
     ("image", &["fault", "model", "sys"]),
     ("mcp", &["tools"]),
     ("model", &[]),
     ("network", &["model", "sys"]),
+    ("objects", &["sys"]),
     ("pitlane", PITLANE),
     ("s3", &["control", "model", "storage"]),
     ("storage", &["fault", "model"]),
@@ -36,7 +37,7 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 21] = [
 /// The composition root depends on whatever it composes.
 const PITLANE: &[&str] = &[
     "api", "build", "client", "control", "driver", "engine", "fault", "image", "mcp", "model",
-    "network", "s3", "storage", "store", "sys", "tools", "wire",
+    "network", "objects", "s3", "storage", "store", "sys", "tools", "wire",
 ];
 
 /// Crates that are not in `crates`.

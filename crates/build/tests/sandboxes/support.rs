@@ -115,6 +115,7 @@ impl Site {
             first_id: 0x7000_0000,
             pool_memory_mib: None,
             volume_gib: 1,
+            object_volumes: None,
             disk_overcommit: 0,
         };
         let engine = Arc::new(Engine::start(config).await.expect("the engine starts"));

@@ -85,7 +85,8 @@ impl Volumes {
             Err(error) => {
                 tracing::error!(volume = %id, error = %Chain(&error), "not made");
                 let reason = match error {
-                    pitlane_driver::CreateVolumeError::Full => error.to_string(),
+                    pitlane_driver::CreateVolumeError::Full
+                    | pitlane_driver::CreateVolumeError::Storage { .. } => error.to_string(),
                     pitlane_driver::CreateVolumeError::Host { .. } => {
                         "the machine could not make it".to_owned()
                     }

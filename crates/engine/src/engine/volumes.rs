@@ -7,7 +7,7 @@ use pitlane_model::{SandboxId, VolumeId};
 
 use super::Inner;
 use crate::launcher::LauncherError;
-use crate::volume::MountVolumeError;
+use crate::volume::{CreateObjectsError, MountVolumeError};
 use crate::waiting::{AttachError, Waiting};
 
 /// Why a sandbox does not have its volumes.
@@ -48,12 +48,13 @@ impl NoVolumes {
 impl From<MountVolumeError> for NoVolumes {
     fn from(failure: MountVolumeError) -> Self {
         match failure {
-            MountVolumeError::Gone { .. } | MountVolumeError::Subpath { .. } => {
-                Self::Refused(failure.to_string())
-            }
-            MountVolumeError::Disk(_) | MountVolumeError::Mount { .. } => {
-                Self::Failed(Box::new(failure))
-            }
+            MountVolumeError::Gone { .. }
+            | MountVolumeError::Subpath { .. }
+            | MountVolumeError::Unconfigured { .. }
+            | MountVolumeError::Elsewhere { .. } => Self::Refused(failure.to_string()),
+            MountVolumeError::Disk(_)
+            | MountVolumeError::Mount { .. }
+            | MountVolumeError::Process { .. } => Self::Failed(Box::new(failure)),
         }
     }
 }
@@ -87,7 +88,8 @@ impl Inner {
             .map_err(|cause| NoVolumes::Failed(Box::new(cause)))?;
         let mut mounts = Vec::with_capacity(spec.volumes.len());
         for wanted in &spec.volumes {
-            mounts.push((wanted.path.to_string(), self.volumes.mount(wanted, &users)?));
+            let mount = self.volumes.mount(wanted, &users, waiting.slot())?;
+            mounts.push((wanted.path.to_string(), mount));
         }
         pitlane_fault::point("volumes.assembled");
         Ok(waiting.attach(&mounts)?)
@@ -97,19 +99,21 @@ impl Inner {
         if !self.volumes.has(id) && !self.room.promise(self.volumes.size_bytes()) {
             return Err(CreateVolumeError::Full);
         }
-        self.volumes.create(id).map_err(|failure| {
-            if failure.is_for_want_of_room() {
+        self.volumes.create(id).map_err(|failure| match failure {
+            CreateObjectsError::Disk(failure) if failure.is_for_want_of_room() => {
                 tracing::warn!(volume = %id, failure = &failure as &dyn std::error::Error, "no room for a volume");
                 CreateVolumeError::Full
-            } else {
+            }
+            CreateObjectsError::Disk(failure) => {
                 CreateVolumeError::Host { id, cause: Box::new(failure) }
+            }
+            CreateObjectsError::Storage(failure) => {
+                CreateVolumeError::Storage { reason: failure.to_string() }
             }
         })
     }
 
     pub(super) fn delete_volume(&self, id: VolumeId) -> Result<(), DeleteVolumeError> {
-        self.volumes
-            .delete(id)
-            .map_err(|failure| DeleteVolumeError::Host { id, cause: Box::new(failure) })
+        self.volumes.delete(id).map_err(|cause| DeleteVolumeError::Host { id, cause })
     }
 }

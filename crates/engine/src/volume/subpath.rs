@@ -42,6 +42,12 @@ fn step(folder: BorrowedFd<'_>, name: &str) -> Result<Result<OwnedFd, &'static s
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 return Ok(Err("is, or leads through, something that is no folder"));
             }
+            Err(Errno::IO | Errno::ACCESS) => {
+                return Ok(Err("cannot be looked at: object storage does not answer, or refuses"));
+            }
+            Err(Errno::INVAL | Errno::NAMETOOLONG) => {
+                return Ok(Err("has a name that is none in object storage"));
+            }
             Err(errno) => return Err(errno).context("openat(subpath)"),
         }
         // For whoever comes, as the volume itself is.
@@ -50,6 +56,9 @@ fn step(folder: BorrowedFd<'_>, name: &str) -> Result<Result<OwnedFd, &'static s
             // The folder above it was removed meanwhile.
             Err(Errno::NOENT) => return Ok(Err("is being removed")),
             Err(Errno::NOSPC) => return Ok(Err("cannot be made: the volume is full")),
+            Err(Errno::IO | Errno::ACCESS) => {
+                return Ok(Err("cannot be made: object storage does not answer, or refuses"));
+            }
             Err(errno) => return Err(errno).context("mkdir(subpath)"),
         }
     }

@@ -10,6 +10,7 @@ mod life;
 mod limits;
 mod neighbours;
 mod network;
+mod objects;
 mod rest;
 mod snapshots;
 mod support;
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
     match arguments[..] {
         // The launcher must have one thread: it is dispatched before anything could start another.
         ["launch", run] => return run_launcher(&LauncherArguments { run: run.into() }),
+        [word] if word == pitlane_objects::VOLUME_FILES => {
+            return pitlane_objects::run_volume_files();
+        }
         ["hold", root, name, running, stopped] => return crash::hold(root, name, running, stopped),
         _ => {}
     }
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         limits::tests(),
         neighbours::tests(),
         network::tests(),
+        objects::tests(),
         rest::tests(),
         snapshots::tests(),
         volumes::tests(),

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use pitlane_driver::{Connection, Driver as _, LaunchSpec, PoolKey, WantedPool};
-use pitlane_engine::{Engine, EngineConfig, LaunchCommand};
+use pitlane_engine::{Engine, EngineConfig, LaunchCommand, ObjectVolumes, volume_files_first_id};
 use pitlane_image::Images;
 use pitlane_model::{ImageName, Limits, NetworkPolicy, SandboxId};
 use pitlane_network::{RouterConfig, RouterName, Subnet, Uplink, Upstreams};
+use pitlane_objects::ObjectStorage;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -26,6 +27,8 @@ pub(crate) struct Bench {
 pub(crate) struct Folder {
     root: PathBuf,
     name: String,
+    /// Where volumes are kept, if they are objects.
+    objects: Option<ObjectStorage>,
     /// Removes the folder at the end of the test that made it.
     _owned: Option<TempDir>,
 }
@@ -77,12 +80,17 @@ impl Folder {
         let mut random = [0u8; 5];
         getrandom::fill(&mut random).expect("randomness");
         let name = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { root: owned.path().to_owned(), name, _owned: Some(owned) }
+        Self { root: owned.path().to_owned(), name, objects: None, _owned: Some(owned) }
     }
 
     /// The folder of another process.
     pub(crate) fn of(root: PathBuf, name: String) -> Self {
-        Self { root, name, _owned: None }
+        Self { root, name, objects: None, _owned: None }
+    }
+
+    /// The same, with volumes in object storage.
+    pub(crate) fn with_objects(self, objects: ObjectStorage) -> Self {
+        Self { objects: Some(objects), ..self }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -122,6 +130,14 @@ impl Folder {
             first_id: 0x7000_0000,
             pool_memory_mib: None,
             volume_gib: 1,
+            object_volumes: self.objects.clone().map(|storage| ObjectVolumes {
+                storage,
+                command: LaunchCommand {
+                    program: std::env::current_exe().expect("a path"),
+                    arguments: vec![pitlane_objects::VOLUME_FILES.into()],
+                },
+                first_id: volume_files_first_id(0x7000_0000),
+            }),
             disk_overcommit: 0,
         }
     }

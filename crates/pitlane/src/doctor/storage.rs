@@ -40,7 +40,24 @@ pub(super) fn checks(
         _ => Check::untried("layers", "needs disks and user namespaces"),
     });
     checks.push(room(existing(&settings.state)));
+    if settings.object_storage.endpoint.is_some() {
+        checks.push(object_volumes());
+    }
     checks
+}
+
+/// Volumes in object storage are served to the kernel by a process of ours.
+fn object_volumes() -> Check {
+    let name = "volumes";
+    let fix = "load the kernel's module (modprobe fuse), and give containers the device";
+    let opened = OpenOptions::new().read(true).write(true).open("/dev/fuse");
+    let opened = opened.map_err(|cause| format!("cannot open /dev/fuse: {cause}"));
+    let known = FilesystemContext::open("fuse")
+        .map_err(|failure| format!("the kernel has no FUSE: {}", failure.errno));
+    match opened.and(known) {
+        Ok(_) => Check::good(name, "in object storage; the kernel has FUSE"),
+        Err(detail) => Check::bad(name, detail, fix),
+    }
 }
 
 /// The folder, or the nearest above it that is there already.

@@ -10,7 +10,7 @@ use pitlane_engine::{Engine, EngineConfig, LaunchCommand, LauncherArguments, run
 use pitlane_network::{RouterConfig, RouterName, Uplink};
 
 use super::state_folder::{StateFolder, run_folder};
-use super::{daemon, flag};
+use super::{daemon, flag, object_volumes};
 use crate::commands::image;
 use crate::exit::Exit;
 use crate::failure::{Doing as _, Failure};
@@ -62,6 +62,7 @@ pub(super) async fn start(settings: &Settings, folder: &StateFolder) -> Result<E
         first_id: settings.first_id,
         pool_memory_mib: settings.pool_memory_mib,
         volume_gib: settings.volume_gib,
+        object_volumes: object_volumes::of(settings)?,
         disk_overcommit: settings.disk_overcommit,
     };
     Engine::start(config).await.map_err(|cause| {

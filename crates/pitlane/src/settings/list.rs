@@ -14,7 +14,7 @@ use pitlane_model::{ImageName, Limits};
 use pitlane_network::{Ipv4Net, Subnet, Upstreams};
 use pitlane_storage::ContextLimits;
 
-use super::{LogFormat, Setting, Settings, UplinkSetting};
+use super::{LogFormat, ObjectStorageSettings, Setting, Settings, UplinkSetting};
 use crate::environment::variable;
 use crate::failure::Failure;
 
@@ -25,7 +25,7 @@ const VOLUME_SIZES: std::ops::RangeInclusive<u32> = 1..=16_384;
 const FIRST_IDS: std::ops::RangeInclusive<u32> = 65_536..=2_147_483_648;
 
 /// Every setting, in the order in which they are shown.
-pub(super) const SETTINGS: [Setting; 54] = [
+pub(super) const SETTINGS: [Setting; 59] = [
     Setting {
         key: "listen",
         flag: "listen",
@@ -538,6 +538,66 @@ pub(super) const SETTINGS: [Setting; 54] = [
         },
     },
     Setting {
+        key: "volumes.object_storage.endpoint",
+        flag: "volume-endpoint",
+        variable: "PITLANE_VOLUME_ENDPOINT",
+        value: "URL",
+        default: "",
+        help: "S3-compatible object storage in which volumes are made from now on, https://HOST[:PORT] [default: they are files on this machine]",
+        apply: |settings, text| {
+            settings.object_storage.endpoint = Some(text.trim().to_owned());
+            Ok(())
+        },
+    },
+    Setting {
+        key: "volumes.object_storage.region",
+        flag: "volume-region",
+        variable: "PITLANE_VOLUME_REGION",
+        value: "NAME",
+        default: "us-east-1",
+        help: "Region that requests to that storage are signed for",
+        apply: |settings, text| {
+            text.trim().clone_into(&mut settings.object_storage.region);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "volumes.object_storage.bucket",
+        flag: "volume-bucket",
+        variable: "PITLANE_VOLUME_BUCKET",
+        value: "NAME",
+        default: "",
+        help: "Bucket there, which must exist [default: none]",
+        apply: |settings, text| {
+            text.trim().clone_into(&mut settings.object_storage.bucket);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "volumes.object_storage.prefix",
+        flag: "volume-prefix",
+        variable: "PITLANE_VOLUME_PREFIX",
+        value: "PATH",
+        default: "",
+        help: "What the keys of all volumes there begin with; servers that share a bucket should not share it [default: nothing]",
+        apply: |settings, text| {
+            text.trim().clone_into(&mut settings.object_storage.prefix);
+            Ok(())
+        },
+    },
+    Setting {
+        key: "volumes.object_storage.access_key_file",
+        flag: "volume-access-key-file",
+        variable: "PITLANE_VOLUME_ACCESS_KEY_FILE",
+        value: "FILE",
+        default: "",
+        help: "File with the key to that storage: its id on the first line, its secret on the second [default: none]",
+        apply: |settings, text| {
+            settings.object_storage.access_key_file = Some(path(text)?);
+            Ok(())
+        },
+    },
+    Setting {
         key: "sandboxes.disk_overcommit",
         flag: "disk-overcommit",
         variable: "PITLANE_DISK_OVERCOMMIT",
@@ -688,6 +748,7 @@ impl Settings {
             prepared: 0,
             pool_memory_mib: None,
             volume_gib: 0,
+            object_storage: ObjectStorageSettings::default(),
             disk_overcommit: 0,
             first_id: 0,
             maximum: Limits::MAXIMUM,

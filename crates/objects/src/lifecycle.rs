@@ -1,0 +1,82 @@
+//! How a volume begins and ends in a bucket.
+
+use bytes::Bytes;
+
+use crate::bucket::{Bucket, BucketError};
+use crate::key::KeyFolder;
+use crate::listing::ListQuery;
+
+/// Why a volume was not made or removed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LifecycleError {
+    /// The storage did not do it.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+    /// What was written was not there when it was looked for.
+    #[error("object storage does not keep what it has acknowledged")]
+    NotKept,
+}
+
+/// Makes a volume: an object that marks it, which shows as well that the bucket can be written to, read and listed.
+/// Making one that is there succeeds.
+///
+/// # Errors
+///
+/// [`LifecycleError`]: a marker may be left.
+pub async fn create(bucket: &Bucket, volume: &KeyFolder) -> Result<(), LifecycleError> {
+    let marker = volume.prefix();
+    bucket.put(marker, Bytes::new()).await?;
+    if bucket.stat(marker).await?.is_none() {
+        return Err(LifecycleError::NotKept);
+    }
+    let query = ListQuery { prefix: marker, by_folder: true, most: 1, after: None };
+    bucket.list(&query).await?;
+    Ok(())
+}
+
+/// Removes a volume with all that is in it. Removing one that is not there succeeds, and so does going on with a removal
+/// that was cut off.
+///
+/// # Errors
+///
+/// [`LifecycleError`]: something may be left; call again.
+pub async fn remove(bucket: &Bucket, volume: &KeyFolder) -> Result<(), LifecycleError> {
+    abort_uploads(bucket, volume).await?;
+    loop {
+        // From the start each time: what was listed is gone.
+        let query =
+            ListQuery { prefix: volume.prefix(), by_folder: false, most: 1000, after: None };
+        let page = bucket.list(&query).await?;
+        if page.objects.is_empty() {
+            return if page.next.is_none() { Ok(()) } else { Err(LifecycleError::NotKept) };
+        }
+        let mut first = None;
+        for object in &page.objects {
+            // A storage that lists what is elsewhere is not believed.
+            if !object.key.starts_with(volume.prefix()) {
+                return Err(BucketError::Malformed { what: "keys of something else" }.into());
+            }
+            bucket.delete(&object.key).await?;
+            first = first.or(Some(&object.key));
+        }
+        if let Some(first) = first
+            && bucket.stat(first).await?.is_some()
+        {
+            // It would be listed for ever.
+            return Err(LifecycleError::NotKept);
+        }
+    }
+}
+
+/// Gives up what was being uploaded in parts, which takes room and is in no list of objects.
+async fn abort_uploads(bucket: &Bucket, volume: &KeyFolder) -> Result<(), BucketError> {
+    let uploads = match bucket.uploads(volume.prefix()).await {
+        // Not every storage tells.
+        Err(BucketError::Refused { status: 400 | 403 | 405 | 501, .. }) => return Ok(()),
+        uploads => uploads?,
+    };
+    for (key, upload) in uploads.iter().filter(|(key, _)| key.starts_with(volume.prefix())) {
+        bucket.abort(key, upload).await?;
+    }
+    Ok(())
+}
