@@ -33,7 +33,7 @@ use crate::prepared::{DiskFile, Preparer};
 use crate::room::Ledger;
 use crate::running::{Running, SocketFile};
 use crate::slot::{Slot, Slots};
-use crate::volume::{ObjectPlaces, Volumes};
+use crate::volume::Volumes;
 use crate::{EngineConfig, log_path, socket_path};
 
 use self::memory::MemoryWatch;
@@ -231,6 +231,13 @@ fn check_run_folder(run: &Path) -> Result<(), StartEngineError> {
     Err(StartEngineError::LongRunFolder { path: run.display().to_string(), longest })
 }
 
+fn open_disks(state: &Path) -> Result<Disks, StartEngineError> {
+    let disks = Disks::open(state).map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
+    disks.thaw_all().map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
+    pitlane_fault::point("engine.thawed");
+    Ok(disks)
+}
+
 impl Inner {
     fn start(
         config: EngineConfig,
@@ -260,14 +267,10 @@ impl Inner {
         let groups = Hierarchies::detect()?.group(Path::new("pitlane").join(&state_id));
         groups.create()?;
         pitlane_fault::point("engine.groups-made");
-        let disks =
-            Disks::open(&state).map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
-        disks.thaw_all().map_err(|cause| StartEngineError::Disks(Box::new(cause)))?;
-        pitlane_fault::point("engine.thawed");
-        let places = ObjectPlaces { log: log_path(&run), runtime: handle.clone() };
-        let object_volumes = object_volumes.map(|volumes| (volumes, places));
-        let volumes = Volumes::open(&state, &disks, volume_gib, object_volumes)
-            .map_err(StartEngineError::Disks)?;
+        let disks = open_disks(&state)?;
+        let objects = object_volumes.map(|volumes| volumes.placed(&run, &handle));
+        let volumes =
+            Volumes::open(&state, &disks, volume_gib, objects).map_err(StartEngineError::Disks)?;
         let launcher = Launcher::find_or_start(&run, &launcher)
             .map_err(|cause| StartEngineError::Launcher(Box::new(cause)))?;
         pitlane_fault::point("engine.launcher-found");

@@ -178,7 +178,7 @@ fn shut_in(staging: &std::path::Path, id: u32) -> Result<(), VolumeFilesError> {
         no_devices: true,
         no_set_user_id: true,
         no_execute: true,
-        no_access_times: true,
+        no_access_times: false,
         read_only: false,
     };
     staging.restrict(harmless)?;

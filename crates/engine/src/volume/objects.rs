@@ -65,6 +65,17 @@ pub(crate) enum CreateObjectsError {
     Disk(#[from] DiskError),
 }
 
+impl ObjectVolumes {
+    /// The same, with where they are served on this machine.
+    pub(crate) fn placed(
+        self,
+        run: &Path,
+        runtime: &tokio::runtime::Handle,
+    ) -> (Self, ObjectPlaces) {
+        (self, ObjectPlaces { log: crate::log_path(run), runtime: runtime.clone() })
+    }
+}
+
 impl ObjectStore {
     pub(crate) fn open(
         folder: &Path,

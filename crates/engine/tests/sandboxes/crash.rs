@@ -26,10 +26,12 @@ pub(crate) struct Held {
 }
 
 /// Is that process: says "ready" when its sandboxes are, and waits to be killed.
-pub(crate) fn hold(root: &str, name: &str, running: &str, stopped: &str) -> ExitCode {
+pub(crate) fn hold([root, name, running, stopped, objects]: [&str; 5]) -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let bench = Bench::start_in(Folder::of(root.into(), name.to_owned())).await;
+        let folder = Folder::of(root.into(), name.to_owned());
+        let objects = serde_json::from_str(objects).expect("an object storage or none");
+        let bench = Bench::start_in(Folder { objects, ..folder }).await;
         let held = crate::volumes::held();
         bench.engine.create_volume(held.volume).await.expect("a volume");
         let id = running.parse().expect("an id");
@@ -48,11 +50,16 @@ pub(crate) fn hold(root: &str, name: &str, running: &str, stopped: &str) -> Exit
 
 impl Held {
     pub(crate) fn start() -> Self {
-        let (folder, running, stopped) = (Folder::new(), spec(), spec());
+        Self::start_in(Folder::new())
+    }
+
+    pub(crate) fn start_in(folder: Folder) -> Self {
+        let (running, stopped) = (spec(), spec());
+        let objects = serde_json::to_string(&folder.objects).expect("an object storage or none");
         #[expect(clippy::disallowed_methods, reason = "the process that will be killed")]
         let mut process = Command::new(std::env::current_exe().expect("a path"))
             .args(["hold", &folder.root().to_string_lossy(), folder.name()])
-            .args([running.id.to_string(), stopped.id.to_string()])
+            .args([running.id.to_string(), stopped.id.to_string(), objects])
             .stdout(Stdio::piped())
             .spawn()
             .expect("a process");

@@ -31,7 +31,9 @@ fn main() -> ExitCode {
         [word] if word == pitlane_objects::VOLUME_FILES => {
             return pitlane_objects::run_volume_files();
         }
-        ["hold", root, name, running, stopped] => return crash::hold(root, name, running, stopped),
+        ["hold", root, name, running, stopped, objects] => {
+            return crash::hold([root, name, running, stopped, objects]);
+        }
         _ => {}
     }
     let tests = [

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use pitlane_driver::{CreateError, CreateVolumeError, Driver as _, LaunchSpec};
 use pitlane_model::{MountPath, Subpath, VolumeId, VolumeMount};
 
+use crate::crash::Held;
 use crate::support::{Bench, Folder, files, spec, wait_until};
 
 #[path = "../../../objects/tests/storage/mod.rs"]
@@ -198,7 +199,7 @@ async fn the_files_of_a_volume_are_served_by_a_process_that_may_nothing_else() {
     let inside = bench
         .sudo(
             spec.id,
-            "grep -rl volume-files /proc/[0-9]*/cmdline 2>/dev/null; grep data /proc/mounts",
+            "grep -rl volume-[f]iles /proc/[0-9]*/cmdline 2>/dev/null; grep data /proc/mounts",
         )
         .await;
     assert!(
@@ -244,20 +245,17 @@ async fn a_storage_that_hangs_holds_nobody_up_who_is_killed() {
 }
 
 async fn sandboxes_keep_their_volumes_of_objects_without_the_server() {
-    let (storage, bench) = bench().await;
-    bench.engine.create_volume(volume(1)).await.unwrap();
-    let spec = with(vec![mount("/data", None)]);
-    bench.engine.create(&spec).await.unwrap();
-    bench.exec(spec.id, "(sleep 2; echo later > /data/later) >/dev/null 2>&1 &").await;
-    // As if it had been killed: nothing is asked of the sandboxes.
-    let Bench { engine, folder } = bench;
-    engine.close().await;
-    drop(engine);
-    wait_until("it is written", || storage.get(&key("later")).is_some()).await;
+    let storage = Storage::start().await;
+    let held = Held::start_in(Folder::new().with_objects(storage.access("all")));
+    let (folder, running, _) = held.crash();
     let bench = Bench::start_in(folder).await;
-    assert_eq!(bench.exec(spec.id, "cat /data/later").await.output, "later\n");
-    // One that knows no object storage says so.
-    bench.engine.stop(spec.id, true).await.unwrap();
+    assert_eq!(servers(&bench).len(), 1, "what serves it outlived the server");
+    let done = bench.exec(running.id, "echo later > /mnt/held/later && cat /mnt/held/later").await;
+    assert_eq!(done.output, "later\n");
+    assert_eq!(storage.get(&key("later")).unwrap(), b"later\n");
+    let second = with(vec![mount("/data", None)]);
+    bench.engine.create(&second).await.unwrap();
+    assert_eq!(bench.exec(second.id, "cat /data/later").await.output, "later\n");
     bench.close().await;
 }
 

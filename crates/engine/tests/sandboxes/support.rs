@@ -28,7 +28,7 @@ pub(crate) struct Folder {
     root: PathBuf,
     name: String,
     /// Where volumes are kept, if they are objects.
-    objects: Option<ObjectStorage>,
+    pub(crate) objects: Option<ObjectStorage>,
     /// Removes the folder at the end of the test that made it.
     _owned: Option<TempDir>,
 }
