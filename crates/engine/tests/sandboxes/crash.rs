@@ -29,9 +29,9 @@ pub(crate) struct Held {
 pub(crate) fn hold([root, name, running, stopped, objects]: [&str; 5]) -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
-        let folder = Folder::of(root.into(), name.to_owned());
         let objects = serde_json::from_str(objects).expect("an object storage or none");
-        let bench = Bench::start_in(Folder { objects, ..folder }).await;
+        let folder = Folder::of(root.into(), name.to_owned(), objects);
+        let bench = Bench::start_in(folder).await;
         let held = crate::volumes::held();
         bench.engine.create_volume(held.volume).await.expect("a volume");
         let id = running.parse().expect("an id");

@@ -84,8 +84,8 @@ impl Folder {
     }
 
     /// The folder of another process.
-    pub(crate) fn of(root: PathBuf, name: String) -> Self {
-        Self { root, name, objects: None, _owned: None }
+    pub(crate) fn of(root: PathBuf, name: String, objects: Option<ObjectStorage>) -> Self {
+        Self { root, name, objects, _owned: None }
     }
 
     /// The same, with volumes in object storage.
