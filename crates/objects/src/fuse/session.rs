@@ -56,7 +56,10 @@ pub(super) struct Session {
 ///
 /// The device cannot be read.
 pub(crate) async fn serve(device: OwnedFd, files: Files) -> Result<(), Errno> {
-    #[expect(deprecated, reason = "what replaces it is unsafe; this descriptor is owned by what is watched")]
+    #[expect(
+        deprecated,
+        reason = "what replaces it is unsafe; this descriptor is owned by what is watched"
+    )]
     let device = AsyncFd::with_interest(device, AWAITED)
         .map_err(|cause| Errno::from_io_error(&cause).unwrap_or(Errno::IO))?;
     let session = Rc::new(Session {
