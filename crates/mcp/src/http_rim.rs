@@ -22,7 +22,8 @@ use crate::gate::{self, Gate};
 use crate::intake::{IntakeError, Taken};
 use crate::langswarm::{self, LangSwarm};
 use crate::metrics;
-use crate::server::Server;
+use crate::places::hold_for;
+use crate::server::{Server, UnderWay};
 use crate::sessions::{CALLER, Sessions};
 use crate::settings::Settings;
 use crate::well_known;
@@ -102,16 +103,14 @@ async fn serve(State(rim): State<Rim>, request: Request) -> Response {
     };
     let caller = access.caller;
     parts.extensions.insert(access);
+    let underway = UnderWay::default();
+    parts.extensions.insert(underway.clone());
     let request = Request::from_parts(parts, Full::new(bytes));
     let response = CALLER.scope(caller, Box::pin(rim.service.handle(request))).await;
     if response.status() == StatusCode::FORBIDDEN {
         metrics::refused("origin");
     }
-    let response = response.map(Body::new);
-    match place {
-        Some(place) => place.hold_for(response),
-        None => response,
-    }
+    hold_for((place, underway), response.map(Body::new))
 }
 
 fn not_read(error: &IntakeError) -> Response {

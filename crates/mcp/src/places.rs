@@ -39,16 +39,14 @@ impl Places {
     }
 }
 
-impl Place {
-    /// Has the place held until the answer is sent, or its client gone.
-    pub(crate) fn hold_for(self, response: Response) -> Response {
-        response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _held = &self;
-                frame
-            }))
-        })
-    }
+/// Has something held until an answer is sent, or its client gone.
+pub(crate) fn hold_for<T: Send + 'static>(held: T, response: Response) -> Response {
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _held = &held;
+            frame
+        }))
+    })
 }
 
 impl Drop for Place {
@@ -73,7 +71,7 @@ mod tests {
         let mut held: Vec<_> = (0..MOST_OF_ONE).map(|_| places.take(one).unwrap()).collect();
         assert!(places.take(one).is_none());
         assert!(places.take(Caller::with("other")).is_some());
-        let streamed = held.pop().unwrap().hold_for(Response::new(Body::from("x")));
+        let streamed = hold_for(held.pop().unwrap(), Response::new(Body::from("x")));
         assert!(places.take(one).is_none());
         drop(streamed);
         assert!(places.take(one).is_some());

@@ -1,6 +1,6 @@
 //! The MCP server: what it says of itself, and who does what.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::request::Parts as HttpParts;
@@ -75,6 +75,22 @@ pub enum StartError {
     /// A schema of a tool is no object, or the conformance suite's data is damaged.
     #[error("cannot describe the tools")]
     Tools(#[from] serde_json::Error),
+}
+
+/// The call of a request over HTTP. Whoever sends the answer keeps it until that is done: a call whose handler has returned
+/// is one that the server's end still has to wait for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UnderWay(Arc<OnceLock<Arc<TaskTrackerToken>>>);
+
+impl UnderWay {
+    fn hold(call: TaskTrackerToken, context: &RequestContext<RoleServer>) -> Arc<TaskTrackerToken> {
+        let call = Arc::new(call);
+        let parts = context.extensions.get::<HttpParts>();
+        if let Some(underway) = parts.and_then(|parts| parts.extensions.get::<Self>()) {
+            underway.0.get_or_init(|| Arc::clone(&call));
+        }
+        call
+    }
 }
 
 impl Server {
@@ -265,9 +281,10 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Some(_underway) = self.begin_call() else {
+        let Some(underway) = self.begin_call() else {
             return Ok(CallToolResult::error(vec![ContentBlock::text(TOO_MANY)]).into());
         };
+        let _underway = UnderWay::hold(underway, &context);
         match &self.0.fixtures {
             Some(fixtures) if fixtures.has_tool(&request.name) => {
                 let tasks = self.tasks_of(&context);
