@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod cgroup_namespace;
+mod confinement;
 mod credentials;
 mod error;
 mod exec;
@@ -23,6 +24,7 @@ mod workbench;
 
 pub use cgroup::{Entrance, Group, Hierarchies, HierarchyError, MemoryAlarm};
 pub use cgroup_namespace::CgroupNamespace;
+pub use confinement::Confinement;
 pub use credentials::{Capabilities, become_namespace_root, with_filesystem_ids};
 pub use error::{Context, SyscallError};
 pub use exec::{FIRST_SPARE_DESCRIPTOR, NextProgram, execute};

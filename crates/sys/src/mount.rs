@@ -45,6 +45,15 @@ pub struct MountOptions {
 }
 
 impl MountOptions {
+    /// For files that are only written and read: no device and no program among them works, nor any set-user-id bit.
+    pub const DATA: Self = Self {
+        read_only: false,
+        no_devices: true,
+        no_set_user_id: true,
+        no_execute: true,
+        no_access_times: false,
+    };
+
     const fn attributes(self) -> MountAttrFlags {
         let mut flags = MountAttrFlags::empty();
         if self.read_only {
@@ -142,6 +151,19 @@ impl DetachedMount {
         open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
             .map(Self)
             .context("open_tree(path)")
+    }
+
+    /// A new mount of the folder at `path` that holds [`DATA`](MountOptions::DATA) and shows its owners as `users` does.
+    ///
+    /// # Errors
+    ///
+    /// There is no such folder, or its file system cannot be mapped.
+    pub fn of_data(path: &Path, users: &UserNamespace) -> Result<Self, SyscallError> {
+        let folder = Self::of_path(path)?;
+        // On disk, owners are small numbers.
+        folder.map_ids(users)?;
+        folder.restrict(MountOptions::DATA)?;
+        Ok(folder)
     }
 
     /// A new mount of one file or folder of another, with what is mounted below it. A symbolic link is not followed.

@@ -1,20 +1,18 @@
 //! The process that unpacks: it shuts itself in, reads an archive from standard input and says how it went on standard
 //! output.
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::io::{self, Read, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use pitlane_sys::{
-    Allowed, Capabilities, CompileError, Context as _, DetachedMount, Filter, MountOptions,
-    SingleThreaded, SyscallError, UserNamespace, become_namespace_root, change_root,
-    make_mounts_private, new_mount_namespace, new_network_namespace, new_session_keyring,
+    Allowed, Capabilities, CompileError, Confinement, DetachedMount, Filter, SingleThreaded,
+    SyscallError, UserNamespace, new_network_namespace,
 };
-use rustix::fs::{CWD, Mode, OFlags};
-use rustix::process::{Resource, Rlimit};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Resource;
 
 use super::apply::apply;
 use super::report::{Failure, FailureKind, Report};
@@ -100,54 +98,32 @@ enum ShutInError {
     Call(#[from] SyscallError),
     #[error(transparent)]
     Filter(#[from] CompileError),
-    #[error("the folder's name contains a NUL")]
-    Name,
 }
 
 /// Leaves the calling process one folder, and rights over nothing else.
 fn shut_in(order: &Order) -> Result<(), ShutInError> {
     let single = SingleThreaded::check()?;
     let users = UserNamespace::new(single, order.first_id, IDS)?;
-    let layer = DetachedMount::of_path(&order.folder)?;
-    // On disk, owners are small numbers.
-    layer.map_ids(&users)?;
-    let harmless = MountOptions {
-        no_devices: true,
-        no_set_user_id: true,
-        no_execute: true,
-        no_access_times: false,
-        read_only: false,
-    };
-    layer.restrict(harmless)?;
+    let root = DetachedMount::of_data(&order.folder, &users)?;
     drop(new_network_namespace()?);
-    new_mount_namespace()?;
-    make_mounts_private()?;
-    new_session_keyring()?;
-    rustix::process::setsid().context("setsid")?;
-    let place =
-        CString::new(order.folder.as_os_str().as_bytes()).map_err(|_nul| ShutInError::Name)?;
-    layer.attach(CWD, &place)?;
-    change_root(layer.as_fd())?;
-    drop(layer);
-    rustix::process::umask(Mode::empty());
-    limit(Resource::As, MEMORY_BYTES)?;
-    limit(Resource::Cpu, PROCESSOR_SECONDS)?;
-    limit(Resource::Nofile, OPEN_FILES)?;
-    limit(Resource::Nproc, 1)?;
-    limit(Resource::Core, 0)?;
-    limit(Resource::Fsize, order.limits.bytes)?;
-    let filter = Filter::allow(&calls())?;
-    users.enter()?;
-    drop(users);
-    become_namespace_root()?;
-    filter.install()?;
-    Capabilities::SANDBOX.keep_only()?;
+    let confinement = Confinement {
+        users,
+        root,
+        folders: Vec::new(),
+        umask: Mode::empty(),
+        limits: &[
+            (Resource::As, MEMORY_BYTES),
+            (Resource::Cpu, PROCESSOR_SECONDS),
+            (Resource::Nofile, OPEN_FILES),
+            (Resource::Nproc, 1),
+            (Resource::Core, 0),
+            (Resource::Fsize, order.limits.bytes),
+        ],
+        filter: Filter::allow(&calls())?,
+        capabilities: Capabilities::SANDBOX,
+    };
+    confinement.enter(single)?;
     Ok(())
-}
-
-fn limit(resource: Resource, value: u64) -> Result<(), SyscallError> {
-    rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
-        .context("setrlimit")
 }
 
 /// What is needed to make files and nothing else: no processes, sockets, mounts, or memory that can be executed.
