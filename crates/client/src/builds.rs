@@ -1,20 +1,19 @@
 //! Images that are built: the files they are built from, the snapshots they become, and what is written meanwhile.
 
-mod signature;
-
 use std::io;
 
 use bytes::Bytes;
 use futures_util::Stream;
 use http::header::CONTENT_LENGTH;
 use http::uri::Authority;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Incoming;
+use jiff::Timestamp;
+use pitlane_signature::{Signable, Signer, digest_of, sign};
 use pitlane_wire::control::{CreateSnapshot, Snapshot, StorageAccess};
 
-use self::signature::Signed;
 use crate::connections::{Body, empty};
 use crate::request::{Content, segment};
 use crate::{Client, RequestError};
@@ -126,21 +125,38 @@ impl Client {
     ) -> Result<Response<Incoming>, RequestError> {
         let authority = base.authority().map_or("", Authority::as_str);
         let scheme = base.scheme_str().unwrap_or("https");
-        let hash = contents.as_ref().map_or(signature::NOTHING, |(archive, _)| &archive.sha256);
-        let signed = Signed { access, method: method.as_str(), host: authority, path, hash };
-        let mut request = Request::builder().uri(format!("{scheme}://{authority}{path}"));
-        for (name, value) in signed.headers() {
-            request = request.header(name, value);
-        }
+        let hash =
+            contents.as_ref().map_or_else(|| digest_of(&[]), |(archive, _)| archive.sha256.clone());
+        let token = access.session_token.parse::<HeaderValue>();
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-security-token", token.map_err(|cause| self.unreadable(cause))?);
+        let signer = Signer {
+            access_key_id: &access.access_key,
+            secret_access_key: &access.secret,
+            region: &access.region,
+        };
+        let signable = Signable {
+            method: method.as_str(),
+            host: authority,
+            // Of characters that mean themselves.
+            path,
+            query: "",
+            body_digest: &hash,
+            time: Timestamp::now(),
+        };
+        sign(&mut headers, &signer, &signable).map_err(|cause| self.unreadable(cause))?;
         let body = match contents {
             Some((archive, body)) => {
-                request = request.header(CONTENT_LENGTH, archive.bytes);
+                headers.insert(CONTENT_LENGTH, archive.bytes.into());
                 body
             }
             None => empty(),
         };
-        let request = request.method(method).body(body);
-        self.answer(request.map_err(|cause| self.unreadable(cause))?).await
+        let uri = format!("{scheme}://{authority}{path}");
+        let request = Request::builder().method(method).uri(uri).body(body);
+        let mut request = request.map_err(|cause| self.unreadable(cause))?;
+        *request.headers_mut() = headers;
+        self.answer(request).await
     }
 }
 

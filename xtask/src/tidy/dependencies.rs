@@ -9,10 +9,10 @@ use super::Finding;
 use super::source::Tree;
 
 /// Every crate, with the crates of ours it may depend on.
-const MAY_DEPEND_ON: [(&str, &[&str]); 22] = [
+const MAY_DEPEND_ON: [(&str, &[&str]); 23] = [
     ("api", &["control", "model", "wire"]),
     ("build", &["driver", "model", "wire"]),
-    ("client", &["wire"]),
+    ("client", &["signature", "wire"]),
     ("control", &["build", "driver", "fault", "model", "storage", "store"]),
     ("daemon", &["wire", "sys"]),
     ("driver", &["model"]),
@@ -22,9 +22,10 @@ const MAY_DEPEND_ON: [(&str, &[&str]); 22] = [
     ("mcp", &["tools"]),
     ("model", &[]),
     ("network", &["model", "sys"]),
-    ("objects", &["sys"]),
+    ("objects", &["fault", "signature", "sys"]),
     ("pitlane", PITLANE),
     ("s3", &["control", "model", "storage"]),
+    ("signature", &[]),
     ("storage", &["fault", "model"]),
     ("store", &["fault", "model"]),
     ("sys", &[]),
