@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use jiff::Timestamp;
+use pitlane_signature::encode_path;
 
 use crate::listing::{ListQuery, Page};
-use crate::signature;
 use crate::storage::ObjectStorage;
 use crate::xml::{self, Element};
 
@@ -238,7 +238,7 @@ impl Bucket {
     ///
     /// [`BucketError::Changed`]: it does not.
     pub async fn copy(&self, from: &str, etag: &str, to: &str) -> Result<(), BucketError> {
-        let source = signature::path(&self.storage.location().bucket, from);
+        let source = encode_path(&self.storage.location().bucket, from);
         let mut call = Call::new(Method::PUT, to)
             .with("x-amz-copy-source", &source)?
             .with("x-amz-copy-source-if-match", etag)?;

@@ -7,3 +7,6 @@ mod requests;
 mod session;
 
 pub(crate) use session::serve;
+
+#[cfg(test)]
+mod tests;

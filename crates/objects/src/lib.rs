@@ -9,11 +9,15 @@
 mod bucket;
 mod files;
 mod fuse;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod key;
 mod lifecycle;
 mod listing;
 mod process;
-mod signature;
+#[cfg(test)]
+#[path = "../tests/storage/mod.rs"]
+mod served;
 mod storage;
 mod xml;
 

@@ -12,6 +12,9 @@ pub enum LifecycleError {
     /// The storage did not do it.
     #[error(transparent)]
     Bucket(#[from] BucketError),
+    /// The storage did not do it, and has perhaps kept what was begun: remove the volume.
+    #[error(transparent)]
+    Begun(BucketError),
     /// What was written was not there when it was looked for.
     #[error("object storage does not keep what it has acknowledged")]
     NotKept,
@@ -22,10 +25,25 @@ pub enum LifecycleError {
 ///
 /// # Errors
 ///
-/// [`LifecycleError`]: a marker may be left.
+/// [`LifecycleError::Begun`]: a marker may be left. With the others, none is.
 pub async fn create(bucket: &Bucket, volume: &KeyFolder) -> Result<(), LifecycleError> {
     let marker = volume.prefix();
-    bucket.put(marker, Bytes::new()).await?;
+    let put = bucket.put(marker, Bytes::new()).await;
+    if let Err(refused @ BucketError::Refused { status: 400..500, .. }) = put {
+        return Err(refused.into());
+    }
+    let made = match put {
+        Ok(_tag) => check(bucket, marker).await,
+        // It may have been written all the same.
+        Err(failure) => Err(failure.into()),
+    };
+    if made.is_err() {
+        bucket.delete(marker).await.map_err(LifecycleError::Begun)?;
+    }
+    made
+}
+
+async fn check(bucket: &Bucket, marker: &str) -> Result<(), LifecycleError> {
     if bucket.stat(marker).await?.is_none() {
         return Err(LifecycleError::NotKept);
     }
@@ -48,7 +66,15 @@ pub async fn remove(bucket: &Bucket, volume: &KeyFolder) -> Result<(), Lifecycle
             ListQuery { prefix: volume.prefix(), by_folder: false, most: 1000, after: None };
         let page = bucket.list(&query).await?;
         if page.objects.is_empty() {
-            return if page.next.is_none() { Ok(()) } else { Err(LifecycleError::NotKept) };
+            // What is listed and cannot be named is there all the same.
+            return if page.unreadable > 0 {
+                Err(BucketError::Malformed { what: "objects without a key, a size or a time" }
+                    .into())
+            } else if page.next.is_some() {
+                Err(LifecycleError::NotKept)
+            } else {
+                Ok(())
+            };
         }
         let mut first = None;
         for object in &page.objects {
@@ -57,6 +83,7 @@ pub async fn remove(bucket: &Bucket, volume: &KeyFolder) -> Result<(), Lifecycle
                 return Err(BucketError::Malformed { what: "keys of something else" }.into());
             }
             bucket.delete(&object.key).await?;
+            pitlane_fault::point("objects.one-removed");
             first = first.or(Some(&object.key));
         }
         if let Some(first) = first

@@ -38,12 +38,14 @@ pub struct Page {
     pub objects: Vec<Listed>,
     /// What the keys in folders begin with.
     pub folders: Vec<String>,
+    /// How many objects and folders it has that make no sense.
+    pub unreadable: usize,
     /// Where the next page begins, if there is one.
     pub next: Option<String>,
 }
 
 impl Page {
-    /// Reads a `ListBucketResult` with encoded keys. What is no object is left out.
+    /// Reads a `ListBucketResult` with encoded keys. What is no object is left out, and counted.
     pub(crate) fn read(document: &Element) -> Option<Self> {
         if document.name != "ListBucketResult" {
             return None;
@@ -58,7 +60,7 @@ impl Page {
                 Some(text.to_owned())
             }
         };
-        let objects = document
+        let objects: Vec<Listed> = document
             .all("Contents")
             .filter_map(|object| {
                 Some(Listed {
@@ -69,45 +71,22 @@ impl Page {
                 })
             })
             .collect();
-        let folders = document
+        let folders: Vec<String> = document
             .all("CommonPrefixes")
             .filter_map(|folder| key(folder.text_of("Prefix")?))
             .collect();
+        let told =
+            document.all("Contents").count().saturating_add(document.all("CommonPrefixes").count());
+        let unreadable = told.saturating_sub(objects.len()).saturating_sub(folders.len());
         let is_cut = document.text_of("IsTruncated") == Some("true");
         let next = document.text_of("NextContinuationToken").filter(|next| !next.is_empty());
         if is_cut && next.is_none() {
             return None;
         }
-        Some(Self { objects, folders, next: next.filter(|_| is_cut).map(str::to_owned) })
+        let next = next.filter(|_| is_cut).map(str::to_owned);
+        Some(Self { objects, folders, unreadable, next })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Listed, Page};
-    use crate::xml::parse;
-
-    #[test]
-    fn a_page_is_read() {
-        let document = "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>\
-            <NextContinuationToken>n/1</NextContinuationToken>\
-            <Contents><Key>v/a%20b+c%2Bd</Key><Size>3</Size><ETag>&quot;e&quot;</ETag>\
-            <LastModified>2024-01-02T03:04:05.000Z</LastModified></Contents>\
-            <Contents><Key>v/broken</Key><Size>many</Size></Contents>\
-            <CommonPrefixes><Prefix>v/f/</Prefix></CommonPrefixes></ListBucketResult>";
-        let wanted = Page {
-            objects: vec![Listed {
-                key: "v/a b c+d".to_owned(),
-                size: 3,
-                etag: "\"e\"".to_owned(),
-                modified: "2024-01-02T03:04:05Z".parse().unwrap(),
-            }],
-            folders: vec!["v/f/".to_owned()],
-            next: Some("n/1".to_owned()),
-        };
-        assert_eq!(Page::read(&parse(document.as_bytes()).unwrap()), Some(wanted));
-        // A list that says it goes on and not where would be taken for the whole.
-        let cut = "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>";
-        assert_eq!(Page::read(&parse(cut.as_bytes()).unwrap()), None);
-    }
-}
+mod tests;

@@ -15,12 +15,11 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pitlane_sys::{
-    Capabilities, CompileError, Context as _, DetachedMount, FilesystemContext, Filter,
-    MountOptions, SingleThreaded, SyscallError, UserNamespace, become_namespace_root, change_root,
-    make_mounts_private, new_mount_namespace, new_session_keyring,
+    Capabilities, CompileError, Confinement, Context as _, DetachedMount, FilesystemContext,
+    Filter, MountOptions, SingleThreaded, SyscallError, UserNamespace,
 };
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock};
-use rustix::process::{Resource, Rlimit};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::process::Resource;
 use serde::{Deserialize, Serialize};
 use tokio::task::LocalSet;
 
@@ -119,11 +118,13 @@ fn prepare() -> Result<Prepared, VolumeFilesError> {
     let device = stdout.as_fd().try_clone_to_owned().map_err(file("the device"))?;
     let marker = File::open(&order.marker).map_err(file("the volume's marker"))?;
     flock(&marker, FlockOperation::NonBlockingLockShared).context("flock(marker)")?;
+    pitlane_fault::point("files.locked");
     let keys = KeyFolder::new(&order.storage.location().prefix, &order.volume);
     let (staging, id) = (order.staging, order.id);
     // Certificates are read while there are files.
     let bucket = Bucket::open(order.storage)?;
     shut_in(&staging, id)?;
+    pitlane_fault::point("files.shut-in");
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let staging =
         rustix::fs::open("/staging", flags, Mode::empty()).context("open(staging folder)")?;
@@ -171,45 +172,28 @@ fn say(line: &str) {
 fn shut_in(staging: &std::path::Path, id: u32) -> Result<(), VolumeFilesError> {
     let single = SingleThreaded::check()?;
     let users = UserNamespace::new(single, id, 1)?;
-    let staging = DetachedMount::of_path(staging)?;
-    // On disk, its owner is root.
-    staging.map_ids(&users)?;
-    let harmless = MountOptions {
-        no_devices: true,
-        no_set_user_id: true,
-        no_execute: true,
-        no_access_times: false,
-        read_only: false,
-    };
-    staging.restrict(harmless)?;
+    let staging = DetachedMount::of_data(staging, &users)?;
     let null = OFlags::RDWR | OFlags::CLOEXEC;
     let null = rustix::fs::open("/dev/null", null, Mode::empty()).context("open(null)")?;
     rustix::stdio::dup2_stdin(&null).context("dup2(stdin)")?;
     rustix::stdio::dup2_stdout(&null).context("dup2(stdout)")?;
     drop(null);
-    new_mount_namespace()?;
-    make_mounts_private()?;
-    let root = root()?;
-    new_session_keyring()?;
-    rustix::process::setsid().context("setsid")?;
-    // A mount needs a place of the namespace to begin with; what was there is not seen again.
-    root.attach(CWD, c"/proc")?;
-    staging.attach(root.as_fd(), c"staging")?;
-    change_root(root.as_fd())?;
-    root.restrict(MountOptions { read_only: true, ..harmless })?;
-    drop((root, staging));
-    rustix::process::umask(Mode::from_raw_mode(0o077));
-    limit(Resource::As, MEMORY_BYTES)?;
-    limit(Resource::Nofile, OPEN_FILES)?;
-    limit(Resource::Nproc, PROCESSES)?;
-    limit(Resource::Core, 0)?;
-    limit(Resource::Fsize, STAGING_BYTES)?;
-    let filter = Filter::allow(&calls::allowed())?;
-    users.enter()?;
-    drop(users);
-    become_namespace_root()?;
-    filter.install()?;
-    Capabilities::NONE.keep_only()?;
+    let confinement = Confinement {
+        users,
+        root: root()?,
+        folders: vec![(c"staging", staging)],
+        umask: Mode::from_raw_mode(0o077),
+        limits: &[
+            (Resource::As, MEMORY_BYTES),
+            (Resource::Nofile, OPEN_FILES),
+            (Resource::Nproc, PROCESSES),
+            (Resource::Core, 0),
+            (Resource::Fsize, STAGING_BYTES),
+        ],
+        filter: Filter::allow(&calls::allowed())?,
+        capabilities: Capabilities::NONE,
+    };
+    confinement.enter(single)?;
     Ok(())
 }
 
@@ -240,10 +224,6 @@ fn root() -> Result<DetachedMount, VolumeFilesError> {
         write(name, &contents)?;
     }
     write("etc/nsswitch.conf", b"hosts: files dns\n")?;
+    root.restrict(MountOptions { read_only: true, ..MountOptions::DATA })?;
     Ok(root)
-}
-
-fn limit(resource: Resource, value: u64) -> Result<(), SyscallError> {
-    rustix::process::setrlimit(resource, Rlimit { current: Some(value), maximum: Some(value) })
-        .context("setrlimit")
 }

@@ -13,6 +13,8 @@ pub(crate) struct Element {
 
 /// Answers are never deeper.
 const DEEPEST: usize = 16;
+/// The longest list has a thousand lines of a dozen elements; each takes more memory than it is long.
+const MOST_ELEMENTS: usize = 100_000;
 
 impl Element {
     /// The text of the first child of that name.
@@ -30,8 +32,16 @@ impl Element {
 pub(crate) fn parse(document: &[u8]) -> Option<Element> {
     let mut reader = Reader::from_str(std::str::from_utf8(document).ok()?);
     let mut open = vec![Element::default()];
+    let mut elements = 0usize;
     loop {
-        match reader.read_event().ok()? {
+        let event = reader.read_event().ok()?;
+        if matches!(event, Event::Start(_) | Event::Empty(_)) {
+            elements = elements.saturating_add(1);
+        }
+        if elements > MOST_ELEMENTS {
+            return None;
+        }
+        match event {
             Event::Start(start) if open.len() < DEEPEST => {
                 let name = String::from_utf8(start.local_name().as_ref().to_vec()).ok()?;
                 open.push(Element { name, ..Element::default() });
@@ -78,7 +88,9 @@ pub(crate) fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{escaped, parse};
+    use proptest::prelude::{Strategy, any};
+
+    use super::{Element, MOST_ELEMENTS, escaped, parse};
 
     #[test]
     fn documents_are_read_and_what_is_none_is_not() {
@@ -92,12 +104,35 @@ mod tests {
             assert_eq!(parse(broken.as_bytes()), None, "{broken}");
         }
         assert_eq!(parse("<a>".repeat(100).as_bytes()), None);
+        let wide = |count: usize| format!("<R>{}</R>", "<a/>".repeat(count));
+        assert!(parse(wide(MOST_ELEMENTS - 1).as_bytes()).is_some());
+        assert_eq!(parse(wide(MOST_ELEMENTS).as_bytes()), None);
+    }
+
+    fn any_element() -> impl Strategy<Value = Element> {
+        let of = |(name, text), children| Element { name, text, children };
+        let named = || ("[A-Za-z]{1,8}", any::<String>());
+        let leaf = named().prop_map(move |named| of(named, Vec::new()));
+        leaf.prop_recursive(4, 64, 5, move |inner| {
+            (named(), proptest::collection::vec(inner, 0..5))
+                .prop_map(move |(named, children)| of(named, children))
+        })
+    }
+
+    fn written(Element { name, text, children }: &Element) -> String {
+        let children: String = children.iter().map(written).collect();
+        format!("<{name}>{}{children}</{name}>", escaped(text))
     }
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_are_read_without_a_panic(bytes in proptest::prelude::any::<Vec<u8>>()) {
+        fn any_bytes_are_read_without_a_panic(bytes in any::<Vec<u8>>()) {
             drop(parse(&bytes));
+        }
+
+        #[test]
+        fn what_is_written_is_what_is_read(element in any_element()) {
+            assert_eq!(parse(written(&element).as_bytes()), Some(element));
         }
     }
 }

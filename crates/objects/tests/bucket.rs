@@ -107,6 +107,11 @@ async fn a_storage_that_fails_refuses_or_lies_is_told_apart() {
     assert!(matches!(bucket.stat("v/a").await, Err(BucketError::Unreachable { .. })));
 }
 
+/// An answer without a body has no code.
+fn denied_unsaid() -> BucketError {
+    BucketError::Refused { status: 403, code: String::new() }
+}
+
 #[tokio::test]
 async fn a_volume_is_made_where_it_can_be_written_and_removed_with_everything() {
     let (storage, bucket) = bucket().await;
@@ -114,6 +119,11 @@ async fn a_volume_is_made_where_it_can_be_written_and_removed_with_everything() 
     storage.be(Mood::ReadOnly);
     let denied = BucketError::Refused { status: 403, code: "AccessDenied".to_owned() };
     assert_eq!(create(&bucket, &volume).await, Err(LifecycleError::Bucket(denied)));
+    storage.be(Mood::WriteOnly);
+    assert_eq!(create(&bucket, &volume).await, Err(LifecycleError::Bucket(denied_unsaid())));
+    assert_eq!(storage.keys(), Vec::<String>::new(), "what was begun is undone");
+    storage.be(Mood::Failing);
+    assert!(matches!(create(&bucket, &volume).await, Err(LifecycleError::Begun(_))));
     storage.be(Mood::Working);
     create(&bucket, &volume).await.unwrap();
     create(&bucket, &volume).await.unwrap();
@@ -128,4 +138,16 @@ async fn a_volume_is_made_where_it_can_be_written_and_removed_with_everything() 
     remove(&bucket, &volume).await.unwrap();
     assert_eq!((storage.keys(), storage.uploads()), (vec!["all/one2/kept".to_owned()], 0));
     remove(&bucket, &volume).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_volume_is_not_removed_while_a_list_of_it_goes_on() {
+    let (storage, bucket) = bucket().await;
+    let volume = KeyFolder::new("all/", "one");
+    create(&bucket, &volume).await.unwrap();
+    storage.be(Mood::Endless);
+    assert_eq!(remove(&bucket, &volume).await, Err(LifecycleError::NotKept));
+    storage.be(Mood::Slow);
+    remove(&bucket, &volume).await.unwrap();
+    assert_eq!(storage.keys(), Vec::<String>::new());
 }

@@ -4,7 +4,7 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -12,9 +12,9 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
+use pitlane_signature::{Signable, Signer, digest_of, encode_path, encode_query, sign};
 
 use super::{Answer, Bucket, BucketError, Call, code};
-use crate::signature::{self, Signable};
 use crate::xml;
 
 /// How often a request is sent before its failure is told.
@@ -74,7 +74,7 @@ impl Bucket {
     /// be done twice.
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Answer, BucketError> {
         // A body is digested once, not once a try.
-        let digest = signature::digest_of(&call.body);
+        let digest = digest_of(&call.body);
         let is_silent = self.silence().is_some_and(|since| since.elapsed() < SILENCE);
         let deadline = if is_silent { call.deadline.min(SHORTEST) } else { call.deadline };
         let mut pause = FIRST_PAUSE;
@@ -133,33 +133,24 @@ impl Bucket {
         let unsent = |what| BucketError::Malformed { what };
         let location = self.storage.location();
         let host = location.endpoint.split_once("://").map_or("", |(_, host)| host);
-        let path = signature::path(&location.bucket, call.key);
-        let query = signature::query(&call.query);
-        let time = now();
+        let path = encode_path(&location.bucket, call.key);
+        let query = encode_query(&call.query);
         let mut headers: HeaderMap = call.headers.clone();
-        for (name, value) in [
-            ("host", host),
-            ("x-amz-date", &signature::stamp(time)),
-            ("x-amz-content-sha256", digest),
-        ] {
-            let value = value.parse().map_err(|_control| unsent("a header that is none"))?;
-            headers.insert(name, value);
-        }
-        let authorization = signature::authorization(
-            &self.storage,
-            &Signable {
-                method: call.method.as_str(),
-                path: &path,
-                query: &query,
-                headers: &headers,
-                body: digest,
-                time,
-            },
-        );
-        let mut authorization: http::HeaderValue =
-            authorization.parse().map_err(|_control| unsent("a key that is none"))?;
-        authorization.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, authorization);
+        let signer = Signer {
+            access_key_id: self.storage.access_key_id(),
+            secret_access_key: self.storage.secret_access_key().expose(),
+            region: &location.region,
+        };
+        let signable = Signable {
+            method: call.method.as_str(),
+            host,
+            path: &path,
+            query: &query,
+            body_digest: digest,
+            time: Timestamp::now(),
+        };
+        sign(&mut headers, &signer, &signable)
+            .map_err(|_control| unsent("a header that is none"))?;
         let separator = if query.is_empty() { "" } else { "?" };
         let mut request = Request::builder()
             .method(call.method.clone())
@@ -169,11 +160,6 @@ impl Bucket {
         *request.headers_mut() = headers;
         Ok(request)
     }
-}
-
-/// The time that requests are signed with.
-fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 async fn collect(mut body: Incoming, longest: u64) -> Result<Bytes, BucketError> {

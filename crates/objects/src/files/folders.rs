@@ -14,6 +14,8 @@ use crate::listing::ListQuery;
 
 /// How many names a folder may have to be listed: what bounds the memory of a list.
 const LONGEST_LIST: usize = 100_000;
+/// How many pages a list may come in, of which some may be nearly empty.
+const MOST_PAGES: u32 = 2000;
 
 /// Something in a folder, when it was listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +35,15 @@ impl Files {
         let folder = self.keys.of_folder(&path)?;
         let mut names: BTreeMap<String, Found> = BTreeMap::new();
         let mut next: Option<String> = None;
+        let mut pages = 0u32;
         loop {
             let query =
                 ListQuery { prefix: &folder, by_folder: true, most: 1000, after: next.as_deref() };
             let page = self.ask("list", &folder, self.bucket.list(&query).await)?;
+            pages = pages.saturating_add(1);
             let before = next.take();
             next = page.next;
-            if next.is_some() && next == before {
+            if next.is_some() && (next == before || pages >= MOST_PAGES) {
                 // It would go on for ever.
                 return Err(Errno::IO);
             }
@@ -118,6 +122,6 @@ impl Files {
         let folder = self.keys.of_folder(path)?;
         let query = ListQuery { prefix: &folder, by_folder: false, most: 2, after: None };
         let page = self.ask("list", &folder, self.bucket.list(&query).await)?;
-        Ok(page.objects.iter().all(|object| object.key == folder))
+        Ok(page.unreadable == 0 && page.objects.iter().all(|object| object.key == folder))
     }
 }

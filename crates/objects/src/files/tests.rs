@@ -4,11 +4,7 @@ use super::node::ROOT;
 use super::{Entry, Files, Found, Opening, Place, Renaming, Staging};
 use crate::bucket::Bucket;
 use crate::key::KeyFolder;
-
-#[path = "../../tests/storage/mod.rs"]
-mod storage;
-
-use storage::{Mood, Storage};
+use crate::served::{Mood, Storage};
 
 const READING: Opening = Opening { truncate: false };
 
@@ -262,4 +258,11 @@ async fn nodes_go_when_nobody_knows_them() {
     mount.files.forget(id, 1);
     mount.files.forget(ROOT, u64::MAX);
     assert!(mount.files.node(ROOT).is_ok());
+}
+
+#[tokio::test]
+async fn a_list_without_an_end_is_an_error() {
+    let mount = mount().await;
+    mount.storage.be(Mood::Endless);
+    assert_eq!(mount.files.list(ROOT).await.unwrap_err(), Errno::IO);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -26,8 +26,10 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-const ID: &str = "an-id";
-const SECRET: &str = "a/secret+word";
+/// The id of the key to it.
+pub(crate) const ID: &str = "an-id";
+/// Its other half.
+pub(crate) const SECRET: &str = "a/secret+word";
 /// The one bucket.
 pub(crate) const BUCKET: &str = "volumes";
 
@@ -45,6 +47,12 @@ pub(crate) enum Mood {
     ReadOnly = 3,
     /// It answers other bytes than it was asked for.
     Lying = 4,
+    /// It takes its time for writes.
+    Slow = 5,
+    /// Its lists go on without end, and there is nothing in them.
+    Endless = 6,
+    /// It takes writes and shows nothing.
+    WriteOnly = 7,
 }
 
 #[derive(Debug, Clone)]
@@ -182,7 +190,11 @@ impl Inner {
         if self.is(Mood::Failing) {
             return Err(S3ErrorCode::InternalError.into());
         }
-        if is_write && self.is(Mood::ReadOnly) {
+        if is_write && self.is(Mood::Slow) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let refused = if is_write { Mood::ReadOnly } else { Mood::WriteOnly };
+        if self.is(refused) {
             return Err(S3ErrorCode::AccessDenied.into());
         }
         if bucket == BUCKET { Ok(()) } else { Err(S3ErrorCode::NoSuchBucket.into()) }
@@ -320,6 +332,14 @@ impl S3 for Served {
         self.0.pass(&input.bucket, false).await?;
         let prefix = input.prefix.unwrap_or_default();
         let after = input.continuation_token.unwrap_or_default();
+        if self.0.is(Mood::Endless) {
+            return Ok(S3Response::new(ListObjectsV2Output {
+                encoding_type: input.encoding_type,
+                is_truncated: Some(true),
+                next_continuation_token: Some(self.0.next().to_string()),
+                ..ListObjectsV2Output::default()
+            }));
+        }
         let most = usize::try_from(input.max_keys.unwrap_or(1000)).expect("positive").min(1000);
         let (mut contents, mut folders) = (Vec::new(), Vec::new());
         let mut last = String::new();

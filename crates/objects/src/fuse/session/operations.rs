@@ -288,9 +288,8 @@ impl Session {
         };
         let has_attributes = request.operation == READDIRPLUS;
         let mut answer = Answer::default();
-        for next in offset.saturating_add(1).. {
-            let at = usize::try_from(next.saturating_sub(1)).map_err(|_large| Errno::INVAL)?;
-            let Some(entry) = list.get(at) else { break };
+        let entries = list.iter().zip(1u64..).skip(usize::try_from(offset).unwrap_or(usize::MAX));
+        for (entry, next) in entries {
             let name = entry.name.as_bytes();
             let more = Answer::listed_length(name).saturating_add(if has_attributes {
                 Answer::ENTRY
