@@ -181,6 +181,7 @@ impl Engine {
     /// Lets go of everything prepared. Sandboxes run on, and the launcher with them; without any, it ends as well.
     pub async fn close(&self) {
         self.inner.closing.cancel();
+        self.inner.volumes.close();
         self.inner.copies.close();
         self.inner.copies.wait().await;
         let inner = Arc::clone(&self.inner);

@@ -148,6 +148,13 @@ impl Volumes {
         Ok(volumes)
     }
 
+    /// Gives up what waits for object storage; the next server goes on with it.
+    pub(crate) fn close(&self) {
+        if let Some(objects) = &self.objects {
+            objects.close();
+        }
+    }
+
     /// How many bytes of this machine a new volume may take.
     pub(crate) const fn size_bytes(&self) -> u64 {
         if self.objects.is_some() { 0 } else { (self.gib as u64) << 30 }

@@ -125,7 +125,12 @@ impl Volumes {
         self.advance(id, VolumeState::Deleting, None).await;
         let mut pause = FIRST_PAUSE;
         for _ in 0..TRIES {
-            match self.around.driver.delete_volume(id).await {
+            // Much may be in it; what is left is the next server's.
+            let removed = tokio::select! {
+                removed = self.around.driver.delete_volume(id) => removed,
+                () = self.around.ending.cancelled() => return,
+            };
+            match removed {
                 Ok(()) => {
                     pitlane_fault::point("volume.deleted");
                     self.advance(id, VolumeState::Deleted, None).await;

@@ -104,7 +104,7 @@ impl Inner {
                 tracing::warn!(volume = %id, failure = &failure as &dyn std::error::Error, "no room for a volume");
                 CreateVolumeError::Full
             }
-            CreateObjectsError::Disk(failure) => {
+            failure @ (CreateObjectsError::Disk(_) | CreateObjectsError::Closing) => {
                 CreateVolumeError::Host { id, cause: Box::new(failure) }
             }
             CreateObjectsError::Storage(failure) => {

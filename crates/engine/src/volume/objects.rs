@@ -8,14 +8,19 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::process::Stdio;
+use std::time::Duration;
 
 use pitlane_driver::Cause;
 use pitlane_model::VolumeId;
-use pitlane_objects::{Bucket, KeyFolder, Location, MountOrder, ObjectStorage};
-use pitlane_sys::{Context as _, DetachedMount, FilesystemContext, sealed_memory_file};
+use pitlane_objects::{Bucket, KeyFolder, LifecycleError, Location, MountOrder, ObjectStorage};
+use pitlane_sys::{
+    Context as _, DetachedMount, FilesystemContext, SyscallError, sealed_memory_file,
+};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::{MountVolumeError, OPTIONS};
 use crate::LaunchCommand;
@@ -41,8 +46,10 @@ pub(crate) struct ObjectStore {
     staging: PathBuf,
     log: PathBuf,
     runtime: tokio::runtime::Handle,
-    /// Those that this server has started and nobody has waited for.
-    processes: Mutex<Vec<Child>>,
+    /// Cancelled when the engine ends, which waits for no storage.
+    closing: CancellationToken,
+    /// One task waits for each process that this server has started.
+    processes: TaskTracker,
 }
 
 /// Where an object store works.
@@ -54,15 +61,21 @@ pub(crate) struct ObjectPlaces {
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
+/// How long after a look whether a volume is in use the next one follows.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// Why a volume of objects was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CreateObjectsError {
     /// The storage did not do it; says so for whoever asked.
     #[error(transparent)]
-    Storage(#[from] pitlane_objects::LifecycleError),
+    Storage(#[from] LifecycleError),
     /// The machine failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The engine ends; the next one goes on.
+    #[error("the server is ending")]
+    Closing,
 }
 
 impl ObjectVolumes {
@@ -87,7 +100,13 @@ impl ObjectStore {
         let bucket = Bucket::open(volumes.storage.clone())?;
         let ObjectPlaces { log, runtime } = places;
         let folder = folder.to_owned();
-        Ok(Self { volumes, bucket, folder, staging, log, runtime, processes: Mutex::default() })
+        let (closing, processes) = (CancellationToken::new(), TaskTracker::new());
+        Ok(Self { volumes, bucket, folder, staging, log, runtime, closing, processes })
+    }
+
+    /// Gives up what waits for the storage.
+    pub(super) fn close(&self) {
+        self.closing.cancel();
     }
 
     fn keys(&self, id: VolumeId) -> KeyFolder {
@@ -103,8 +122,14 @@ impl ObjectStore {
             // First here: what is begun there can be removed.
             self.mark(&path)?;
         }
-        let made = self.runtime.block_on(pitlane_objects::create(&self.bucket, &self.keys(id)));
-        if made.is_err() && !is_marked {
+        pitlane_fault::point("objects.marked");
+        let made = self.until_closing(pitlane_objects::create(&self.bucket, &self.keys(id)));
+        // What was begun goes on with the next server.
+        let made = made.ok_or(CreateObjectsError::Closing)?;
+        pitlane_fault::point("objects.made");
+        // What may be there has to be removed there, for which it has to be known here.
+        let may_be_there = matches!(made, Ok(()) | Err(LifecycleError::Begun(_)));
+        if !may_be_there && !is_marked {
             drop(disk::remove(&path));
         }
         Ok(made?)
@@ -116,8 +141,10 @@ impl ObjectStore {
         let text = serde_json::to_vec(self.volumes.storage.location()).unwrap_or_default();
         let made = File::create_new(&draft)
             .and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()))
-            .map_err(file_error("write", &draft))
-            .and_then(|()| std::fs::rename(&draft, path).map_err(file_error("rename", &draft)));
+            .map_err(file_error("write", &draft));
+        pitlane_fault::point("objects.marker-drafted");
+        let made =
+            made.and_then(|()| std::fs::rename(&draft, path).map_err(file_error("rename", &draft)));
         if made.is_err() {
             drop(disk::remove(&draft));
         }
@@ -149,10 +176,22 @@ impl ObjectStore {
             );
         }
         let file = File::open(&path).map_err(file_error("open", &path))?;
-        flock(&file, FlockOperation::LockExclusive).context("flock(marker)")?;
-        self.runtime.block_on(pitlane_objects::remove(&self.bucket, &self.keys(id)))?;
+        let removed = self.until_closing(async {
+            lock(&file).await?;
+            pitlane_fault::point("objects.locked");
+            let removed = pitlane_objects::remove(&self.bucket, &self.keys(id)).await;
+            removed.map_err(Cause::from)
+        });
+        removed.ok_or("the server is ending")??;
+        pitlane_fault::point("objects.emptied");
         disk::remove(&path)?;
+        pitlane_fault::point("objects.unmarked");
         Ok(sync_folder(&self.folder)?)
+    }
+
+    /// Does something that may take as long as a storage likes; nothing, if the engine ends before it is done.
+    fn until_closing<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.runtime.block_on(self.closing.run_until_cancelled(work))
     }
 
     /// A file system of a volume's objects, with a process behind it that ends when nobody has it mounted any more.
@@ -186,8 +225,10 @@ impl ObjectStore {
         };
         let order = serde_json::to_vec(&order).unwrap_or_default();
         let order = sealed_memory_file("pitlane-volume", &order).map_err(failed)?;
+        pitlane_fault::point("objects.mountable");
         self.start(device, order)
             .map_err(|cause| MountVolumeError::Process { id, cause: cause.into() })?;
+        pitlane_fault::point("objects.served");
         // Answered from memory, or refused because the process has ended.
         rustix::fs::fstat(&mount)
             .context("stat(volume)")
@@ -198,22 +239,30 @@ impl ObjectStore {
     fn start(&self, device: OwnedFd, order: OwnedFd) -> std::io::Result<()> {
         let LaunchCommand { program, arguments } = &self.volumes.command;
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the process outlives this one as the launcher does; the launcher's root has no program"
-        )]
-        let child = std::process::Command::new(program)
+        let _runtime = self.runtime.enter();
+        // It outlives this process as the launcher does; the launcher's root has no program.
+        let mut child = tokio::process::Command::new(program)
             .args(arguments)
             .env_clear()
+            .envs(pitlane_fault::environment())
             .current_dir("/")
             .stdin(Stdio::from(order))
             .stdout(Stdio::from(device))
             .stderr(Stdio::from(log))
             .spawn()?;
-        let mut processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
-        processes.retain_mut(|process| matches!(process.try_wait(), Ok(None)));
-        processes.push(child);
+        let ended = async move { drop(child.wait().await) };
+        drop(self.processes.spawn_on(ended, &self.runtime));
         Ok(())
+    }
+}
+
+/// Waits until nothing is uploaded to a volume any more. The kernel's own waiting could not be given up.
+async fn lock(marker: &File) -> Result<(), SyscallError> {
+    loop {
+        match flock(marker, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => tokio::time::sleep(LOOK_AGAIN).await,
+            locked => return locked.context("flock(marker)"),
+        }
     }
 }
 

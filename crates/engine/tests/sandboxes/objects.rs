@@ -269,7 +269,17 @@ async fn a_storage_that_takes_no_volume_is_told() {
         other => panic!("{other:?}"),
     }
     assert_eq!(bench.engine.volumes().await.unwrap(), []);
+    storage.be(Mood::WriteOnly);
+    bench.engine.create_volume(volume(1)).await.unwrap_err();
+    assert_eq!(bench.engine.volumes().await.unwrap(), []);
+    assert_eq!(storage.keys(), Vec::<String>::new(), "what was begun is undone");
+    // Nobody knows what a storage did that fails: it is there until it is surely not.
+    storage.be(Mood::Failing);
+    bench.engine.create_volume(volume(1)).await.unwrap_err();
+    assert_eq!(bench.engine.volumes().await.unwrap(), [volume(1)]);
     storage.be(Mood::Working);
+    bench.engine.delete_volume(volume(1)).await.unwrap();
+    assert_eq!(bench.engine.volumes().await.unwrap(), []);
     bench.engine.create_volume(volume(1)).await.unwrap();
     storage.put(&key("a"), b"x");
     storage.be(Mood::ReadOnly);
