@@ -19,12 +19,14 @@ mod full;
 mod full_images;
 mod kills;
 mod ledger;
+mod objects;
 mod points;
 mod pools;
 mod processes;
 mod registries;
 mod server;
 mod small_disk;
+mod snapshots;
 mod soak;
 mod traces;
 mod upgrade;
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
         upgrade::trials(),
         pools::trials(),
         builds::trials(),
+        objects::trials(),
+        snapshots::trials(),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests.into_iter().flatten().collect()).exit_code()
 }

@@ -9,18 +9,36 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::ledger::{FILE, Ledger, Lost};
+use crate::objects::ObjectStore;
 use crate::server::{self, Server};
 use crate::{traces, trial};
 
-/// One test for every point in the source.
+/// Points of volumes that only those pass that are files.
+const OF_FILES: [&str; 5] =
+    ["volume.drafted", "volume.looped", "volume.made", "volume.removed", "volume.template-drafted"];
+
+/// One test for every point in the source, and another for those that both kinds of volumes pass.
 pub(crate) fn trials() -> Vec<Trial> {
     let mut points = BTreeSet::new();
     collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut points);
     assert!(points.len() > 20, "where are the points? {points:?}");
-    points
-        .into_iter()
-        .map(|point| trial(&format!("dies_at::{point}"), move || dies_at(&point)))
-        .collect()
+    let has_family = |point: &str, families: &[&str]| {
+        point.split_once('.').is_some_and(|(family, _)| families.contains(&family))
+    };
+    let mut trials = Vec::new();
+    for point in points {
+        let name = format!("dies_at::{point}");
+        if has_family(&point, &["files", "objects"]) {
+            trials.push(trial(&name, move || dies_at(&point, Some(&ObjectStore::start()))));
+            continue;
+        }
+        if has_family(&point, &["volume", "volumes"]) && !OF_FILES.contains(&&*point) {
+            let (name, point) = (format!("{name}::with_objects"), point.clone());
+            trials.push(trial(&name, move || dies_at(&point, Some(&ObjectStore::start()))));
+        }
+        trials.push(trial(&name, move || dies_at(&point, None)));
+    }
+    trials
 }
 
 /// Finds the points in all source files of a folder.
@@ -70,13 +88,13 @@ impl Scope {
             || is(&["stop", "store", "wake"]);
         let is_later = family == "create-later";
         let is_special = is_later
-            || is(&["attach", "build", "child", "context", "disk", "engine", "image"])
-            || is(&["launcher", "pull", "snapshot", "volume", "volumes"]);
+            || is(&["attach", "build", "child", "context", "disk", "engine", "files", "image"])
+            || is(&["launcher", "objects", "pull", "snapshot", "volume", "volumes"]);
         let is_unknown = !is_plain && !is_special;
         Self {
             contexts: is_unknown || is(&["context"]),
             volumes: is_unknown
-                || is(&["attach", "child", "launcher", "volume", "volumes"])
+                || is(&["attach", "child", "files", "launcher", "objects", "volume", "volumes"])
                 || is_row_of("volume"),
             snapshots: is_unknown
                 || is(&["build", "disk", "engine", "image", "snapshot"])
@@ -88,7 +106,12 @@ impl Scope {
 }
 
 /// Every operation that passes points, one after the other, until the server dies of one.
-fn operate(client: &Client, ledger: &mut Ledger, scope: &Scope) -> Result<(), Lost> {
+fn operate(
+    client: &Client,
+    ledger: &mut Ledger,
+    scope: &Scope,
+    objects: Option<&ObjectStore>,
+) -> Result<(), Lost> {
     ledger.make_key(client, "first")?;
     ledger.make_key(client, "second")?;
     if scope.contexts {
@@ -103,6 +126,9 @@ fn operate(client: &Client, ledger: &mut Ledger, scope: &Scope) -> Result<(), Lo
         ledger.change(client, "mounted", "stop", "stopped")?;
         ledger.change(client, "mounted", "start", "started")?;
         ledger.make_volume(client, "short-lived")?;
+        if let Some(objects) = objects {
+            objects.fill(client, "short-lived", 6)?;
+        }
         ledger.delete_volume(client, "short-lived")?;
     }
     let id = ledger.create(client, "kept")?;
@@ -152,30 +178,38 @@ pub(crate) fn contents(length: usize) -> Vec<u8> {
     (0..length).map(|index| u8::try_from(index % 251).unwrap()).collect()
 }
 
-fn dies_at(point: &str) {
-    let server = Server::new(0);
+/// Every sandbox that is tried dies, and each is told to have failed; the server goes on.
+fn check_failure(server: &Server, ledger: &mut Ledger, worked: &Result<(), Lost>) {
+    assert!(matches!(worked, Err(Lost::Failed(_))), "{worked:?}");
+    assert!(!server.has_died());
+    let said = ["process 1 failed", "cannot attach volumes", "cannot start what serves volume"];
+    let log = server.log();
+    assert!(said.iter().any(|said| log.contains(said)), "{}", server.last_words());
+    // It says why it is not there, holds nothing, and can be deleted.
+    let failed = server.client().get("/api/sandbox/mounted").unwrap().json();
+    assert_eq!(failed["state"], "error");
+    assert!(failed["errorReason"].as_str().is_some_and(|why| !why.is_empty()), "{failed}");
+    traces::settle(server, &[], &[], &[]);
+    ledger.clear_away(&server.client(), "mounted").unwrap();
+}
+
+fn dies_at(point: &str, objects: Option<&ObjectStore>) {
+    let mut server = Server::new(0);
+    if let Some(objects) = objects {
+        objects.serve(&mut server);
+    }
     let mut ledger = Ledger::default();
     let is_launcher = point.starts_with("launcher.");
-    // A child of the launcher dies: every sandbox's first process, or what puts volumes into one.
-    let is_child = point.starts_with("child.") || point.starts_with("attach.");
+    // A child dies: every sandbox's first process, or what puts volumes into one or serves them to it.
+    let is_child = ["attach.", "child.", "files."].iter().any(|family| point.starts_with(family));
     let variables = [("PITLANE_DIE_AT", point)];
     let has_started = server.try_start(&variables);
     if has_started {
         let launcher = server.launcher();
-        let worked = operate(&server.client(), &mut ledger, &Scope::of(point));
+        let worked = operate(&server.client(), &mut ledger, &Scope::of(point), objects);
         if is_child {
-            // Every sandbox that is tried dies, and each is told to have failed; the server and the launcher go on.
-            assert!(matches!(worked, Err(Lost::Failed(_))), "{worked:?}");
-            assert!(!server.has_died() && launcher == server.launcher());
-            let said = ["process 1 failed", "cannot attach volumes"];
-            let log = server.log();
-            assert!(said.iter().any(|said| log.contains(said)), "{}", server.last_words());
-            // It says why it is not there, holds nothing, and can be deleted.
-            let failed = server.client().get("/api/sandbox/mounted").unwrap().json();
-            assert_eq!(failed["state"], "error");
-            assert!(failed["errorReason"].as_str().is_some_and(|why| !why.is_empty()), "{failed}");
-            traces::settle(&server, &[], &[], &[]);
-            ledger.clear_away(&server.client(), "mounted").unwrap();
+            check_failure(&server, &mut ledger, &worked);
+            assert_eq!(launcher, server.launcher());
             // It would have every sandbox die that it makes.
             server::signal("KILL", launcher.expect("it runs"));
         } else if is_launcher {
@@ -210,6 +244,9 @@ fn dies_at(point: &str) {
     assert_eq!((server.client().sandboxes().unwrap(), traces::Traces::of(&server)), before);
 
     ledger.check_volumes(&server.client());
+    if let Some(objects) = objects {
+        objects.check(&server.client());
+    }
     crate::registries::forget(&server);
 
     // Snapshots are whole or gone; without them nothing is left of their images.
@@ -226,6 +263,9 @@ fn dies_at(point: &str) {
     }
     traces::settle(&server, &[], &[], &[]);
     crate::volumes::forget(&server);
+    if let Some(objects) = objects {
+        objects.check(&server.client());
+    }
     traces::free_of_images(&server);
     for name in ["kept", "other", "short"] {
         ledger.create(&client, name).unwrap();

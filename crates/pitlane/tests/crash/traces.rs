@@ -31,6 +31,8 @@ pub(crate) struct Traces {
     pub(crate) links: usize,
     /// Sandboxes' first processes.
     pub(crate) processes: usize,
+    /// Processes that serve volumes in object storage.
+    pub(crate) servers: usize,
 }
 
 /// Names in a folder; none if there is no such folder.
@@ -79,6 +81,20 @@ fn links(server: &Server) -> usize {
         .unwrap();
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     String::from_utf8_lossy(&listed.stdout).lines().filter(|line| line.contains(": pl")).count()
+}
+
+/// How many processes serve volumes: each has the file open that says that its volume exists.
+fn servers(volumes: &Path) -> usize {
+    let serves = |process: &Path| {
+        let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+        let is_one = line.split(|byte| *byte == 0).any(|word| word == b"volume-files");
+        is_one
+            && std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten().any(|file| {
+                // The name that it had when it was opened, whatever root the process has now.
+                std::fs::read_link(file.path()).is_ok_and(|name| name.starts_with(volumes))
+            })
+    };
+    std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| serves(&entry.path())).count()
 }
 
 impl Traces {
@@ -146,6 +162,7 @@ impl Traces {
             mounts: mounts.lines().filter(|line| line.contains(&format!("{state_text}/"))).count(),
             links: links(server),
             processes: processes.len(),
+            servers: servers(&state.join("volumes")),
         }
     }
 
@@ -175,6 +192,7 @@ impl Traces {
             mounts: 0,
             links: running.len(),
             processes: running.len(),
+            servers: if running.is_empty() { 0 } else { self.servers },
         }
     }
 }

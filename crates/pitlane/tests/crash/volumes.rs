@@ -98,5 +98,12 @@ pub(crate) fn forget(server: &Server) {
         assert!(deleted.is_success(), "{}", deleted.text());
     }
     let folder = server.state().join("volumes");
-    wait_until("no volume is left", || std::fs::read_dir(&folder).unwrap().next().is_none());
+    let names = |folder: &std::path::Path| -> Vec<_> {
+        std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.file_name()).collect()
+    };
+    // With object storage there is a folder for files that are not uploaded yet, and nothing in it.
+    wait_until("no volume is left", || names(&folder).iter().all(|name| name == "staging"));
+    for staging in names(&folder) {
+        assert_eq!(names(&folder.join(staging)), Vec::<std::ffi::OsString>::new());
+    }
 }
