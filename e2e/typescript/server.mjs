@@ -14,7 +14,8 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 const startMilliseconds = 600_000 // The first start on a machine bootstraps the default image.
 
 export class Server {
-  static async start() {
+  /** Starts one, with more arguments than the usual ones. */
+  static async start(...more) {
     if (process.geteuid() !== 0) throw new Error('these tests make real sandboxes: run them as root')
     const binary = process.env.PITLANE_BIN ?? join(root, 'target/debug/pitlane')
     if (!existsSync(binary)) throw new Error(`no server at ${binary}: run cargo build -p pitlane or set PITLANE_BIN`)
@@ -27,7 +28,7 @@ export class Server {
     const beside = join(root, 'target/x86_64-unknown-linux-musl/debug/pitlane-daemon')
     const daemon = process.env.PITLANE_DAEMON ?? (process.env.PITLANE_BIN ? undefined : beside)
     if (daemon) args.push('--daemon', daemon)
-    args.push('--image-cache', process.env.PITLANE_IMAGE_CACHE ?? join(root, '.cache/images'))
+    args.push('--image-cache', process.env.PITLANE_IMAGE_CACHE ?? join(root, '.cache/images'), ...more)
     server.process = spawn(binary, args, { stdio: ['ignore', 'pipe', openSync(server.logPath, 'w')] })
     const late = setTimeout(() => server.process.kill('SIGKILL'), startMilliseconds)
     let ready
