@@ -88,11 +88,14 @@ async fn sandboxes_share_a_volume_of_objects_that_outlives_them() {
     // What is closed here is there at the next opening.
     bench.exec(second.id, "echo more >> /data/file").await;
     assert_eq!(bench.exec(first.id, "cat /mnt/data/file").await.output, "one\nmore\n");
-    assert_eq!(servers(&bench).len(), 2);
+    let processes = servers(&bench);
+    assert_eq!(processes.len(), 2);
 
     bench.engine.destroy(first.id).await.unwrap();
     bench.engine.stop(second.id, true).await.unwrap();
     wait_until("nobody serves it", || servers(&bench).is_empty()).await;
+    let is_there = |process: &i32| std::path::Path::new(&format!("/proc/{process}")).exists();
+    wait_until("nobody waits for an end", || !processes.iter().any(is_there)).await;
     bench.engine.start(&second).await.unwrap();
     assert_eq!(bench.exec(second.id, "cat /data/file").await.output, "one\nmore\n");
     assert_eq!(bench.engine.volumes().await.unwrap(), [volume(1)]);
