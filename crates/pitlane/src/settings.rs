@@ -20,7 +20,6 @@ use pitlane_model::{ImageName, Limits};
 use pitlane_network::{Ipv4Net, Subnet, Upstreams};
 use pitlane_storage::ContextLimits;
 
-use self::list::SETTINGS;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
@@ -162,7 +161,7 @@ impl Settings {
     /// What holds when nobody decides anything.
     fn standard() -> Result<Self, Failure> {
         let mut settings = Self::before_defaults()?;
-        for setting in &SETTINGS {
+        for setting in list::all() {
             if !setting.default.is_empty() {
                 settings.apply(setting, setting.default, "the default")?;
             }
@@ -180,7 +179,7 @@ impl Settings {
         let named = matches.get_one::<PathBuf>("config");
         let file =
             file::read(named.map_or(DEFAULT_FILE.as_ref(), PathBuf::as_path), named.is_some())?;
-        for setting in &SETTINGS {
+        for setting in list::all() {
             if let Some((value, place)) = file.get(setting.key) {
                 settings.apply(setting, value, place)?;
             }
@@ -207,7 +206,7 @@ impl Settings {
         let named = matches.get_one::<PathBuf>("config");
         let file =
             file::read(named.map_or(DEFAULT_FILE.as_ref(), PathBuf::as_path), named.is_some())?;
-        let shown = SETTINGS.iter().map(|setting| {
+        let shown = list::all().map(|setting| {
             let key = setting.key;
             let given = matches.get_one::<String>(setting.flag).map(|value| {
                 let is_variable = matches.value_source(setting.flag)
@@ -248,5 +247,5 @@ pub(crate) fn arguments(command: Command) -> Command {
         .hide_env_values(true)
         .value_parser(clap::value_parser!(PathBuf))
         .help(format!("The file of settings [default: {DEFAULT_FILE}, if it is there]"));
-    command.arg(config).args(SETTINGS.iter().map(Setting::argument))
+    command.arg(config).args(list::all().map(Setting::argument))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::list::SETTINGS;
+use super::list;
 use crate::exit::Exit;
 use crate::failure::{Doing as _, Failure};
 
@@ -43,7 +43,7 @@ fn flatten(table: &Table, prefix: &str, name: &str, found: &mut Found) -> Result
             flatten(inner, &format!("{key}."), name, found)?;
             continue;
         }
-        if !SETTINGS.iter().any(|setting| setting.key == key) {
+        if !list::all().any(|setting| setting.key == key) {
             return Err(Failure::new(format!("{name} has {key}, which is no setting"))
                 .hint("docs/configuration.md lists the settings")
                 .exit(Exit::Usage));

@@ -3,8 +3,7 @@ use std::path::Path;
 
 use clap::Command;
 
-use super::list::SETTINGS;
-use super::{Settings, UplinkSetting, arguments, file};
+use super::{Setting, Settings, UplinkSetting, arguments, file, list};
 use crate::failure::Failure;
 
 fn read(arguments_given: &[&str]) -> Result<Settings, Failure> {
@@ -85,7 +84,7 @@ fn a_setting_is_shown_with_its_place_and_a_secret_is_not() {
     let path = file.path().to_str().unwrap();
     let matches = command.try_get_matches_from(["--config", path, "--first-id", "65536"]).unwrap();
     let shown = Settings::shown(&matches).unwrap();
-    assert_eq!(shown.len(), SETTINGS.len());
+    assert_eq!(shown.len(), list::all().count());
     let told = |key: &str| {
         let one = shown.iter().find(|one| one.key == key).unwrap();
         (one.value.clone(), one.place)
@@ -106,13 +105,13 @@ fn a_setting_is_shown_with_its_place_and_a_secret_is_not() {
 
 #[test]
 fn every_setting_has_one_flag_one_key_and_one_variable() {
-    for of in [|index: usize| SETTINGS[index].flag, |index: usize| SETTINGS[index].key] {
-        let mut names: Vec<&str> = (0..SETTINGS.len()).map(of).collect();
+    for of in [|setting: &Setting| setting.flag, |setting: &Setting| setting.key] {
+        let mut names: Vec<&str> = list::all().map(of).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), SETTINGS.len());
+        assert_eq!(names.len(), list::all().count());
     }
-    for setting in &SETTINGS {
+    for setting in list::all() {
         let derived = setting.flag.replace('-', "_").to_uppercase();
         assert_eq!(setting.variable, format!("PITLANE_{derived}"));
     }
@@ -123,7 +122,7 @@ fn the_documentation_has_the_table_that_the_list_gives() {
     let mut table =
         "| in the file | flag | variable | default | what it decides |\n|---|---|---|---|---|\n"
             .to_owned();
-    for setting in &SETTINGS {
+    for setting in list::all() {
         let default = match setting.default {
             "" => "–".to_owned(),
             default => format!("`{default}`"),
