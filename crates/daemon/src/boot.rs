@@ -118,6 +118,7 @@ impl Inheritance {
             listen: Some(Listen::Socket(listener.into())),
             hello: Some(hello.into()),
         };
+        crate::user::warm_up();
         match Parts::inherited(boot.into()) {
             Ok(parts) => inheritance.parts = Some(parts),
             Err(error) => {
