@@ -32,3 +32,11 @@ pub(crate) fn load() -> anyhow::Result<f64> {
 pub(crate) async fn settle() {
     sleep(Duration::from_millis(50)).await;
 }
+
+/// Lets what moved many bytes before end, too. Its pages reach the disk; the memory that it gave back is taken in by the
+/// kernel, and by the host of a virtual machine, in the background, at the cost of whoever runs then.
+pub(crate) async fn after_much_memory() -> anyhow::Result<()> {
+    tokio::task::spawn_blocking(rustix::fs::sync).await?;
+    sleep(Duration::from_secs(1)).await;
+    Ok(())
+}

@@ -23,7 +23,7 @@ use crate::server::{Server, root_filesystem};
 use crate::spawner::Spawner;
 
 /// How often the log is followed.
-const TIMES: usize = 5;
+const TIMES: usize = 9;
 /// How much is read or written at once, by everyone on this side.
 const PIECE: usize = 256 << 10;
 /// A program of its own: the shell must not do it by itself.
@@ -84,24 +84,32 @@ async fn measure(
     let [mut bare_stream, mut bare_kept] = [(); 2].map(|()| Samples::default());
     let [mut stream, mut again] = [(); 2].map(|()| Samples::default());
     let kept = options.scratch.join("kept");
-    for _ in 0..TIMES {
-        quiet::settle().await;
-        bare_stream.push(bare_copy(file.clone(), None, mib << 20).await?);
-        bare_kept.push(bare_copy(file.clone(), Some(kept.clone()), mib << 20).await?);
-        std::fs::remove_file(&kept).context("cannot remove what was kept")?;
-        let started = Instant::now();
-        let body = json!({ "command": format!("cat {NAME}"), "runAsync": true });
-        let answer = connection.call(Method::POST, &format!("{prefix}/s/exec"), Some(body)).await?;
-        let begun: Begun = serde_json::from_slice(&answer).context("cannot read what was begun")?;
-        let path = format!("{prefix}/s/command/{}/logs?follow=true", begun.cmd_id);
-        follow(server, &path, mib << 20).await?;
-        stream.push(started.elapsed());
-        let started = Instant::now();
-        follow(server, &path, mib << 20).await?;
-        again.push(started.elapsed());
-        // Its logs go with a session: the disk has no room for all of them.
-        connection.call(Method::DELETE, &format!("{prefix}/s"), None).await?;
-        open(connection, &prefix).await?;
+    for round in 0..TIMES {
+        // Each goes first as often as the other: whoever is second finds memory that the first has just used.
+        for is_bare in [round % 2 == 0, round % 2 != 0] {
+            quiet::after_much_memory().await?;
+            if is_bare {
+                bare_stream.push(bare_copy(file.clone(), None, mib << 20).await?);
+                bare_kept.push(bare_copy(file.clone(), Some(kept.clone()), mib << 20).await?);
+                std::fs::remove_file(&kept).context("cannot remove what was kept")?;
+                continue;
+            }
+            let started = Instant::now();
+            let body = json!({ "command": format!("cat {NAME}"), "runAsync": true });
+            let answer =
+                connection.call(Method::POST, &format!("{prefix}/s/exec"), Some(body)).await?;
+            let begun: Begun =
+                serde_json::from_slice(&answer).context("cannot read what was begun")?;
+            let path = format!("{prefix}/s/command/{}/logs?follow=true", begun.cmd_id);
+            follow(server, &path, mib << 20).await?;
+            stream.push(started.elapsed());
+            let started = Instant::now();
+            follow(server, &path, mib << 20).await?;
+            again.push(started.elapsed());
+            // Its logs go with a session: the disk has no room for all of them.
+            connection.call(Method::DELETE, &format!("{prefix}/s"), None).await?;
+            open(connection, &prefix).await?;
+        }
     }
     std::fs::remove_file(&file).context("cannot remove the bare file")?;
     Ok(Sessions { bare, execute, exec, mib, bare_stream, bare_kept, stream, again })

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 
 use crate::connection::{Connection, Sandbox};
 use crate::options::Options;
+use crate::quiet;
 use crate::results::Transfer;
 use crate::samples::Samples;
 use crate::server::Server;
@@ -20,10 +21,6 @@ use self::http::Door;
 
 /// How often each is measured.
 const TIMES: usize = 9;
-
-/// What is left alone before each pair of transfers: the memory that the one before it gave back is taken in by the kernel,
-/// and by the host of a virtual machine, in the background, at the cost of whoever runs then.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// How much is read or written at once, by everyone on this side.
 const PIECE: usize = 256 << 10;
@@ -63,7 +60,7 @@ async fn measure(
     for round in 0..TIMES {
         // Each goes first as often as the other: whoever is second finds memory that the first has just used.
         for is_bare in [round % 2 == 0, round % 2 != 0] {
-            pause().await?;
+            quiet::after_much_memory().await?;
             let (samples, times) = if is_bare {
                 (&mut bare, over_a_bare_socket(path.clone(), bytes).await?)
             } else {
@@ -85,13 +82,6 @@ async fn measure(
         memory_before,
         memory_after,
     })
-}
-
-/// Lets what the last transfer left in memory reach the disk, and the machine rest.
-async fn pause() -> anyhow::Result<()> {
-    tokio::task::spawn_blocking(rustix::fs::sync).await?;
-    tokio::time::sleep(PAUSE).await;
-    Ok(())
 }
 
 /// Up and down.
