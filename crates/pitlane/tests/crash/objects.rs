@@ -95,7 +95,11 @@ fn ends_while_deleting() {
     assert!(objects.storage.keys().len() > 10, "the rest was left to the next one");
     objects.storage.be(Mood::Working);
     server.start();
-    wait_until("the next server goes on", || objects.storage.keys().is_empty());
+    let client = server.client();
+    wait_until("the next server goes on", || {
+        client.get("/api/volumes").unwrap().json().as_array().expect("a list").is_empty()
+    });
+    assert_eq!(objects.storage.keys(), Vec::<String>::new());
     crate::volumes::forget(&server);
     traces::settle(&server, &[], &[], &[]);
     server.terminate();
