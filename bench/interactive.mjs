@@ -1,12 +1,14 @@
-// Time to interactive through the official SDK, in three modes; prints one JSON object.
+// Time to interactive through the official SDK, in three modes: answers each line of standard input with one.
 //
-//     node interactive.mjs URL real|fake COUNT      the key is in DAYTONA_API_KEY
+//     node interactive.mjs URL real|fake            the key is in DAYTONA_API_KEY
+//     {"mode":"burst","count":100}                  → {"total":[…],"create":[…],"failures":[…],"seconds":4.7}
 //     node interactive.mjs --print-probe
 //
 // Nothing is warmed up and no sample is left out. A sandbox that fails in any step counts as a failure of its mode.
 
 import { createRequire } from 'node:module'
 import { performance } from 'node:perf_hooks'
+import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 
 const staggerMilliseconds = 200
@@ -70,27 +72,23 @@ const modes = {
   },
 }
 
-async function measure(daytona, isReal, count) {
-  const found = {}
-  for (const [name, mode] of Object.entries(modes)) {
-    const mine = { total: [], create: [], failures: [], seconds: 0 }
-    const began = performance.now()
-    await mode(count, async () => {
-      try {
-        const { total, create } = await attempt(daytona, isReal)
-        mine.total.push(total)
-        mine.create.push(create)
-      } catch (error) {
-        mine.failures.push(String(error.message ?? error))
-      }
-    })
-    mine.seconds = (performance.now() - began) / 1000
-    found[name] = mine
-  }
+async function measure(daytona, isReal, mode, count) {
+  const found = { total: [], create: [], failures: [], seconds: 0 }
+  const began = performance.now()
+  await mode(count, async () => {
+    try {
+      const { total, create } = await attempt(daytona, isReal)
+      found.total.push(total)
+      found.create.push(create)
+    } catch (error) {
+      found.failures.push(String(error.message ?? error))
+    }
+  })
+  found.seconds = (performance.now() - began) / 1000
   return found
 }
 
-async function main([first, kind, count]) {
+async function main([first, kind]) {
   if (first === '--print-probe') {
     console.log(probe)
     return
@@ -98,7 +96,10 @@ async function main([first, kind, count]) {
   const require = createRequire(new URL('../e2e/typescript/package.json', import.meta.url))
   const { Daytona } = require('@daytonaio/sdk')
   const daytona = new Daytona({ apiUrl: first, apiKey: process.env.DAYTONA_API_KEY })
-  console.log(JSON.stringify(await measure(daytona, kind === 'real', Number(count))))
+  for await (const line of createInterface({ input: process.stdin })) {
+    const { mode, count } = JSON.parse(line)
+    console.log(JSON.stringify(await measure(daytona, kind === 'real', modes[mode], count)))
+  }
   await daytona[Symbol.asyncDispose]()
 }
 

@@ -2,101 +2,108 @@
 //!
 //! Through the official TypeScript SDK, as the public scoreboard of sandboxes measures it: create, a probe that tells
 //! sandboxes apart, `node -v`. Beside it what the same commands take without a sandbox, and what the same calls take
-//! when the sandboxes run nothing: the difference is Pitlane's.
+//! when the sandboxes run nothing: the difference is Pitlane's. The three take turns, so that whatever else the machine
+//! does meets all of them; many sandboxes at a time come after that, one server after the other.
 
-use std::process::Stdio;
-use std::time::Duration;
-
-use anyhow::Context as _;
-use serde::Deserialize;
+mod bare;
+mod client;
 
 use crate::options::Options;
-use crate::program::{command, output};
 use crate::quiet;
 use crate::results::{Interactive, Modes, Run};
-use crate::samples::Samples;
-use crate::server::{Server, root_filesystem};
-use crate::spawner::Spawner;
+use crate::server::Server;
 
-/// What the script says of one mode.
-#[derive(Debug, Deserialize)]
-struct Said {
-    /// In milliseconds.
-    total: Vec<f64>,
-    create: Vec<f64>,
-    failures: Vec<String>,
-    seconds: f64,
+use self::bare::Bare;
+use self::client::{Client, Kind, Mode};
+
+/// Who is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The commands without a sandbox.
+    Bare,
+    /// The calls to a server whose sandboxes run nothing.
+    Calls,
+    /// Sandboxes.
+    Real,
 }
 
-/// What the script says.
-#[derive(Debug, Deserialize)]
-struct SaidOfModes {
-    sequential: Said,
-    staggered: Said,
-    burst: Said,
-}
+/// The orders of the rounds, again and again: each goes first as often as the others, and comes after either of them
+/// equally often, from one round to the next too. What one leaves behind then meets both others alike.
+const ORDERS: [[Turn; 3]; 6] = {
+    use Turn::{Bare, Calls, Real};
+    [
+        [Bare, Calls, Real],
+        [Calls, Bare, Real],
+        [Bare, Real, Calls],
+        [Real, Calls, Bare],
+        [Calls, Real, Bare],
+        [Real, Bare, Calls],
+    ]
+};
 
 /// Measures it.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<Interactive> {
-    // Before any sandbox is made: what the kernel frees after a burst would slow the bare commands down.
-    let (bare_probe, bare_node) = bare(options).await?;
-    let fake = Server::start(options, &["--driver", "fake"])?;
-    let fake_modes = modes(options, &fake, "fake")?;
-    fake.stop()?;
     let real = Server::start(options, &[])?;
-    let real_modes = modes(options, &real, "real")?;
-    real.stop()?;
-    Ok(Interactive { bare_probe, bare_node, fake: fake_modes, real: real_modes })
-}
-
-fn modes(options: &Options, server: &Server, kind: &str) -> anyhow::Result<Modes> {
-    let mut command = command("node", [options.script.as_os_str()]);
-    command.args([server.url(), kind, &options.interactive.to_string()]);
-    // By its environment, so that the key is in no list of processes.
-    command.env("DAYTONA_API_KEY", server.key()).stderr(Stdio::inherit());
-    let said: SaidOfModes = serde_json::from_str(&output(&mut command)?)
-        .context("cannot understand the script that speaks through the SDK")?;
-    Ok(Modes {
-        sequential: said.sequential.try_into()?,
-        staggered: said.staggered.try_into()?,
-        burst: said.burst.try_into()?,
+    let fake = Server::start(options, &["--driver", "fake"])?;
+    let mut bare = Bare::prepare(options)?;
+    let mut real_client = Client::start(options, &real, Kind::Real)?;
+    let mut fake_client = Client::start(options, &fake, Kind::Fake)?;
+    let (mut real_sequential, mut fake_sequential) = (Run::default(), Run::default());
+    // Before any burst: what the kernel frees after one would slow everybody down.
+    for turn in ORDERS.iter().cycle().take(options.interactive).flatten() {
+        quiet::settle().await;
+        match turn {
+            Turn::Bare => bare.turn()?,
+            Turn::Calls => fake_sequential.append(fake_client.run(Mode::Sequential, 1)?),
+            Turn::Real => real_sequential.append(real_client.run(Mode::Sequential, 1)?),
+        }
+    }
+    let fake_modes = many(options, fake, fake_client, fake_sequential)?;
+    let real_modes = many(options, real, real_client, real_sequential)?;
+    Ok(Interactive {
+        bare_probe: bare.probes,
+        bare_node: bare.nodes,
+        fake: fake_modes,
+        real: real_modes,
     })
 }
 
-impl TryFrom<Said> for Run {
-    type Error = anyhow::Error;
-
-    fn try_from(said: Said) -> anyhow::Result<Self> {
-        let times = |times: Vec<f64>| -> anyhow::Result<Samples> {
-            times
-                .into_iter()
-                .map(|time| Ok(Duration::try_from_secs_f64(time / 1000.0)?))
-                .collect::<anyhow::Result<Samples>>()
-        };
-        Ok(Self {
-            total: times(said.total)?,
-            create: times(said.create)?,
-            failures: said.failures,
-            seconds: said.seconds,
-        })
-    }
+/// Measures many at a time, and stops the server.
+fn many(
+    options: &Options,
+    server: Server,
+    mut client: Client,
+    sequential: Run,
+) -> anyhow::Result<Modes> {
+    let staggered = client.run(Mode::Staggered, options.interactive)?;
+    let burst = client.run(Mode::Burst, options.interactive)?;
+    client.end()?;
+    server.stop()?;
+    Ok(Modes { sequential, staggered, burst })
 }
 
-/// Times the two commands without a sandbox, on the same root filesystem.
-async fn bare(options: &Options) -> anyhow::Result<(Samples, Samples)> {
-    let root = root_filesystem(options)?;
-    let mut spawner = Spawner::inside(&root, &options.scratch)?;
-    let probe = output(command("node", [options.script.as_os_str()]).arg("--print-probe"))?;
-    let shell = |text: &str| ["/bin/sh", "-c", text].map(str::to_owned).to_vec();
-    let (probe, node) = (shell(probe.trim()), ["/usr/bin/node", "-v"].map(str::to_owned).to_vec());
-    // The probe refuses to run twice in one place.
-    let forget = shell("rm -f /tmp/.bench_ephemeral_check /var/tmp/.bench_ephemeral_check");
-    let (mut probes, mut nodes) = (Samples::default(), Samples::default());
-    for _ in 0..options.interactive {
-        quiet::settle().await;
-        probes.push(spawner.time(&probe)?);
-        nodes.push(spawner.time(&node)?);
-        spawner.time(&forget)?;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Turn; 3] = [Turn::Bare, Turn::Calls, Turn::Real];
+
+    #[test]
+    fn each_is_measured_once_in_a_round_and_goes_first_in_two_of_six() {
+        for turn in ALL {
+            assert!(ORDERS.iter().all(|order| order.contains(&turn)), "{turn:?}");
+            assert_eq!(ORDERS.iter().filter(|order| order[0] == turn).count(), 2, "{turn:?}");
+        }
     }
-    Ok((probes, nodes))
+
+    #[test]
+    fn each_comes_after_either_of_the_others_equally_often() {
+        let turns = ORDERS.as_flattened();
+        let follows = |before, after| {
+            let pairs = turns.iter().zip(turns.iter().cycle().skip(1));
+            pairs.filter(|&pair| pair == (&before, &after)).count()
+        };
+        let found = ALL.map(|before| ALL.map(|after| follows(before, after)));
+        assert_eq!(found, [[0, 3, 3], [3, 0, 3], [3, 3, 0]]);
+    }
 }

@@ -10,6 +10,7 @@ mod code;
 mod connection;
 mod crowd;
 mod density;
+mod dialogue;
 mod docker;
 mod images;
 mod interactive;

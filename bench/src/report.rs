@@ -14,8 +14,10 @@ pub(crate) fn text(results: &Results) -> String {
     let mut text = String::from(
         "# What was measured\n\n\
          Written by `make bench`; do not edit. Times are in milliseconds. Medians, with the time that 99 of 100 runs \
-         are not above (the longest, when there are fewer than 100). No sample is left out. Everything of a table ran \
-         in turn, each after a pause of 50 ms, so that other work on the machine hits all alike.\n",
+         are not above (the longest, when there are fewer than 100). No sample is left out. What is compared took \
+         turns, so that other work on the machine hits all alike; only numbers of live sandboxes followed each other, \
+         from few to many. A turn began after a pause of 50 ms, that of a large file or log after a sync and a second, \
+         that of an image at once, and others as their rows say. Short things of one turn share its pause.\n",
     );
     let sections = [
         ("The machine", tables::machine(results)),

@@ -302,7 +302,7 @@ pub(crate) struct Modes {
 }
 
 /// One mode's times.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Run {
     /// From the call to the end of the second command, of every sandbox that succeeded.
     pub(crate) total: Samples,
@@ -310,8 +310,18 @@ pub(crate) struct Run {
     pub(crate) create: Samples,
     /// What each that failed said.
     pub(crate) failures: Vec<String>,
-    /// From the first call until everything was deleted.
+    /// From the first call until everything was deleted; of turns, all of them together.
     pub(crate) seconds: f64,
+}
+
+impl Run {
+    /// Takes the turn that came after these.
+    pub(crate) fn append(&mut self, mut turn: Self) {
+        self.total.append(turn.total);
+        self.create.append(turn.create);
+        self.failures.append(&mut turn.failures);
+        self.seconds += turn.seconds;
+    }
 }
 
 impl Results {

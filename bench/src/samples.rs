@@ -18,6 +18,11 @@ impl Samples {
         self.0.push(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
     }
 
+    /// Takes those that came after these.
+    pub(crate) fn append(&mut self, mut later: Self) {
+        self.0.append(&mut later.0);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

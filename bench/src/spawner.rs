@@ -5,14 +5,15 @@
 //! `unified` hierarchy of control groups is not mounted. It is asked in lines of JSON.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::dialogue::Dialogue;
 use crate::program::command;
 
 /// What became of a program.
@@ -75,11 +76,7 @@ fn said(errors: &mut File) -> anyhow::Result<String> {
 
 /// A running spawner. It ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Spawner {
-    child: Child,
-    orders: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-}
+pub(crate) struct Spawner(Dialogue);
 
 impl Spawner {
     /// Starts one that sees what this process sees.
@@ -110,14 +107,7 @@ impl Spawner {
     }
 
     fn start(mut command: Command) -> anyhow::Result<Self> {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start a spawner")?;
-        let (orders, answers) = (child.stdin.take(), child.stdout.take());
-        let answers = BufReader::new(answers.context("a spawner without output")?);
-        Ok(Self { child, orders, answers })
+        Ok(Self(Dialogue::start(&mut command).context("cannot start a spawner")?))
     }
 
     /// Runs a program to its end and gives how long that took.
@@ -126,26 +116,11 @@ impl Spawner {
     ///
     /// It could not be started or failed: what it said.
     pub(crate) fn time(&mut self, program: &[String]) -> anyhow::Result<Duration> {
-        let orders = self.orders.as_mut().context("the spawner has ended")?;
-        let mut order = serde_json::to_vec(program)?;
-        order.push(b'\n');
-        orders.write_all(&order).context("the spawner has ended")?;
-        let mut answer = String::new();
-        ensure!(self.answers.read_line(&mut answer)? > 0, "the spawner has ended");
-        let outcome: Outcome = serde_json::from_str(&answer)?;
+        let outcome: Outcome = self.0.ask(program)?;
         if let Some(failure) = outcome.failure {
             bail!("{} failed: {failure}", program.first().map_or("", String::as_str));
         }
         Ok(Duration::from_nanos(outcome.nanoseconds))
-    }
-}
-
-impl Drop for Spawner {
-    fn drop(&mut self) {
-        self.orders = None;
-        if self.child.wait().is_err() {
-            // It is not there any more.
-        }
     }
 }
 

@@ -81,9 +81,11 @@ pub(super) fn density(results: &Results) -> String {
 pub(super) fn interactive(results: &Results) -> String {
     let Some(found) = &results.interactive else { return String::new() };
     let mut text = String::from(
-        "The official TypeScript SDK from one Node process: create, a probe that tells sandboxes apart, `node -v`. \
-         Staggered starts one every 200 ms, the burst all at once. \"Calls alone\" are the same calls to the same \
-         server with sandboxes that run nothing; \"bare\" are the same commands without a sandbox or a server.\n\n\
+        "The official TypeScript SDK from one Node process for each server: create, a probe that tells sandboxes apart, `node -v`. \
+         \"Calls alone\" are the same calls to the same server with sandboxes that run nothing; \"bare\" are the same \
+         commands without a sandbox or a server. Sandboxes one after another, the calls alone one after another and \
+         the bare commands took turns in an order that rotates; their seconds are those of their own turns. After \
+         them, one server after the other, staggered starts one every 200 ms, the burst all at once.\n\n\
          | | median | p99 | min | of it create | succeeded | failed | seconds in all |\n|---|---|---|---|---|---|---|---|\n",
     );
     let rows = [
