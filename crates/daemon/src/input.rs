@@ -19,7 +19,7 @@ mod report;
 mod version;
 
 pub use charts::{Charts, MARKER, Marked};
-pub use command::plain_words;
+pub use command::{Place, PlainCommand, plain_command};
 pub use counters::{cpu_ticks, field};
 pub use disposition::{Disposition, attachment, part_of_form};
 pub use form::Form;

@@ -1,6 +1,6 @@
 //! Commands that need no shell.
 
-/// What a shell does itself, or reads as its own grammar, when it comes first.
+/// What a shell does itself, or reads as its own grammar, when it comes first; [`place`] knows the exceptions.
 const OF_THE_SHELL: [&str; 80] = [
     ".",
     ":",
@@ -84,10 +84,61 @@ const OF_THE_SHELL: [&str; 80] = [
     "}",
 ];
 
-/// The words of a command of which a shell would do nothing but start the program that the first one names: no
-/// expansion, no redirection, no second command. `None` for all others, and for words that a shell might read otherwise.
+/// A command of which a shell would do nothing but run what its first word names: no expansion, no redirection, no
+/// second command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlainCommand {
+    /// The first word.
+    pub name: String,
+    /// The other words.
+    pub arguments: Vec<String>,
+    /// Where the program is that does it.
+    pub place: Place,
+}
+
+/// Where the program of a plain command is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Where its name says, or in the first folder of `PATH` that has it: a shell would start it.
+    Path,
+    /// Among the system's own: a shell would do it itself, exactly as that program does, whatever `PATH` says.
+    System,
+}
+
+/// The plain command that bash would read, `None` for what is left to the shell: all that is more, and all that might
+/// be read or done otherwise.
 #[must_use]
-pub fn plain_words(command: &str) -> Option<Vec<String>> {
+pub fn plain_command(command: &str) -> Option<PlainCommand> {
+    let mut words = plain_words(command)?.into_iter();
+    let name = words.next()?;
+    let arguments: Vec<String> = words.collect();
+    let place = place(&name, &arguments)?;
+    Some(PlainCommand { name, arguments, place })
+}
+
+/// Whose a first word is: a program's, both the shell's and a program's who do the same, or (`None`) the shell's alone.
+fn place(name: &str, arguments: &[String]) -> Option<Place> {
+    match name {
+        // With arguments, programs tell their version.
+        "true" | "false" | "pwd" if arguments.is_empty() => Some(Place::System),
+        "echo" if is_said_as_it_is(arguments) => Some(Place::System),
+        _ if name.is_empty() || name.contains('=') || OF_THE_SHELL.contains(&name) => None,
+        _ => Some(Place::Path),
+    }
+}
+
+/// Whether every `echo` says the same: options come first and differ, and so does what follows a backslash. Shells use
+/// some of the control characters within themselves.
+fn is_said_as_it_is(arguments: &[String]) -> bool {
+    let has_options = arguments.first().is_some_and(|first| first.starts_with('-'));
+    let is_text = |character: char| {
+        character != '\\' && (!character.is_control() || matches!(character, '\n' | '\t'))
+    };
+    !has_options && arguments.iter().all(|argument| argument.chars().all(is_text))
+}
+
+/// The words of a command that has nothing but words.
+fn plain_words(command: &str) -> Option<Vec<String>> {
     let mut words: Vec<String> = Vec::new();
     let mut word: Option<String> = None;
     let mut characters = command.trim_matches([' ', '\t', '\n']).chars();
@@ -100,6 +151,8 @@ pub fn plain_words(command: &str) -> Option<Vec<String>> {
             '=' | '-' | '+' | '%' if word.is_none() && (words.is_empty() || character == '=') => {
                 return None;
             }
+            // Grammar where a command begins; a history has none but the shell of a terminal.
+            '!' if words.is_empty() => return None,
             'a'..='z'
             | 'A'..='Z'
             | '0'..='9'
@@ -112,22 +165,17 @@ pub fn plain_words(command: &str) -> Option<Vec<String>> {
             | '.'
             | '/'
             | '-'
-            | '=' => word.get_or_insert_default().push(character),
+            | '='
+            | '!' => word.get_or_insert_default().push(character),
             _ => return None,
         }
     }
     words.extend(word);
-    let first = words.first()?;
-    let is_program = !first.is_empty() && !first.contains('=') && !is_of_the_shell(first);
-    is_program.then_some(words)
-}
-
-fn is_of_the_shell(word: &str) -> bool {
-    OF_THE_SHELL.contains(&word)
+    Some(words)
 }
 
 fn is_itself_in_quotes(character: char) -> bool {
-    !matches!(character, '$' | '`' | '\\' | '!')
+    !matches!(character, '$' | '`' | '\\')
 }
 
 /// Adds what stands before the next `end` to a word.
@@ -148,100 +196,4 @@ fn quoted(
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::plain_words;
-
-    #[test]
-    fn words_are_what_stands_between_blanks_without_their_quotes() {
-        for (command, wanted) in [
-            ("node -v", vec!["node", "-v"]),
-            (" \tls  -la\t/tmp \n", vec!["ls", "-la", "/tmp"]),
-            ("sh -c 'echo \"$HOME\"; exit 3'", vec!["sh", "-c", "echo \"$HOME\"; exit 3"]),
-            (
-                "git commit -m \"it's done; really\"",
-                vec!["git", "commit", "-m", "it's done; really"],
-            ),
-            ("python3 -c ''", vec!["python3", "-c", ""]),
-            ("env A=1 B='2 3'", vec!["env", "A=1", "B=2 3"]),
-            ("a'b'\"c\"d", vec!["abcd"]),
-            ("grep 'two\nlines'", vec!["grep", "two\nlines"]),
-            ("cat 'ä'", vec!["cat", "ä"]),
-        ] {
-            assert_eq!(plain_words(command).unwrap(), wanted, "{command}");
-        }
-    }
-
-    #[test]
-    fn whatever_a_shell_would_read_is_left_to_it() {
-        for command in [
-            "",
-            "  ",
-            "''",
-            "'' a",
-            "echo hi",
-            "true",
-            "cd /tmp",
-            "A=1 env",
-            "A=1",
-            "ls *",
-            "ls ~",
-            "ls a?",
-            "ls > x",
-            "a | b",
-            "a; b",
-            "a & b",
-            "a && b",
-            "ls $HOME",
-            "ls `pwd`",
-            "ls \\$",
-            "ls #x",
-            "ls {a,b}",
-            "a\nb",
-            "(a)",
-            "! a",
-            "[ a ]",
-            "if x",
-            "time ls",
-            "ls \"$HOME\"",
-            "ls \"a\\nb\"",
-            "ls 'a",
-            "ls \"a",
-            "cat ä",
-            "-x",
-            "+x",
-            "%1",
-            "ls =ls",
-            "'ec'ho hi",
-            "l^s",
-            "ls\rx",
-            "ls '\0'",
-        ] {
-            assert_eq!(plain_words(command), None, "{command:?}");
-        }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a shell is what it is compared with")]
-    fn as_bash_reads(command: &str) -> Vec<u8> {
-        let script = format!("shift() {{ :; }}; printf '%s\\0' {command}");
-        let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
-        assert!(output.status.success(), "{command:?}: {output:?}");
-        output.stdout
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn a_shell_reads_the_same_words(command in "[a-c]([a-c =/'\"$;~*{},.\\-]|'[^'\0]{0,3}'){0,12}") {
-            if let Some(words) = plain_words(&command) {
-                let mut wanted = Vec::new();
-                for word in words {
-                    wanted.extend_from_slice(word.as_bytes());
-                    wanted.push(0);
-                }
-                prop_assert_eq!(as_bash_reads(&command), wanted, "{:?}", command);
-            }
-        }
-    }
-}
+mod tests;

@@ -2,6 +2,9 @@
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+use pitlane_daemon::input::{Place, plain_command};
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::daemon::Daemon;
@@ -86,5 +89,111 @@ async fn variables_with_a_meaning_for_shells_have_it() {
         body["envs"]["RUN"] = "run".into();
         let (_, answer) = daemon.post("/process/execute", &body).await;
         assert_eq!(answer, json!({"exitCode": 0, "result": wanted}), "{envs}");
+    }
+}
+
+/// What bash itself says to standard output, and its exit code.
+#[expect(clippy::disallowed_methods, reason = "a shell is what it is compared with")]
+fn by_bash(command: &str, folder: &std::path::Path) -> Value {
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", command]).env_clear().current_dir(folder);
+    let output = bash.output().expect("a bash");
+    assert!(output.stderr.is_empty(), "{command:?}: {output:?}");
+    let text = String::from_utf8(output.stdout).expect("a text");
+    json!({"exitCode": output.status.code(), "result": text})
+}
+
+#[tokio::test]
+async fn what_a_program_does_as_well_is_what_the_shell_would_have_done() {
+    let daemon = Daemon::start();
+    let commands = "(true|false|pwd|echo|\"echo\"|'ec'ho)( |\t){0,2}\
+                    ([a-c neE=/'\"!\\-]|'[^'\0]{0,4}'|\"[^\"\0$`]{0,4}\"){0,6}";
+    let commands = proptest::string::string_regex(commands).expect("a pattern");
+    let mut runner = TestRunner::deterministic();
+    let drawn = std::iter::repeat_with(|| commands.new_tree(&mut runner).expect("a command"));
+    let drawn = drawn.map(|tree| tree.current());
+    let always = ["true", "false", "pwd", "echo", "echo hello", "echo \"Hello, World!\" -n"];
+    for command in always.into_iter().map(str::to_owned).chain(drawn.take(200)) {
+        if plain_command(&command).is_none_or(|plain| plain.place != Place::System) {
+            continue;
+        }
+        let wanted = by_bash(&command, daemon.folder());
+        assert_eq!(daemon.execute(&command).await, wanted, "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_builtin_is_not_looked_for_in_the_path() {
+    let daemon = Daemon::start();
+    for name in ["true", "false", "pwd", "echo"] {
+        let path = daemon.path(name);
+        std::fs::write(&path, "#!/bin/sh\necho impostor\nexit 9\n").expect("a file");
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(path, mode).expect("a mode");
+    }
+    let folder = daemon.folder().canonicalize().expect("a folder");
+    let folder = folder.to_str().expect("a path");
+    let own_first = format!("{folder}:/usr/bin:/bin");
+    for path in [own_first.as_str(), "", "relative", "/nonexistent"] {
+        for (command, code, result) in [
+            ("true", 0, String::new()),
+            ("false", 1, String::new()),
+            ("pwd", 0, format!("{folder}\n")),
+            ("echo hello", 0, "hello\n".to_owned()),
+        ] {
+            let body = json!({"command": command, "envs": {"PATH": path}});
+            let (_, answer) = daemon.post("/process/execute", &body).await;
+            assert_eq!(answer, json!({"exitCode": code, "result": result}), "{command} {path:?}");
+        }
+        let own = format!("{folder}/echo hello");
+        let (_, answer) = daemon.post("/process/execute", &json!({"command": own})).await;
+        assert_eq!(answer, json!({"exitCode": 9, "result": "impostor\n"}));
+    }
+}
+
+#[tokio::test]
+async fn the_folder_is_told_as_a_shell_tells_it() {
+    let daemon = Daemon::start();
+    std::fs::create_dir(daemon.path("real")).expect("a folder");
+    symlink("real", daemon.path("link")).expect("a link");
+    let folder = daemon.folder().canonicalize().expect("a folder");
+    let folder = folder.to_str().expect("a path");
+    for (cwd, pwd, wanted) in [
+        ("link", None, format!("{folder}/real\n")),
+        ("link", Some(format!("{folder}/link")), format!("{folder}/link\n")),
+        ("link", Some("/".to_owned()), format!("{folder}/real\n")),
+    ] {
+        let envs = pwd.map(|pwd| json!({"PWD": pwd}));
+        let body = json!({"command": "pwd", "cwd": cwd, "envs": envs});
+        let (_, answer) = daemon.post("/process/execute", &body).await;
+        assert_eq!(answer, json!({"exitCode": 0, "result": wanted}), "{cwd}");
+    }
+}
+
+#[tokio::test]
+async fn variables_that_shells_change_are_changed() {
+    let daemon = Daemon::start();
+    for (name, value) in [
+        ("IFS", ","),
+        ("PS1", "> "),
+        ("PS4", "x"),
+        ("OPTIND", "9"),
+        ("LINENO", "9"),
+        ("PPID", "9"),
+        ("BASHPID", "9"),
+        ("BASH_VERSION", "9"),
+        ("LC_ALL", "nowhere"),
+        ("LC_ALL", "C"),
+        ("LD_PRELOAD", "/nonexistent/library.so"),
+        ("LD_LIBRARY_PATH", "/nonexistent"),
+    ] {
+        let mut answers = [Value::Null, Value::Null];
+        for (answer, end) in answers.iter_mut().zip(["", " #"]) {
+            let command = format!("/usr/bin/printenv {name}{end}");
+            let body = json!({"command": command, "envs": {name: value}});
+            (_, *answer) = daemon.post("/process/execute", &body).await;
+        }
+        let [plain, shell] = answers;
+        assert_eq!(plain, shell, "{name}");
     }
 }
