@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 
-use super::{Program, Reaper, SpawnError, UserThreads};
+use super::{Program, Reaper, SpawnError, UserThreads, UserThreadsError};
 use crate::fork::ExitStatus;
 
 /// Children belong to the whole process: only one test at a time may wait for them.
@@ -138,4 +138,34 @@ fn tasks_run_although_one_of_them_fails() {
     threads.run(|| panic!("on purpose")).unwrap();
     threads.run(move || done.send(5).unwrap()).unwrap();
     assert_eq!(answer.recv_timeout(DEADLINE), Ok(5));
+}
+
+#[test]
+fn tasks_beyond_the_queue_are_refused_and_those_in_it_run_though_nobody_gives_more() {
+    let threads = UserThreads::start(None, 2, 3).unwrap();
+    let (begun, beginnings) = mpsc::channel();
+    let (done, ends) = mpsc::channel();
+    let (hold, held) = mpsc::channel::<()>();
+    let held = std::sync::Arc::new(Mutex::new(held));
+    let task = |number: u8| {
+        let (begun, done, held) = (begun.clone(), done.clone(), std::sync::Arc::clone(&held));
+        move || {
+            begun.send(number).unwrap();
+            held.lock().unwrap().recv().unwrap_err();
+            done.send(number).unwrap();
+        }
+    };
+    for number in 0..2 {
+        threads.run(task(number)).unwrap();
+        beginnings.recv_timeout(DEADLINE).unwrap();
+    }
+    for number in 2..5 {
+        threads.run(task(number)).unwrap();
+    }
+    assert_eq!(threads.run(task(5)), Err(UserThreadsError::Full));
+    drop(threads);
+    drop(hold);
+    let mut ended: Vec<u8> = (0..5).map(|_| ends.recv_timeout(DEADLINE).unwrap()).collect();
+    ended.sort_unstable();
+    assert_eq!(ended, [0, 1, 2, 3, 4]);
 }

@@ -4,9 +4,10 @@
 //! user and lost its capabilities opens and changes files exactly as that user's programs could, symbolic links
 //! included, and there is nothing to check by hand and to get wrong.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
@@ -18,7 +19,22 @@ type Task = Box<dyn FnOnce() + Send>;
 /// A few threads, and a queue of work for them. They end when it is dropped.
 #[derive(Debug)]
 pub struct UserThreads {
-    queue: SyncSender<Task>,
+    queue: Arc<Queue>,
+}
+
+/// Work that waits. A task wakes one thread and no more: of threads that wait in turn for a channel, each task would
+/// wake the one that gets it and the next in line.
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+    /// The most tasks that wait.
+    room: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    tasks: VecDeque<Task>,
+    has_ended: bool,
 }
 
 /// Why work was not taken.
@@ -27,9 +43,6 @@ pub enum UserThreadsError {
     /// The queue is full: try again when something has been done.
     #[error("too much work is waiting")]
     Full,
-    /// The threads are gone.
-    #[error("the threads have ended")]
-    Ended,
 }
 
 impl UserThreads {
@@ -44,11 +57,13 @@ impl UserThreads {
         count: usize,
         waiting: usize,
     ) -> Result<Self, SyscallError> {
-        let (queue, tasks) = sync_channel::<Task>(waiting);
-        let tasks = Arc::new(Mutex::new(tasks));
+        let queue = Queue { waiting: Mutex::default(), changed: Condvar::new(), room: waiting };
+        // Dropped on the way out of here, it ends the threads that there are.
+        let threads = Self { queue: Arc::new(queue) };
         let (ready, answers) = sync_channel::<Result<(), Errno>>(count);
         for _ in 0..count {
-            let (identity, tasks, ready) = (identity.cloned(), Arc::clone(&tasks), ready.clone());
+            let (identity, queue, ready) =
+                (identity.cloned(), Arc::clone(&threads.queue), ready.clone());
             let body = move || {
                 let became = identity.as_ref().map_or(Ok(()), Identity::assume);
                 let is_user = became.is_ok();
@@ -56,7 +71,7 @@ impl UserThreads {
                 let is_awaited = ready.send(became).is_ok();
                 drop(ready);
                 if is_user && is_awaited {
-                    work(&tasks);
+                    work(&queue);
                 }
             };
             std::thread::Builder::new()
@@ -70,7 +85,7 @@ impl UserThreads {
             let became = answers.recv().unwrap_or(Err(Errno::SRCH));
             became.context("become the user")?;
         }
-        Ok(Self { queue })
+        Ok(threads)
     }
 
     /// Gives a task to the next free thread.
@@ -79,17 +94,45 @@ impl UserThreads {
     ///
     /// The task was not taken and will not run.
     pub fn run(&self, task: impl FnOnce() + Send + 'static) -> Result<(), UserThreadsError> {
-        self.queue.try_send(Box::new(task)).map_err(|refused| match refused {
-            TrySendError::Full(_) => UserThreadsError::Full,
-            TrySendError::Disconnected(_) => UserThreadsError::Ended,
-        })
+        let mut waiting = self.queue.lock();
+        if waiting.tasks.len() >= self.queue.room {
+            return Err(UserThreadsError::Full);
+        }
+        waiting.tasks.push_back(Box::new(task));
+        drop(waiting);
+        self.queue.changed.notify_one();
+        Ok(())
     }
 }
 
-fn work(tasks: &Mutex<Receiver<Task>>) {
-    loop {
-        let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(task) = next else { return };
+impl Drop for UserThreads {
+    fn drop(&mut self) {
+        self.queue.lock().has_ended = true;
+        self.queue.changed.notify_all();
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next task; `None` when all are done and no more can come.
+    fn next(&self) -> Option<Task> {
+        let is_idle = |waiting: &mut Waiting| waiting.tasks.is_empty() && !waiting.has_ended;
+        let waiting = self.changed.wait_while(self.lock(), is_idle);
+        waiting.unwrap_or_else(PoisonError::into_inner).tasks.pop_front()
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("room", &self.room).finish_non_exhaustive()
+    }
+}
+
+fn work(queue: &Queue) {
+    while let Some(task) = queue.next() {
         // A fault in one task must not take a thread from all others; whoever waits for it notices that it is gone.
         catch_unwind(AssertUnwindSafe(task)).ok();
     }
