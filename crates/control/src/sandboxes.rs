@@ -5,6 +5,7 @@
 //! and goes on when the caller goes away.
 
 mod activity;
+mod behind;
 mod busy;
 mod census;
 mod directory;
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::activity::Activity;
+use self::behind::Behind;
 use self::directory::Directory;
 use self::entry::{Change, Entry, Reply};
 pub use self::error::{
@@ -139,7 +141,11 @@ impl Sandboxes {
         rows: Vec<StoredSandbox>,
         existing: &[Existing],
     ) -> Self {
-        let owner = Owner { platform: Arc::new(platform), directory: Arc::new(Directory::new()) };
+        let owner = Owner {
+            platform: Arc::new(platform),
+            directory: Arc::new(Directory::new()),
+            behind: Behind::default(),
+        };
         restart::reconcile(&owner, rows, existing);
         owner.platform.tasks.spawn(owner::watch_reports(owner.clone()));
         owner.platform.tasks.spawn(flush::keep_flushing(owner.clone()));
@@ -259,6 +265,7 @@ impl Sandboxes {
             return Err(ListError::Cursor);
         }
         let limit = limit.min(ListSandboxes::MAX_LIMIT);
+        self.owner.behind.settled().await;
         let page =
             self.platform().store.sandboxes(principal.organization, filter, order, cursor, limit);
         page.await.map_err(|cause| ListError::Store { cause })
@@ -279,6 +286,7 @@ impl Sandboxes {
         let PageSandboxes { filter, order, limit, page } = request;
         let limit = limit.min(ListSandboxes::MAX_LIMIT);
         let skip = u64::from(page.saturating_sub(1)) * u64::from(limit);
+        self.owner.behind.settled().await;
         let slice =
             self.platform().store.sandbox_slice(principal.organization, filter, order, skip, limit);
         slice.await.map_err(|cause| ListError::Store { cause })

@@ -212,6 +212,8 @@ pub trait Driver: Send + Sync + fmt::Debug {
 
     /// Makes a sandbox with a fresh disk and returns when its daemon answers.
     ///
+    /// When this process ends in the middle, the next finds a whole sandbox, whose daemon has answered, or none.
+    ///
     /// # Errors
     ///
     /// Nothing is left behind. [`CreateError::NoImage`]: prepare it first. [`CreateError::Exists`]: the id is taken.

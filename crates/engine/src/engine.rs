@@ -353,6 +353,9 @@ impl Inner {
         let sandbox = Arc::clone(sandbox);
         self.tasks.spawn(async move {
             let memory = inner.watch_memory(id, &sandbox, &run).await;
+            if run.is_new {
+                inner.pools.refill();
+            }
             let process = run.process;
             let ended = tokio::select! {
                 ended = ended(&process) => ended,

@@ -255,16 +255,15 @@ impl Waiting {
     ///
     /// # Errors
     ///
-    /// The process has ended, and what it held is freed.
+    /// It must not be woken again.
     pub(crate) fn wake(
-        mut self,
+        &mut self,
         spec: &LaunchSpec,
         config: &ImageConfig,
         sockets: &Path,
-    ) -> Result<Woken, LaunchError> {
+    ) -> Result<Hello, LaunchError> {
         self.tell(spec, config, sockets)?;
-        let hello = self.hear(HELLO_DEADLINE)?;
-        Ok(self.woken(hello))
+        self.hear(HELLO_DEADLINE)
     }
 
     /// Tells the daemon which sandbox it is. Blocks only while more is told than fits into a pipe.

@@ -2,7 +2,7 @@
 //!
 //! Whatever a sandbox needs is written on its desk; [`Owner::hire`] starts a task that works it off, piece by piece,
 //! and ends. Two pieces for one sandbox therefore never overlap, and none depends on the caller that asked for it.
-//! Every piece writes the row before it asks the driver and after the driver answered.
+//! Every piece writes the row before it asks the driver, or while it waits for it, and after the driver answered.
 
 mod changes;
 mod images;
@@ -20,6 +20,7 @@ use pitlane_store::{StoredSandbox, WriteError};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::behind::Behind;
 use super::directory::Directory;
 use super::entry::{Change, Desk, Entry, Reply, Task};
 use super::story::Because;
@@ -41,6 +42,7 @@ const LOOK_DEADLINE: Duration = Duration::from_secs(5);
 pub(super) struct Owner {
     pub(super) platform: Arc<Platform>,
     pub(super) directory: Arc<Directory>,
+    pub(super) behind: Behind,
 }
 
 /// A state that has been decided, and the task that writes it down.
@@ -138,7 +140,7 @@ impl Owner {
             let task = entry.desk().next_task();
             match task {
                 Some(Task::Change(Change::Create { awaited: None, reply })) => {
-                    drop(reply.send(self.create(entry).await));
+                    self.create(entry, reply).await;
                 }
                 Some(Task::Change(Change::Create { awaited: Some(awaited), reply })) => {
                     self.create_later(entry, awaited, reply).await;

@@ -3,8 +3,8 @@
 //! | row | it runs | it has a disk | its disk is packed away | it has nothing |
 //! |---|---|---|---|---|
 //! | waiting for its image | goes on | goes on | goes on | goes on |
-//! | creating | destroyed | destroyed | destroyed | destroyed |
-//! | creating, and told | started | made anew | made anew | made anew |
+//! | creating | started | stopped | archived | destroyed |
+//! | creating, and told | started | stopped | archived | made anew |
 //! | started, starting | started | stopped | archived | error |
 //! | stopping | stopped now | stopped | archived | error |
 //! | stopped | started | stopped | archived | error |
@@ -17,9 +17,10 @@
 //! | error, build failed | as before | error | error | error |
 //! | none | destroyed | destroyed | destroyed | |
 //!
-//! A creation that nobody was told of is undone, and a destruction that was given up is begun again. Where an ephemeral
-//! sandbox would be stopped or in error, it is destroyed instead. A row that says stopped of one that runs is behind:
-//! nothing is lost by believing the machine.
+//! A driver has a sandbox once it is whole, and its caller is told of it before its row says that it is started: so one
+//! that exists stays, and a creation that made none is undone, or done again if its caller was told of it before. A
+//! destruction that was given up is begun again. Where an ephemeral sandbox would be stopped or in error, it is destroyed
+//! instead. A row that says stopped of one that runs is behind: nothing is lost by believing the machine.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -102,16 +103,20 @@ fn steps(desk: &mut Desk, liveness: Option<Liveness>) -> &'static [Transition] {
     let is_ephemeral = desk.sandbox().spec.lifecycle.is_ephemeral();
     let is_told = desk.row().is_told;
     match (desk.sandbox().state, liveness) {
-        (S::Creating, Some(Liveness::Running)) if is_told => &[Transition::Ready],
         (S::PendingBuild | S::BuildingSnapshot | S::PullingSnapshot, _) => {
             desk.change = Some(Change::GoOn);
             &[]
         }
-        (S::Creating, _) if is_told => {
+        (S::Creating, None) if is_told => {
             desk.change = Some(Change::GoOn);
             &[]
         }
-        (S::Creating, _) => &[Transition::Destroy],
+        (S::Creating, None) => &[Transition::Destroy],
+        (S::Creating, Some(Liveness::Stopped)) if is_ephemeral => &[Transition::Destroy],
+        (S::Creating, Some(Liveness::Stopped)) => &[Transition::Ready, Transition::Ended],
+        (S::Creating, Some(Liveness::Archived)) => {
+            &[Transition::Ready, Transition::Ended, Transition::Archive, Transition::Packed]
+        }
         (S::Error, _) if desk.sandbox().desired == DesiredState::Destroyed => {
             &[Transition::Destroy]
         }
@@ -123,7 +128,7 @@ fn steps(desk: &mut Desk, liveness: Option<Liveness>) -> &'static [Transition] {
         | (S::Stopped, Some(Liveness::Stopped))
         | (S::Archived, Some(Liveness::Archived)) => &[],
         // A snapshot is finished or undone by whoever keeps snapshots.
-        (S::Starting | S::Restoring | S::Snapshotting, Some(Liveness::Running)) => {
+        (S::Creating | S::Starting | S::Restoring | S::Snapshotting, Some(Liveness::Running)) => {
             &[Transition::Ready]
         }
         // What was begun is done, or done again. Whoever asked for it is gone.

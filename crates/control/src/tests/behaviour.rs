@@ -118,6 +118,28 @@ async fn a_sandbox_stops_starts_and_goes() {
     server.shut_down().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sandbox_that_was_answered_is_listed_as_it_was_answered() {
+    let machine = Machine::new();
+    let server = Arc::new(machine.start().await);
+    let mut callers = JoinSet::new();
+    for caller in 0..4 {
+        let server = Arc::clone(&server);
+        callers.spawn(async move {
+            for number in 0..25 {
+                let answered = server.create(&format!("{caller}-{number}")).await;
+                let rows = server.rows().await;
+                let listed = rows.iter().find(|row| row.spec.id == answered.spec.id);
+                assert_eq!(listed, Some(&*answered));
+            }
+        });
+    }
+    while let Some(ended) = callers.join_next().await {
+        ended.unwrap();
+    }
+    server.control.shut_down(DEADLINE).await;
+}
+
 #[tokio::test]
 async fn every_change_is_told_in_order() {
     let machine = Machine::new();

@@ -3,6 +3,7 @@
 //! The first server runs on a runtime of its own. Shutting that down drops every task where it waits, as a kill does;
 //! the fake machine keeps what had happened by then.
 
+use pitlane_driver::Exit;
 use pitlane_driver::fake::{Fault, Moment, Operation};
 use tokio::runtime::{Builder, Runtime};
 
@@ -75,24 +76,77 @@ pub(super) fn check<F: Future<Output = ()> + Send + 'static>(
 
 pub(super) const MOMENTS: [Moment; 2] = [Moment::Before, Moment::After];
 
+/// Lets a server die in a creation, and shows the next to `then`, after `meanwhile`.
+fn check_creation(
+    request: CreateSandbox,
+    moment: Moment,
+    meanwhile: impl FnOnce(&Machine),
+    then: impl AsyncFnOnce(&Server),
+) {
+    let machine = Arc::new(Machine::new());
+    Mortal::start(&machine).die_in(Operation::Create, moment, async |server| {
+        drop(server.control.sandboxes().create(&server.principal, request).await);
+    });
+    meanwhile(&machine);
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let server = machine.start().await;
+        then(&server).await;
+        server.shut_down().await;
+    });
+}
+
+async fn until_nothing_is_left(server: &Server) {
+    eventually("nothing is left", async || {
+        server.driver.existing().is_empty() && server.rows().await.is_empty()
+    })
+    .await;
+}
+
 #[test]
-fn a_creation_nobody_was_told_of_is_undone() {
-    for moment in MOMENTS {
-        let machine = Arc::new(Machine::new());
-        Mortal::start(&machine).die_in(Operation::Create, moment, async |server| {
-            drop(server.control.sandboxes().create(&server.principal, named("first")).await);
-        });
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(async {
-            let server = machine.start().await;
-            eventually("nothing is left", async || {
-                server.driver.existing().is_empty() && server.rows().await.is_empty()
-            })
-            .await;
+fn a_creation_that_made_nothing_is_undone() {
+    check_creation(
+        named("first"),
+        Moment::Before,
+        |_| {},
+        async |server| {
+            until_nothing_is_left(server).await;
             server.create("first").await;
-            server.shut_down().await;
-        });
-    }
+        },
+    );
+}
+
+#[test]
+fn a_sandbox_that_was_made_is_kept_whether_its_caller_was_told_or_not() {
+    check_creation(
+        named("first"),
+        Moment::After,
+        |_| {},
+        async |server| {
+            let id = find(server, "first").spec.id;
+            server.until_state(id, SandboxState::Started).await;
+            assert_eq!(server.driver.existing(), vec![running(id)]);
+            let rows = async || server.rows().await.iter().map(|row| row.state).collect::<Vec<_>>();
+            eventually("its row says so", async || rows().await == [SandboxState::Started]).await;
+        },
+    );
+}
+
+#[test]
+fn a_sandbox_that_was_made_and_ended_meanwhile_is_stopped_and_an_ephemeral_one_gone() {
+    let end = |machine: &Machine| {
+        let id = machine.driver.existing().first().unwrap().id;
+        machine.driver.exit(id, Exit::Unknown);
+    };
+    check_creation(named("first"), Moment::After, end, async |server| {
+        let id = find(server, "first").spec.id;
+        server.until_state(id, SandboxState::Stopped).await;
+        assert_eq!(server.driver.existing(), vec![stopped(id)]);
+        server.control.sandboxes().start(&server.principal, "first").await.unwrap();
+    });
+    check_creation(ephemeral("first"), Moment::After, end, async |server| {
+        until_nothing_is_left(server).await;
+    });
 }
 
 #[test]

@@ -58,10 +58,10 @@ impl Inner {
                 made.await.unwrap_or_else(|cause| Err(host(Box::new(cause))))
             }
         };
-        self.pools.refill();
         if made.is_err() {
             // The parts that were made were dropped on the way, the disk included.
             lock(&self.sandboxes).remove(&id);
+            self.pools.refill();
         }
         made
     }
@@ -97,14 +97,12 @@ impl Inner {
             return None;
         }
         let mut waiting = claimed.take()?;
-        let told = self
-            .own(&mut waiting, spec, recipe)
-            .and_then(|()| Ok(waiting.tell(spec, &recipe.config, &self.preparer.sockets)?));
-        let heard = match told {
-            Ok(()) => waiting.said_something().await.map_err(Cause::from),
+        let heard = match waiting.tell(spec, &recipe.config, &self.preparer.sockets) {
+            Ok(()) => waiting.said_something().await,
             Err(cause) => Err(cause),
         };
-        match heard.and_then(|()| Ok(waiting.hear(Duration::ZERO)?)) {
+        let heard = heard.and_then(|()| waiting.hear(Duration::ZERO)).map_err(Cause::from);
+        match heard.and_then(|hello| self.own(&mut waiting, spec, recipe).map(|()| hello)) {
             Ok(hello) => Some(waiting.woken(hello)),
             Err(cause) => {
                 tell_of_sleep(spec.id, &*cause);
@@ -164,11 +162,12 @@ impl Inner {
         spec: &LaunchSpec,
         recipe: &Recipe,
     ) -> Result<Woken, Cause> {
+        let hello = waiting.wake(spec, &recipe.config, &self.preparer.sockets)?;
         self.own(&mut waiting, spec, recipe)?;
-        Ok(waiting.wake(spec, &recipe.config, &self.preparer.sockets)?)
+        Ok(waiting.woken(hello))
     }
 
-    /// Makes the disk of a fresh sandbox its owner's.
+    /// Makes the disk of a fresh sandbox its owner's, which comes last: after a crash, a sandbox is what has a disk.
     fn own(&self, waiting: &mut Waiting, spec: &LaunchSpec, recipe: &Recipe) -> Result<(), Cause> {
         let (disks, slot) = (&self.preparer.disks, waiting.slot());
         let owned = disks.own(waiting.disk().path(), spec.id, slot, &recipe.fingerprint)?;
@@ -177,6 +176,7 @@ impl Inner {
         Ok(())
     }
 
+    /// Keeps what was woken. The task that watches it has the pools refilled, so that its caller need not wait for that.
     fn settle(self: &Arc<Self>, id: SandboxId, sandbox: &Arc<Sandbox>, woken: Woken) -> Hello {
         let Woken { running, slot, mut disk } = woken;
         disk.keep();
@@ -212,13 +212,14 @@ impl Inner {
             .find_build(&spec.image, fingerprint)
             .ok_or_else(|| host(Box::new(CreateError::NoImage { image: spec.image.clone() })))?;
         let recipe = Recipe::of(image, spec.limits, spec.network);
-        let waiting = self
+        let mut waiting = self
             .preparer
             .again(slot, &recipe, spec.limits, &path)
             .map_err(|cause| host(Box::new(cause)))?;
         self.mount_volumes(&waiting, spec).map_err(|failure| failure.of_start(id))?;
-        let woken = waiting.wake(spec, &recipe.config, &self.preparer.sockets);
-        Ok(self.settle(id, sandbox, woken.map_err(|cause| host(Box::new(cause)))?))
+        let hello = waiting.wake(spec, &recipe.config, &self.preparer.sockets);
+        let hello = hello.map_err(|cause| host(Box::new(cause)))?;
+        Ok(self.settle(id, sandbox, waiting.woken(hello)))
     }
 
     /// Frees a sandbox whose processes have ended.

@@ -9,7 +9,6 @@ use std::io::Write as _;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use pitlane_driver::Cause;
 use pitlane_model::VolumeId;
@@ -18,7 +17,8 @@ use pitlane_sys::{
     Context as _, DetachedMount, FilesystemContext, SyscallError, sealed_memory_file,
 };
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -61,8 +61,6 @@ pub(crate) struct ObjectPlaces {
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
-/// How long after a look whether a volume is in use the next one follows.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why a volume of objects was not made.
 #[derive(Debug, thiserror::Error)]
@@ -256,14 +254,24 @@ impl ObjectStore {
     }
 }
 
-/// Waits until nothing is uploaded to a volume any more. The kernel's own waiting could not be given up.
+/// Waits until nothing is uploaded to a volume any more. Given up, it leaves a thread that lets go of the lock when it has
+/// it, or ends with this process: the kernel's own waiting cannot be ended otherwise.
 async fn lock(marker: &File) -> Result<(), SyscallError> {
-    loop {
-        match flock(marker, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => tokio::time::sleep(LOOK_AGAIN).await,
-            locked => return locked.context("flock(marker)"),
-        }
+    match flock(marker, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => {}
+        locked => return locked.context("flock(marker)"),
     }
+    // The same lock: it lasts until both are closed.
+    let marker = marker.try_clone().context("dup(marker)")?;
+    let (tell, told) = oneshot::channel();
+    let wait = move || {
+        let locked = retry_on_intr(|| flock(&marker, FlockOperation::LockExclusive));
+        // Nobody may wait for it any more.
+        tell.send(locked).ok();
+    };
+    // None of the runtime's, which would be waited for when the server ends.
+    std::thread::Builder::new().name("marker".into()).spawn(wait).context("start a thread")?;
+    told.await.unwrap_or(Err(Errno::IO)).context("flock(marker)")
 }
 
 /// The file that says that a volume is one of objects, and where.

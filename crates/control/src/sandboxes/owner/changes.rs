@@ -7,9 +7,10 @@ use std::time::Duration;
 use pitlane_driver::{Cause, Hello, LaunchSpec};
 use pitlane_model::{DesiredState, Sandbox, SandboxId, SandboxState, Transition};
 use pitlane_store::{StoredSandbox, WriteError};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use super::super::entry::Entry;
+use super::super::entry::{Entry, Reply};
 use super::super::{ChangeError, CreateError};
 use super::Owner;
 use crate::chain::Chain;
@@ -23,7 +24,31 @@ pub(super) struct Overdue(Duration);
 type Made = Result<Hello, pitlane_driver::CreateError>;
 
 impl Owner {
-    pub(super) async fn create(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, CreateError> {
+    /// Makes a sandbox, answers, and writes down that it runs.
+    ///
+    /// In this order, since whoever asked waits for nothing that matters: a sandbox that exists is started to the next
+    /// server, whether its row says so or that it is being created. Those who read rows wait for this one.
+    pub(super) async fn create(&self, entry: &Arc<Entry>, reply: Reply<CreateError>) {
+        let row = match self.create_with_row(entry).await {
+            Ok(row) => row,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        let sandbox = Arc::new(row.sandbox.clone());
+        let debt = self.behind.try_owe();
+        if debt.is_none() {
+            drop(self.save(entry, row).await);
+            return drop(reply.send(Ok(sandbox)));
+        }
+        drop(reply.send(Ok(sandbox)));
+        pitlane_fault::point("create.answered");
+        // Whoever waits for the answer goes first.
+        yield_now().await;
+        drop(self.save(entry, row).await);
+        pitlane_fault::point("create.row-started");
+    }
+
+    /// Makes a sandbox and its row, and gives the row to write next.
+    async fn create_with_row(&self, entry: &Arc<Entry>) -> Result<StoredSandbox, CreateError> {
         let id = entry.id;
         let row = entry.desk().row();
         if row.sandbox.state != SandboxState::Creating {
@@ -37,14 +62,15 @@ impl Owner {
                 return Err(self.creation_failed(entry, cause.into()).await);
             }
         };
-        // The row is written while the sandbox is made. Of whatever a crash leaves, a row without a sandbox or a sandbox
-        // without a row, the next start undoes.
+        // The row is written while the sandbox is made; one that waits is told first, so that its processor is not taken
+        // by the writing. Of whatever a crash leaves, a row without a sandbox or a sandbox without a row, the next start
+        // undoes.
         let writing = async {
             let written = self.platform.store.insert_sandbox(row).await;
             pitlane_fault::point("create.row-written");
             written
         };
-        let (written, made) = tokio::join!(writing, self.drive(&launch));
+        let (made, written) = tokio::join!(self.drive(&launch), writing);
         if let Err(cause) = written {
             let (owner, id) = (self.clone(), entry.id);
             self.platform.tasks.spawn(async move { owner.release(id).await });
@@ -72,14 +98,16 @@ impl Owner {
     }
 
     /// Makes a sandbox whose row is written and whose image is here.
-    pub(super) async fn make(&self, entry: &Arc<Entry>) -> Result<Arc<Sandbox>, CreateError> {
+    pub(super) async fn make(&self, entry: &Arc<Entry>) -> Result<(), CreateError> {
         let row = entry.desk().row();
         let launch = match self.launch_of(&row) {
             Ok(launch) => launch,
             Err(cause) => return Err(self.creation_failed(entry, cause.into()).await),
         };
         let made = self.drive(&launch).await;
-        self.made(entry, made).await
+        let row = self.made(entry, made).await?;
+        drop(self.save(entry, row).await);
+        Ok(())
     }
 
     /// A new sandbox as the driver needs to know it.
@@ -97,24 +125,16 @@ impl Owner {
         made
     }
 
-    /// Notes what became of a sandbox whose row is written.
+    /// Notes what became of a sandbox whose row is written. If it is usable, that is to be written next.
     async fn made(
         &self,
         entry: &Arc<Entry>,
         outcome: Result<Made, Cause>,
-    ) -> Result<Arc<Sandbox>, CreateError> {
+    ) -> Result<StoredSandbox, CreateError> {
         let id = entry.id;
         let refusal = match outcome {
             Ok(Ok(hello)) => {
-                let Some(saved) = self.ready(entry, hello).await else {
-                    return Err(CreateError::Deleted { id });
-                };
-                pitlane_fault::point("create.row-started");
-                match saved {
-                    Ok(sandbox) => return Ok(sandbox),
-                    // A sandbox that the next start would undo is none.
-                    Err(cause) => CreateError::Store { id, cause },
-                }
+                return self.note_ready(entry, hello).ok_or(CreateError::Deleted { id });
             }
             Ok(Err(pitlane_driver::CreateError::Full)) => CreateError::Full,
             Ok(Err(pitlane_driver::CreateError::DiskFull)) => CreateError::DiskFull,
@@ -190,8 +210,7 @@ impl Owner {
         let transition = Transition::Start;
         let cause = match outcome {
             Ok(Ok(hello)) => {
-                let ready = self.ready(entry, hello).await;
-                return ready.map(|_| entry.view()).ok_or(ChangeError::Deleted { id });
+                return self.ready(entry, hello).await.ok_or(ChangeError::Deleted { id });
             }
             Ok(Err(error @ pitlane_driver::StartError::NotFound { .. })) => {
                 self.fail(entry, Sandbox::DISK_IS_GONE).await;
@@ -264,21 +283,23 @@ impl Owner {
         within(patience, self.platform.driver.stop(id, force)).await?.map_err(Cause::from)
     }
 
-    /// Notes that a sandbox is usable; `None` if it is on its way out.
-    pub(super) async fn ready(
-        &self,
-        entry: &Arc<Entry>,
-        hello: Hello,
-    ) -> Option<Result<Arc<Sandbox>, WriteError>> {
-        let row = entry
+    /// Notes and writes down that a sandbox is usable; `None` if it is on its way out.
+    pub(super) async fn ready(&self, entry: &Arc<Entry>, hello: Hello) -> Option<Arc<Sandbox>> {
+        let row = self.note_ready(entry, hello)?;
+        // A row that cannot be written keeps nobody from working; the flush tries again.
+        drop(self.save(entry, row).await);
+        Some(entry.view())
+    }
+
+    /// Notes that a sandbox is usable, and gives the row to write; `None` if it is on its way out.
+    fn note_ready(&self, entry: &Entry, hello: Hello) -> Option<StoredSandbox> {
+        entry
             .desk()
             .advance(&self.platform, Transition::Ready, |sandbox| {
                 sandbox.daemon_version = Some(hello.daemon_version);
                 sandbox.error_reason = None;
             })
-            .ok()?;
-        let sandbox = Arc::new(row.sandbox.clone());
-        Some(self.save(entry, row).await.map(|()| sandbox))
+            .ok()
     }
 
     /// Lets a sandbox rest where it was, or is to be, unless it is on its way out; with a reason if that is a failure.

@@ -140,10 +140,7 @@ impl Owner {
                 Err(failed(Sandbox::DISK_IS_GONE.into()))
             }
             Ok(false) => match self.create_again(entry).await {
-                Ok(hello) => {
-                    let ready = self.ready(entry, hello).await;
-                    ready.map(|_| entry.view()).ok_or(ChangeError::Deleted { id })
-                }
+                Ok(hello) => self.ready(entry, hello).await.ok_or(ChangeError::Deleted { id }),
                 Err(cause) => {
                     self.fail(entry, &reason("the machine could not create it", &cause)).await;
                     Err(failed(cause))
