@@ -10,6 +10,7 @@ use pitlane_wire::handshake::{Boot, CommandGroup, Hello, LISTENER_DESCRIPTOR, PR
 use rustix::process::{DumpableBehavior, getpid, set_child_subreaper, set_dumpable_behavior};
 
 use crate::options::Ordinary;
+use crate::toolbox::Toolbox;
 use crate::user::UserError;
 
 /// What this daemon can do, one word each, for servers that are newer or older.
@@ -18,6 +19,8 @@ const CAPABILITIES: [&str; 7] =
 
 /// Longer than any boot configuration.
 const MAX_BOOT: u64 = 4 << 20;
+/// As long as most.
+const USUAL_BOOT: usize = 4 << 10;
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -77,12 +80,36 @@ pub(crate) fn is_first_process() -> bool {
     getpid().is_init()
 }
 
+/// Does once, for nobody, what is done when the boot configuration has come. Somebody waits for it then, and has the
+/// kernel find neither this program's instructions nor the image's lists of users for the first time.
+pub(crate) fn rehearse() {
+    let nobody = Boot { env: [(String::new(), String::new())].into(), ..Boot::default() };
+    let text = serde_json::to_vec(&nobody).unwrap_or_default();
+    let boot = serde_json::from_slice(&text).unwrap_or(nobody);
+    let parts = Parts { boot, groups: None, usage_files: Vec::new() };
+    // Whoever comes is told what is wrong with the image.
+    drop(Toolbox::new(parts));
+    drop(hello_line());
+}
+
 /// Everything that was handed to the daemon.
 #[derive(Debug)]
 pub(crate) struct Inheritance {
-    parts: Option<Parts>,
+    parts: Option<PartsSource>,
     listen: Option<Listen>,
     hello: Option<File>,
+    /// What names the folder of control groups. Closing it would detach a mount, for which the kernel waits until every
+    /// processor has done something else.
+    group_name: Option<OwnedFd>,
+}
+
+/// Where the parts of the toolbox come from.
+#[derive(Debug)]
+enum PartsSource {
+    /// A pipe, in which they come when there is a sandbox to be.
+    Awaited(File),
+    /// They are here.
+    Here(Box<Parts>),
 }
 
 /// What the toolbox is made of.
@@ -113,20 +140,12 @@ impl Inheritance {
         else {
             return Err(StartError::Taken);
         };
-        let mut inheritance = Self {
-            parts: None,
+        Ok(Self {
+            parts: Some(PartsSource::Awaited(boot.into())),
             listen: Some(Listen::Socket(listener.into())),
             hello: Some(hello.into()),
-        };
-        crate::user::warm_up();
-        match Parts::inherited(boot.into()) {
-            Ok(parts) => inheritance.parts = Some(parts),
-            Err(error) => {
-                inheritance.report_failure(&error);
-                return Err(error);
-            }
-        }
-        Ok(inheritance)
+            group_name: None,
+        })
     }
 
     /// Opens what an ordinary process was told.
@@ -144,19 +163,37 @@ impl Inheritance {
             }
             None => None,
         };
+        let parts = Parts { boot, groups, usage_files: Vec::new() };
         let name = String::from("standard output");
         let hello = std::io::stdout().as_fd().try_clone_to_owned();
         let hello = hello.map_err(|cause| StartError::Open { name, cause })?;
         Ok(Self {
-            parts: Some(Parts { boot, groups, usage_files: Vec::new() }),
+            parts: Some(PartsSource::Here(Box::new(parts))),
             listen: Some(Listen::Address(options.listen.clone())),
             hello: Some(hello.into()),
+            group_name: None,
         })
     }
 
-    /// What the toolbox is made of; once.
+    /// What the toolbox is made of; once. Blocks until it has come.
     pub(crate) fn take_parts(&mut self) -> Result<Parts, StartError> {
-        self.parts.take().ok_or(StartError::Taken)
+        match self.parts.take().ok_or(StartError::Taken)? {
+            PartsSource::Awaited(file) => self.await_parts(file),
+            PartsSource::Here(parts) => Ok(*parts),
+        }
+    }
+
+    fn await_parts(&mut self, file: File) -> Result<Parts, StartError> {
+        let boot = read_boot(file)?;
+        let (groups, usage_files) = match &boot.command_group {
+            Some(group) => {
+                let InheritedGroups { name, groups, usage_files } = inherited_groups(group)?;
+                self.group_name = Some(name);
+                (Some(groups), usage_files)
+            }
+            None => (None, Vec::new()),
+        };
+        Ok(Parts { boot, groups, usage_files })
     }
 
     /// Where connections come from; once.
@@ -166,14 +203,7 @@ impl Inheritance {
 
     /// Says that the daemon can be reached, and closes the pipe.
     pub(crate) fn say_hello(&mut self) {
-        let hello = Hello {
-            protocol: PROTOCOL,
-            daemon_version: String::from(env!("CARGO_PKG_VERSION")),
-            capabilities: CAPABILITIES.iter().map(|word| String::from(*word)).collect(),
-        };
-        let mut line = serde_json::to_vec(&hello).unwrap_or_default();
-        line.push(b'\n');
-        self.say(&line);
+        self.say(&hello_line());
     }
 
     /// Says why the daemon cannot be reached, if nothing was said yet.
@@ -197,43 +227,48 @@ impl Inheritance {
     }
 }
 
-impl Parts {
-    fn inherited(boot: File) -> Result<Self, StartError> {
-        let boot = read_boot(boot)?;
-        let (groups, usage_files) = match &boot.command_group {
-            Some(group) => {
-                let (groups, usage_files) = inherited_groups(group)?;
-                (Some(groups), usage_files)
-            }
-            None => (None, Vec::new()),
-        };
-        Ok(Self { boot, groups, usage_files })
-    }
+fn hello_line() -> Vec<u8> {
+    let hello = Hello {
+        protocol: PROTOCOL,
+        daemon_version: String::from(env!("CARGO_PKG_VERSION")),
+        capabilities: CAPABILITIES.iter().map(|word| String::from(*word)).collect(),
+    };
+    let mut line = serde_json::to_vec(&hello).unwrap_or_default();
+    line.push(b'\n');
+    line
 }
 
-fn inherited_groups(
-    group: &CommandGroup,
-) -> Result<(CommandGroups, Vec<(String, OwnedFd)>), StartError> {
+/// The control groups for commands, as they were handed to the daemon.
+struct InheritedGroups {
+    /// Names the folder.
+    name: OwnedFd,
+    groups: CommandGroups,
+    usage_files: Vec<(String, OwnedFd)>,
+}
+
+fn inherited_groups(group: &CommandGroup) -> Result<InheritedGroups, StartError> {
     let usage = u32::try_from(group.usage_files.len()).unwrap_or(u32::MAX);
     let count = group.other_tasks.saturating_add(1).saturating_add(group.memory_events.into());
     let count = count.saturating_add(usage);
     let mut descriptors = claim_inherited(pitlane_wire::handshake::COMMAND_GROUP_DESCRIPTOR, count)
         .map_err(StartError::Inherit)?
         .into_iter();
-    let folder: OwnedFd = descriptors.next().ok_or(StartError::Taken)?;
+    let name = descriptors.next().ok_or(StartError::Taken)?;
     let others = usize::try_from(group.other_tasks).unwrap_or(usize::MAX);
     let other_tasks = descriptors.by_ref().take(others).collect();
     let memory_events = if group.memory_events { descriptors.next() } else { None };
-    let groups = CommandGroups::new(folder.as_fd(), other_tasks).map_err(StartError::Groups)?;
+    let groups = CommandGroups::new(name.as_fd(), other_tasks).map_err(StartError::Groups)?;
     let groups = match memory_events {
         Some(file) => groups.with_memory_events(file),
         None => groups,
     };
-    Ok((groups, group.usage_files.iter().cloned().zip(descriptors).collect()))
+    let usage_files = group.usage_files.iter().cloned().zip(descriptors).collect();
+    Ok(InheritedGroups { name, groups, usage_files })
 }
 
 fn read_boot(file: File) -> Result<Boot, StartError> {
-    let mut text = Vec::new();
+    // Most are read at once.
+    let mut text = Vec::with_capacity(USUAL_BOOT);
     file.take(MAX_BOOT).read_to_end(&mut text).map_err(StartError::ReadBoot)?;
     serde_json::from_slice(&text).map_err(StartError::Boot)
 }

@@ -39,6 +39,7 @@ use pitlane_sys::TerminationRequests;
 
 use self::boot::{Inheritance, StartError};
 use self::options::Options;
+use self::server::Server;
 use self::toolbox::Toolbox;
 
 /// musl's own gives every piece of a file back to the kernel and takes the next one from it, page by page: moving a file
@@ -66,7 +67,6 @@ fn run() -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(StartError::Runtime)?;
-    // Waits for the boot configuration, so whatever does not need it comes before.
     let mut inheritance = match &options {
         Options::Inherited => Inheritance::claim()?,
         Options::Ordinary(ordinary) => Inheritance::open(ordinary)?,
@@ -82,8 +82,11 @@ async fn serve(
     inheritance: &mut Inheritance,
     requests: TerminationRequests,
 ) -> Result<(), StartError> {
+    let server = Server::open(inheritance.take_listen()?, requests)?;
+    boot::rehearse();
+    // Waits for the boot configuration, so whatever does not need it comes before.
     let toolbox = Toolbox::new(inheritance.take_parts()?)?;
-    server::serve(toolbox, inheritance, requests).await
+    server.serve(toolbox, inheritance).await
 }
 
 /// In a sandbox nobody reads this: there the hello pipe told it already.

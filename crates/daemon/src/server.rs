@@ -37,33 +37,48 @@ enum Listener {
     Tcp(TcpListener),
 }
 
-/// Says hello and answers requests until SIGTERM; then every process of the sandbox has ended.
-pub(crate) async fn serve(
-    toolbox: Toolbox,
-    inheritance: &mut Inheritance,
-    requests: TerminationRequests,
-) -> Result<(), StartError> {
-    let toolbox = Arc::new(toolbox);
-    // Before the first process can end.
-    let mut child_ended = signal(SignalKind::child()).map_err(StartError::Runtime)?;
-    // Not a pipe, but read like one.
-    let mut requests =
-        pipe::Receiver::from_owned_fd_unchecked(requests.into()).map_err(StartError::Runtime)?;
-    let listener = Listener::open(inheritance.take_listen()?)?;
-    inheritance.say_hello();
-    toolbox.processes().tidy();
-    session::start_entrypoint(&toolbox);
-    loop {
-        tokio::select! {
-            // A process that ended is handed on before anything new is begun.
-            biased;
-            _ = child_ended.recv() => { toolbox.processes().collect(); }
-            () = asked_to_end(&mut requests) => break,
-            () = listener.accept(&toolbox) => {}
-        }
+/// Whatever the daemon listens to.
+pub(crate) struct Server {
+    child_ended: Signal,
+    requests: pipe::Receiver,
+    listener: Listener,
+}
+
+impl Server {
+    /// Begins to listen. Runs in a runtime, before the first process can end.
+    pub(crate) fn open(listen: Listen, requests: TerminationRequests) -> Result<Self, StartError> {
+        let child_ended = signal(SignalKind::child()).map_err(StartError::Runtime)?;
+        // Not a pipe, but read like one.
+        let requests = pipe::Receiver::from_owned_fd_unchecked(requests.into())
+            .map_err(StartError::Runtime)?;
+        Ok(Self { child_ended, requests, listener: Listener::open(listen)? })
     }
-    end_processes(&toolbox, &mut child_ended).await;
-    Ok(())
+
+    /// Says hello and answers requests until SIGTERM; then every process of the sandbox has ended.
+    pub(crate) async fn serve(
+        self,
+        toolbox: Toolbox,
+        inheritance: &mut Inheritance,
+    ) -> Result<(), StartError> {
+        let Self { mut child_ended, mut requests, listener } = self;
+        let toolbox = Arc::new(toolbox);
+        inheritance.say_hello();
+        // The kernel has whoever reads it wait for this processor, and what follows can wait.
+        std::thread::yield_now();
+        toolbox.processes().tidy();
+        session::start_entrypoint(&toolbox);
+        loop {
+            tokio::select! {
+                // A process that ended is handed on before anything new is begun.
+                biased;
+                _ = child_ended.recv() => { toolbox.processes().collect(); }
+                () = asked_to_end(&mut requests) => break,
+                () = listener.accept(&toolbox) => {}
+            }
+        }
+        end_processes(&toolbox, &mut child_ended).await;
+        Ok(())
+    }
 }
 
 /// Waits for a request to end. Process 1 of a sandbox obeys the host alone: root inside may send it signals, too.

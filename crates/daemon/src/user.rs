@@ -13,6 +13,8 @@ use crate::files::is_the_kernels;
 
 /// Larger than any list of users.
 const MAX_LIST: u64 = 4 << 20;
+/// As large as most.
+const USUAL_LIST: usize = 4 << 10;
 
 /// The sandbox's user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,15 +112,6 @@ impl User {
     }
 }
 
-/// Reads the lists and forgets them. Where nobody waits yet, the image's file system finds them for the first time; when the
-/// user is looked up, they are in the kernel's memory.
-pub(crate) fn warm_up() {
-    for list in ["/etc/passwd", "/etc/group"] {
-        // Whoever looks the user up is told what is wrong with it.
-        drop(read(list));
-    }
-}
-
 fn has_users(passwords: &str) -> bool {
     passwords.lines().any(|line| Password::parse(line).is_some())
 }
@@ -194,7 +187,8 @@ fn read_path(path: &Path) -> io::Result<String> {
         Err(error) if is_no_file(&error) => return Ok(String::new()),
         Err(error) => return Err(error),
     };
-    let mut text = Vec::new();
+    // Most are read at once.
+    let mut text = Vec::with_capacity(USUAL_LIST);
     // What can be read up to an error is as good a list as any that a sandbox may have.
     file.take(MAX_LIST).read_to_end(&mut text).ok();
     Ok(String::from_utf8_lossy(&text).into_owned())
