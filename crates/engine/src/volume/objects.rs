@@ -61,7 +61,6 @@ pub(crate) struct ObjectPlaces {
     pub(crate) runtime: tokio::runtime::Handle,
 }
 
-
 /// Why a volume of objects was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CreateObjectsError {
