@@ -134,6 +134,8 @@ pub enum StartEngineError {
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// SIGKILL takes milliseconds; a process that hangs in the kernel longer than this is reported.
 const KILL_DEADLINE: Duration = Duration::from_secs(20);
+/// How long whoever got a sandbox has the processors, before what can wait is done about it.
+const FIRST_USE: Duration = Duration::from_millis(2);
 /// The bytes of a socket's path, without the 0 at its end (`unix(7)`).
 const LONGEST_SOCKET: usize = 107;
 /// Slots are limited by the network's addresses.
@@ -352,10 +354,11 @@ impl Inner {
         let inner = Arc::clone(self);
         let sandbox = Arc::clone(sandbox);
         self.tasks.spawn(async move {
-            let memory = inner.watch_memory(id, &sandbox, &run).await;
             if run.is_new {
+                tokio::time::sleep(FIRST_USE).await;
                 inner.pools.refill();
             }
+            let memory = inner.watch_memory(id, &sandbox, &run).await;
             let process = run.process;
             let ended = tokio::select! {
                 ended = ended(&process) => ended,

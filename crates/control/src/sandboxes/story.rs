@@ -1,14 +1,16 @@
 //! What became of each sandbox, kept for whoever asks: who changed its state, when and why.
 //!
-//! Lines are written down by a task of their own, some at a time, so that nothing waits for them. Those of the last
-//! moment before this process is killed are lost; the state itself is not.
+//! Lines are written down by a task of their own, some at a time and a moment later, so that nothing waits for them, not
+//! even for the processor. Those of the last moment before this process is killed are lost; the state itself is not.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use pitlane_model::{Actor, SandboxState, StoryLine};
 use pitlane_store::ReadError;
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::owner::Owner;
 use super::{FindError, Principal, Sandboxes};
@@ -16,6 +18,9 @@ use crate::chain::Chain;
 
 /// How many lines may wait to be written; when the disk takes none, the oldest are given up.
 const MOST_WAITING: usize = 10_000;
+
+/// How long lines gather. Whoever reads them has them written at once.
+const GATHERING: Duration = Duration::from_millis(20);
 
 /// Lines that are not written yet.
 #[derive(Debug, Default)]
@@ -94,13 +99,18 @@ pub(super) async fn keep_writing(owner: Owner) {
     loop {
         let is_ending = tokio::select! {
             () = owner.platform.ending.cancelled() => true,
-            () = owner.platform.story.changed.notified() => false,
+            () = gathered(&owner.platform.story) => false,
         };
         write(&owner).await;
         if is_ending {
             return;
         }
     }
+}
+
+async fn gathered(story: &Story) {
+    story.changed.notified().await;
+    sleep(GATHERING).await;
 }
 
 async fn write(owner: &Owner) {

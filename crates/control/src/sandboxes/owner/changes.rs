@@ -66,6 +66,7 @@ impl Owner {
         // by the writing. Of whatever a crash leaves, a row without a sandbox or a sandbox without a row, the next start
         // undoes.
         let writing = async {
+            yield_now().await;
             let written = self.platform.store.insert_sandbox(row).await;
             pitlane_fault::point("create.row-written");
             written
