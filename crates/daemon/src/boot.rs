@@ -1,5 +1,6 @@
 //! What the daemon starts with, and its first words.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -21,6 +22,19 @@ const CAPABILITIES: [&str; 7] =
 const MAX_BOOT: u64 = 4 << 20;
 /// As long as most.
 const USUAL_BOOT: usize = 4 << 10;
+
+/// What most first commands need. A sandbox's file system is its own, and finding them for the first time takes longer
+/// than finding them again.
+const OF_EVERY_COMMAND: [&CStr; 8] = [
+    c"/bin/sh",
+    c"/usr/bin/bash",
+    c"/etc/ld.so.cache",
+    c"/lib64/ld-linux-x86-64.so.2",
+    c"/lib/ld-linux-aarch64.so.1",
+    c"/lib/x86_64-linux-gnu/libc.so.6",
+    c"/lib/aarch64-linux-gnu/libc.so.6",
+    c"/dev/null",
+];
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +104,10 @@ pub(crate) fn rehearse() {
     // Whoever comes is told what is wrong with the image.
     drop(Toolbox::new(parts));
     drop(hello_line());
+    for path in OF_EVERY_COMMAND {
+        // Looked at and not opened: it may be anything.
+        rustix::fs::stat(path).ok();
+    }
 }
 
 /// Everything that was handed to the daemon.
