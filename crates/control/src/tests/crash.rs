@@ -30,11 +30,22 @@ impl Mortal {
         moment: Moment,
         change: impl FnOnce(Arc<Server>) -> F,
     ) {
+        self.die_when((operation, moment), change, async |_| {});
+    }
+
+    /// The same, once `then` has passed as well.
+    fn die_when<F: Future<Output = ()> + Send + 'static>(
+        self,
+        (operation, moment): (Operation, Moment),
+        change: impl FnOnce(Arc<Server>) -> F,
+        then: impl AsyncFnOnce(&Server),
+    ) {
         let mut gate = self.server.driver.hold_next(operation, moment);
         let mut callers = tokio::task::JoinSet::new();
         callers.spawn_on(change(Arc::clone(&self.server)), self.runtime.handle());
         self.runtime.block_on(async {
             tokio::time::timeout(DEADLINE, gate.reached()).await.unwrap();
+            then(&self.server).await;
         });
         let store = self.server.store.clone();
         drop(callers);
@@ -84,8 +95,12 @@ fn check_creation(
     then: impl AsyncFnOnce(&Server),
 ) {
     let machine = Arc::new(Machine::new());
-    Mortal::start(&machine).die_in(Operation::Create, moment, async |server| {
+    let create = async |server: Arc<Server>| {
         drop(server.control.sandboxes().create(&server.principal, request).await);
+    };
+    // The row is written at the same time.
+    Mortal::start(&machine).die_when((Operation::Create, moment), create, async |server| {
+        eventually("its row is written", async || !server.rows().await.is_empty()).await;
     });
     meanwhile(&machine);
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
