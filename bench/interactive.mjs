@@ -2,6 +2,7 @@
 //
 //     node interactive.mjs URL real|fake            the key is in DAYTONA_API_KEY
 //     {"mode":"burst","count":100}                  → {"total":[…],"create":[…],"failures":[…],"seconds":4.7}
+//     {"mode":"sequential","count":1,"bare":true}   before each command → {"bare":"probe"}, and waits for a line
 //     node interactive.mjs --print-probe
 //
 // Nothing is warmed up and no sample is left out. A sandbox that fails in any step counts as a failure of its mode.
@@ -33,14 +34,18 @@ const probe = [
 // A script for sh, whatever shell the sandbox's commands are read by: what is compared runs in the same one.
 const probeCommand = `sh -c '${probe.replaceAll("'", `'\\''`)}'`
 
-async function attempt(daytona, isReal) {
+// What it takes to run the commands elsewhere is not part of it, unlike what that does to this process and the server,
+// which come back to a processor that has done something else.
+async function attempt(daytona, isReal, bare) {
   const started = performance.now()
   const sandbox = await daytona.create()
   try {
     const created = performance.now()
+    let elsewhere = await bare('probe')
     const told = await run(sandbox, probeCommand)
+    elsewhere += await bare('node')
     const version = await run(sandbox, 'node -v')
-    const ended = performance.now()
+    const ended = performance.now() - elsewhere
     if (isReal && !/^v\d+\.\d+\.\d+\n?$/.test(version)) throw new Error(`node -v said ${version}`)
     const identity = isReal ? JSON.parse(told).mnt : undefined
     return { total: ended - started, create: created - started, identity }
@@ -72,12 +77,12 @@ const modes = {
   },
 }
 
-async function measure(daytona, isReal, mode, count) {
+async function measure(daytona, isReal, mode, count, bare) {
   const found = { total: [], create: [], failures: [], seconds: 0 }
   const began = performance.now()
   await mode(count, async () => {
     try {
-      const { total, create } = await attempt(daytona, isReal)
+      const { total, create } = await attempt(daytona, isReal, bare)
       found.total.push(total)
       found.create.push(create)
     } catch (error) {
@@ -96,9 +101,17 @@ async function main([first, kind]) {
   const require = createRequire(new URL('../e2e/typescript/package.json', import.meta.url))
   const { Daytona } = require('@daytonaio/sdk')
   const daytona = new Daytona({ apiUrl: first, apiKey: process.env.DAYTONA_API_KEY })
-  for await (const line of createInterface({ input: process.stdin })) {
-    const { mode, count } = JSON.parse(line)
-    console.log(JSON.stringify(await measure(daytona, kind === 'real', modes[mode], count)))
+  const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+  const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`)
+  const haveRun = async (command) => {
+    const asked = performance.now()
+    say({ bare: command })
+    await lines.next()
+    return performance.now() - asked
+  }
+  for (let line = await lines.next(); !line.done; line = await lines.next()) {
+    const { mode, count, bare } = JSON.parse(line.value)
+    say(await measure(daytona, kind === 'real', modes[mode], count, bare ? haveRun : () => 0))
   }
   await daytona[Symbol.asyncDispose]()
 }

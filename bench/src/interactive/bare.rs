@@ -1,10 +1,20 @@
 //! The two commands without a sandbox, on the same root filesystem.
 
+use serde::Deserialize;
+
 use crate::options::Options;
 use crate::program::{command, output};
 use crate::samples::Samples;
 use crate::server::root_filesystem;
 use crate::spawner::Spawner;
+
+/// Which one.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Command {
+    Probe,
+    Node,
+}
 
 /// Where they run, and what they took.
 #[derive(Debug)]
@@ -34,11 +44,15 @@ impl Bare {
         })
     }
 
-    /// Times both once.
-    pub(super) fn turn(&mut self) -> anyhow::Result<()> {
-        self.probes.push(self.spawner.time(&self.probe)?);
-        self.nodes.push(self.spawner.time(&self.node)?);
-        self.spawner.time(&self.forget)?;
+    /// Times one of them once.
+    pub(super) fn run(&mut self, command: Command) -> anyhow::Result<()> {
+        match command {
+            Command::Probe => self.probes.push(self.spawner.time(&self.probe)?),
+            Command::Node => {
+                self.nodes.push(self.spawner.time(&self.node)?);
+                self.spawner.time(&self.forget)?;
+            }
+        }
         Ok(())
     }
 }

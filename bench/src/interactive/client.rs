@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::bare::{self, Bare};
 use crate::dialogue::Dialogue;
 use crate::options::Options;
 use crate::program::command;
@@ -34,6 +35,19 @@ pub(super) enum Kind {
 struct Question {
     mode: Mode,
     count: usize,
+    /// Whether it has the commands run without a sandbox before it asks for them.
+    bare: bool,
+}
+
+/// What it says.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    /// It waits until this has been run without a sandbox.
+    Wanted {
+        bare: bare::Command,
+    },
+    Said(Said),
 }
 
 /// What it answers.
@@ -64,7 +78,20 @@ impl Client {
 
     /// Makes so many sandboxes and runs the commands in each.
     pub(super) fn run(&mut self, mode: Mode, count: usize) -> anyhow::Result<Run> {
-        self.0.ask::<Said>(&Question { mode, count })?.try_into()
+        self.0.ask::<Said>(&Question { mode, count, bare: false })?.try_into()
+    }
+
+    /// Makes one sandbox that runs nothing, and has the commands run without one just before it asks for them: it comes
+    /// back from them as it would from a sandbox.
+    pub(super) fn run_beside(&mut self, bare: &mut Bare) -> anyhow::Result<Run> {
+        let mut line = self.0.ask(&Question { mode: Mode::Sequential, count: 1, bare: true })?;
+        loop {
+            match line {
+                Line::Wanted { bare: command } => bare.run(command)?,
+                Line::Said(said) => return said.try_into(),
+            }
+            line = self.0.ask("done")?;
+        }
     }
 
     /// Lets it end.

@@ -83,9 +83,10 @@ pub(super) fn interactive(results: &Results) -> String {
     let mut text = String::from(
         "The official TypeScript SDK from one Node process for each server: create, a probe that tells sandboxes apart, `node -v`. \
          \"Calls alone\" are the same calls to the same server with sandboxes that run nothing; \"bare\" are the same \
-         commands without a sandbox or a server. Sandboxes one after another, the calls alone one after another and \
-         the bare commands took turns in an order that rotates; their seconds are those of their own turns. After \
-         them, one server after the other, staggered starts one every 200 ms, the burst all at once.\n\n\
+         commands without a sandbox or a server. Sandboxes one after another took turns with the calls alone one after another, \
+         which had each bare command run just before the call for it, in time that is the command's and not the \
+         calls'; their seconds are those of their own turns. After them, one server after the other, staggered starts \
+         one every 200 ms, the burst all at once.\n\n\
          | | median | p99 | min | of it create | succeeded | failed | seconds in all |\n|---|---|---|---|---|---|---|---|\n",
     );
     let rows = [
