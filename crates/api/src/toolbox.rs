@@ -26,6 +26,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri};
+use hyper::body::Body as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use pitlane_control::{ConnectError, Connection};
@@ -39,7 +40,7 @@ use crate::refusal::Refusal;
 use crate::request::{AskedBy, RequestId};
 use crate::state::State;
 
-use self::share::Share;
+use self::share::{FOR_DAEMONS, IN_THE_SERVER, Share};
 use self::target::Target;
 use self::watch::{CancelOnDrop, Watched};
 
@@ -58,6 +59,10 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The least that is read from a daemon or kept for it at once, in bytes: also the largest head of an answer.
 const BUFFER_BYTES: usize = 64 * 1024;
+/// From how many bytes on a body is worth room of its own on its way to a daemon.
+const LONG_BODY: u64 = 1 << 20;
+/// As much room as every connection has.
+const USUAL_ROOM: usize = 256 << 10;
 /// The most headers of a daemon's answer.
 const MAX_HEADERS: usize = 128;
 
@@ -125,7 +130,7 @@ async fn pass_on(
     let presence = presence(request.headers());
     let sandboxes = state.control().sandboxes();
     let connecting = sandboxes.connect(organization, target.sandbox, presence);
-    let daemon = connect(state, connecting).await?;
+    let daemon = connect(state, connecting, room_for(request.body())).await?;
     metrics::daemon_reached(begun.elapsed());
 
     let upgrade = headers::take_upgrade(&mut request);
@@ -167,19 +172,33 @@ struct Daemon {
 async fn connect(
     state: &State,
     connecting: impl Future<Output = Result<Connection, ConnectError>>,
+    room: Option<Share>,
 ) -> Result<Daemon, Refusal> {
     let connection = match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return Err(error.into()),
         Err(elapsed) => return Err(unreachable(elapsed)),
     };
-    speak(state, connection).await.map_err(unreachable)
+    speak(state, connection, room).await.map_err(unreachable)
+}
+
+/// What a body needs on its way to a daemon beyond what every connection has.
+fn room_for(body: &Body) -> Option<Share> {
+    let is_long = body.size_hint().upper().is_none_or(|bytes| bytes >= LONG_BODY);
+    is_long.then(|| FOR_DAEMONS.take(0)).filter(|room| room.bytes() > USUAL_ROOM)
 }
 
 /// Begins HTTP on a connection.
-async fn speak(state: &State, connection: Connection) -> Result<Daemon, hyper::Error> {
+async fn speak(
+    state: &State,
+    connection: Connection,
+    room: Option<Share>,
+) -> Result<Daemon, hyper::Error> {
+    if let Some(room) = &room {
+        connection.make_room(room.bytes());
+    }
     let (patient, answered) = Patient::new(connection);
-    let share = Share::take(BUFFER_BYTES);
+    let share = IN_THE_SERVER.take(BUFFER_BYTES);
     let (sender, connection) = http1::Builder::new()
         .max_headers(MAX_HEADERS)
         .max_buf_size(share.bytes())
@@ -187,7 +206,7 @@ async fn speak(state: &State, connection: Connection) -> Result<Daemon, hyper::E
         .await?;
     let ending = state.ending().clone();
     let moving = async move {
-        let _share = share;
+        let _shares = (share, room);
         tokio::select! {
             () = ending.cancelled() => {}
             ended = connection.with_upgrades() => if let Err(error) = ended {

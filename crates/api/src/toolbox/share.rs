@@ -1,50 +1,69 @@
-//! How much of what goes through a connection to a daemon may wait in the server: the more there are, the less for each.
+//! How much of what goes through connections to daemons may wait on the way: the more there are, the less for each.
 //!
-//! Clients that do not read keep as much there for as long as they like.
+//! Clients and daemons that do not read keep as much there for as long as they like.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The most for one connection, in bytes. Files and logs go through them, and each piece wakes two tasks.
-const MOST: usize = 256 << 10;
-/// What all of them may have before their shares become smaller.
-const ALL: usize = 32 << 20;
+/// What waits in the server itself. Files and logs go through it, and each piece wakes two tasks.
+pub(super) static IN_THE_SERVER: Whole = Whole::of(32 << 20, 256 << 10);
+/// What of long bodies waits in the kernel for daemons to read it. A daemon writes files, which takes its time now and then;
+/// with room for what comes meanwhile the server and the daemon rarely wait for each other.
+pub(super) static FOR_DAEMONS: Whole = Whole::of(64 << 20, 4 << 20);
 
-static OPEN: AtomicUsize = AtomicUsize::new(0);
+/// Something that all connections share, in bytes.
+#[derive(Debug)]
+pub(super) struct Whole {
+    /// What all of them may have before their shares become smaller.
+    all: usize,
+    /// The most for one of them.
+    most: usize,
+    taken: AtomicUsize,
+}
 
 /// What one connection may have, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Share(usize);
+pub(super) struct Share {
+    whole: &'static Whole,
+    bytes: usize,
+}
 
-impl Share {
-    /// A share of a connection that needs at least so many bytes.
-    pub(super) fn take(least: usize) -> Self {
-        let open = OPEN.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        Self((ALL / open).clamp(least, MOST))
+impl Whole {
+    const fn of(all: usize, most: usize) -> Self {
+        Self { all, most, taken: AtomicUsize::new(0) }
     }
 
+    /// A share of a connection that needs at least so many bytes.
+    pub(super) fn take(&'static self, least: usize) -> Share {
+        let taken = self.taken.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        Share { whole: self, bytes: (self.all / taken).clamp(least, self.most) }
+    }
+}
+
+impl Share {
     pub(super) const fn bytes(&self) -> usize {
-        self.0
+        self.bytes
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        OPEN.fetch_sub(1, Ordering::Relaxed);
+        self.whole.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL, MOST, Share};
+    use super::{Share, Whole};
 
     #[test]
     fn many_have_little_and_few_have_much() {
-        let shares: Vec<_> = (0..2048).map(|_| Share::take(16 << 10)).collect();
-        assert_eq!((shares[0].bytes(), shares[2047].bytes()), (MOST, 16 << 10));
+        static WHOLE: Whole = Whole::of(32 << 20, 256 << 10);
+        let shares: Vec<_> = (0..2048).map(|_| WHOLE.take(16 << 10)).collect();
+        assert_eq!((shares[0].bytes(), shares[2047].bytes()), (256 << 10, 16 << 10));
         let all: usize = shares.iter().map(Share::bytes).sum();
         // The harmonic series, as they came one after the other.
-        assert!(all < 4 * ALL, "{all}");
+        assert!(all < 4 * (32 << 20), "{all}");
         drop(shares);
-        assert_eq!(Share::take(16 << 10).bytes(), MOST);
+        assert_eq!(WHOLE.take(16 << 10).bytes(), 256 << 10);
     }
 }

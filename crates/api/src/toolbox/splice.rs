@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tracing::Instrument as _;
 
 use super::parting::{FAREWELL, Parting};
-use super::share::Share;
+use super::share::IN_THE_SERVER;
 use crate::authentication::Validity;
 use crate::metrics::OpenStream;
 use crate::state::State;
@@ -50,6 +50,6 @@ async fn join(client: OnUpgrade, daemon: OnUpgrade) -> std::io::Result<(u64, u64
     let (client, daemon) = tokio::try_join!(client, daemon).map_err(std::io::Error::other)?;
     let mut client = Parting::new(TokioIo::new(client), FAREWELL);
     let mut daemon = Parting::new(TokioIo::new(daemon), FAREWELL);
-    let heard = Share::take(HEARD);
+    let heard = IN_THE_SERVER.take(HEARD);
     tokio::io::copy_bidirectional_with_sizes(&mut client, &mut daemon, SAID, heard.bytes()).await
 }

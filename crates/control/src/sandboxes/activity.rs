@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
-use pitlane_driver::Connection;
+use pitlane_driver::{ByteStream, Connection};
 use pitlane_model::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -100,6 +100,12 @@ impl Drop for Activity {
 struct InUse {
     connection: Connection,
     _activity: Activity,
+}
+
+impl ByteStream for InUse {
+    fn make_room(&self, bytes: usize) {
+        self.connection.make_room(bytes);
+    }
 }
 
 impl AsyncRead for InUse {
