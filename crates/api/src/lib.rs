@@ -11,6 +11,7 @@ mod authentication;
 mod beside;
 mod body;
 mod build;
+mod bypass;
 mod configuration;
 mod convert;
 mod date;

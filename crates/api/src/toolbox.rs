@@ -18,6 +18,7 @@ mod ticket;
 mod watch;
 
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -34,6 +35,7 @@ use pitlane_model::OrganizationId;
 use tracing::Instrument as _;
 
 use crate::authentication::{Caller, KeyHolder, Validity};
+use crate::bypass::{self, Bypassed, Hold, Outlet, Pipe};
 use crate::metrics;
 use crate::patient::{Answered, Patient};
 use crate::refusal::Refusal;
@@ -130,12 +132,20 @@ async fn pass_on(
     let presence = presence(request.headers());
     let sandboxes = state.control().sandboxes();
     let connecting = sandboxes.connect(organization, target.sandbox, presence);
-    let daemon = connect(state, connecting, room_for(request.body())).await?;
+    let hold = request.extensions_mut().remove::<Hold>();
+    let way = Way { room: room_for(request.body()), is_past: hold.is_some() };
+    let daemon = connect(state, connecting, way).await?;
     metrics::daemon_reached(begun.elapsed());
 
     let upgrade = headers::take_upgrade(&mut request);
     let client_side = upgrade.as_ref().map(|_| hyper::upgrade::on(&mut request));
     let outgoing = rewritten(request, &target.path_and_query, upgrade.as_ref(), request_id)?;
+    let outgoing = match hold.zip(daemon.pipe.clone()).zip(outgoing.body().size_hint().exact()) {
+        Some(((hold, pipe), whole)) => {
+            outgoing.map(|body| Body::new(Bypassed::new(body, whole, hold, pipe)))
+        }
+        None => outgoing,
+    };
     let guard = CancelOnDrop::new(state.clone(), organization, target.sandbox, request_id);
 
     let mut response = send(state, daemon, outgoing).await?;
@@ -166,38 +176,56 @@ struct Daemon {
     /// Moves the connection's bytes; ends with it, or when the server is to end at once.
     moving: Pin<Box<dyn Future<Output = ()> + Send>>,
     answered: Answered,
+    /// What a body may come through.
+    pipe: Option<Arc<Pipe>>,
+}
+
+/// What a body needs on its way to a daemon beyond what every connection has.
+#[derive(Debug, Default)]
+struct Way {
+    room: Option<Share>,
+    /// Whether it may go past the server's memory.
+    is_past: bool,
 }
 
 /// Waits for a connection to a daemon.
 async fn connect(
     state: &State,
     connecting: impl Future<Output = Result<Connection, ConnectError>>,
-    room: Option<Share>,
+    way: Way,
 ) -> Result<Daemon, Refusal> {
     let connection = match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return Err(error.into()),
         Err(elapsed) => return Err(unreachable(elapsed)),
     };
-    speak(state, connection, room).await.map_err(unreachable)
+    speak(state, connection, way).await.map_err(unreachable)
 }
 
-/// What a body needs on its way to a daemon beyond what every connection has.
+/// Whether a request's body may go past the server's memory, if its connection is held.
+pub(crate) fn is_bypassable(request: &http::Request<hyper::body::Incoming>) -> bool {
+    let path = request.uri().path();
+    let is_upload =
+        request.method() == Method::POST && path.starts_with(PREFIX) && path.contains("/files/");
+    is_upload && request.body().size_hint().exact().is_some_and(|bytes| bytes >= bypass::LEAST)
+}
+
+/// Room for a body that is long.
 fn room_for(body: &Body) -> Option<Share> {
     let is_long = body.size_hint().upper().is_none_or(|bytes| bytes >= LONG_BODY);
     is_long.then(|| FOR_DAEMONS.take(0)).filter(|room| room.bytes() > USUAL_ROOM)
 }
 
 /// Begins HTTP on a connection.
-async fn speak(
-    state: &State,
-    connection: Connection,
-    room: Option<Share>,
-) -> Result<Daemon, hyper::Error> {
-    if let Some(room) = &room {
-        connection.make_room(room.bytes());
+async fn speak(state: &State, connection: Connection, way: Way) -> Result<Daemon, hyper::Error> {
+    let Way { room, is_past } = way;
+    let mut pipe = None;
+    if let Some((room, socket)) = room.as_ref().zip(connection.socket()) {
+        room.make_room(socket);
+        // Without a pipe it goes the usual way.
+        pipe = is_past.then(Pipe::new).and_then(Result::ok).map(Arc::new);
     }
-    let (patient, answered) = Patient::new(connection);
+    let (patient, answered) = Patient::new(Outlet::new(connection, pipe.clone()));
     let share = IN_THE_SERVER.take(BUFFER_BYTES);
     let (sender, connection) = http1::Builder::new()
         .max_headers(MAX_HEADERS)
@@ -214,7 +242,7 @@ async fn speak(
             }
         }
     };
-    Ok(Daemon { sender, moving: Box::pin(moving.in_current_span()), answered })
+    Ok(Daemon { sender, moving: Box::pin(moving.in_current_span()), answered, pipe })
 }
 
 /// Sends a request and returns when the answer has begun.
@@ -226,7 +254,7 @@ async fn send(
     daemon: Daemon,
     request: http::Request<Body>,
 ) -> Result<http::Response<hyper::body::Incoming>, Refusal> {
-    let Daemon { mut sender, mut moving, answered } = daemon;
+    let Daemon { mut sender, mut moving, answered, pipe: _ } = daemon;
     let mut sending = pin!(sender.send_request(request));
     let (answer, has_ended) = tokio::select! {
         biased;

@@ -8,7 +8,6 @@ use pitlane_model::{
     ImageAccess, ImageConfig, ImageName, ImageOwner, ImageReference, Limits, RegistryLogin,
     SandboxId, VolumeId,
 };
-use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -25,27 +24,22 @@ pub type Connection = Box<dyn ByteStream>;
 
 /// Bytes both ways.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {
-    /// Lets so many written bytes wait until the other side reads them, where that can be chosen: the two sides of a long
-    /// body then wait for each other less often.
-    fn make_room(&self, bytes: usize);
+    /// The socket under it, for whoever knows more about sockets than about streams; `None` where there is none.
+    ///
+    /// What is written to it by itself comes behind what was written to the stream: streams over sockets keep nothing.
+    fn socket(&self) -> Option<&UnixStream>;
 }
 
 impl ByteStream for UnixStream {
-    fn make_room(&self, bytes: usize) {
-        // The kernel doubles it for what bytes cost beside themselves (socket(7)): pieces as large as these cost little.
-        let size = bytes / 2;
-        // Only who administers the network goes beyond the machine's limit.
-        let set = sockopt::set_socket_send_buffer_size_force(self, size)
-            .or_else(|_| sockopt::set_socket_send_buffer_size(self, size));
-        if set.is_err() {
-            // Then it has as much as every connection has.
-        }
+    fn socket(&self) -> Option<&UnixStream> {
+        Some(self)
     }
 }
 
 impl ByteStream for DuplexStream {
-    /// Its room was chosen when it was made.
-    fn make_room(&self, _bytes: usize) {}
+    fn socket(&self) -> Option<&UnixStream> {
+        None
+    }
 }
 
 impl fmt::Debug for dyn ByteStream {
@@ -346,31 +340,4 @@ pub trait Driver: Send + Sync + fmt::Debug {
     ///
     /// Has one caller. Dropping the future loses nothing.
     async fn next_event(&self) -> Option<DriverEvent>;
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::UnixStream;
-
-    use super::ByteStream as _;
-
-    /// How much one side takes while the other one does not read.
-    async fn room(bytes: Option<usize>) -> usize {
-        let (ours, _theirs) = UnixStream::pair().unwrap();
-        if let Some(bytes) = bytes {
-            ours.make_room(bytes);
-        }
-        ours.writable().await.unwrap();
-        let mut taken = 0;
-        while let Ok(count) = ours.try_write(&[0; 16 << 10]) {
-            taken += count;
-        }
-        taken
-    }
-
-    #[tokio::test]
-    async fn a_connection_with_more_room_takes_more_before_it_is_read() {
-        let (usual, more) = (room(None).await, room(Some(1 << 20)).await);
-        assert!(usual < more && more < 2 << 20, "{usual} and {more}");
-    }
 }

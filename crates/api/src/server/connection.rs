@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use super::linger::Lingering;
 use super::place::Place;
 use super::slash;
-use crate::{health, router};
+use crate::bypass::Inlet;
+use crate::{health, router, toolbox};
 
 /// How long a client may take to send a request's head, and how long an idle connection is kept.
 const HEAD_DEADLINE: Duration = Duration::from_secs(75);
@@ -113,7 +114,15 @@ async fn serve_until(
         .header_read_timeout(head_deadline)
         .max_headers(MAX_HEADERS)
         .max_buf_size(BUFFER_BYTES);
-    let service = service_fn(move |request| reception.clone().answer(request));
+    let stream = Inlet::new(stream);
+    let gate = stream.gate();
+    let service = service_fn(move |mut request| {
+        // Here and now, before hyper reads on.
+        if toolbox::is_bypassable(&request) {
+            request.extensions_mut().insert(gate.hold());
+        }
+        reception.clone().answer(request)
+    });
     let stream = TokioIo::new(Lingering::new(stream, place, stop.clone()));
     let mut connection = pin!(builder.serve_connection(stream, service).with_upgrades());
     let served = tokio::select! {

@@ -77,7 +77,7 @@ impl Cancellation {
         let sandboxes = self.state.control().sandboxes();
         // Whoever has gone uses nothing any more.
         let connecting = sandboxes.connect(self.organization, self.sandbox, Presence::Unnoticed);
-        let sender = super::connect(&self.state, connecting, None).await?;
+        let sender = super::connect(&self.state, connecting, super::Way::default()).await?;
         let request = http::Request::post(format!("/pitlane/cancel/{}", self.request))
             .header(http::header::HOST, "daemon")
             .body(Body::empty())

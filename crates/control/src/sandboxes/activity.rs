@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use pitlane_driver::{ByteStream, Connection};
 use pitlane_model::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
 
 use crate::Clock;
 
@@ -103,8 +104,8 @@ struct InUse {
 }
 
 impl ByteStream for InUse {
-    fn make_room(&self, bytes: usize) {
-        self.connection.make_room(bytes);
+    fn socket(&self) -> Option<&UnixStream> {
+        self.connection.socket()
     }
 }
 
