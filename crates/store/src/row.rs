@@ -1,6 +1,7 @@
 //! Values as columns hold them. Every conversion of more than one table is here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pitlane_model::{
@@ -12,17 +13,26 @@ use rusqlite::{Row, Statement};
 
 use crate::ReadError;
 
-/// A row, and at which place each of its columns is: looked up once a statement, not once a row.
+/// A row, whose columns are known by their names.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     row: &'a Row<'a>,
-    places: &'a HashMap<String, usize>,
+    names: &'a [String],
+    /// Where the next column is likely to be: columns are mostly asked for in their order.
+    next: Cell<usize>,
 }
 
 impl Fields<'_> {
     pub(crate) fn get<T: FromSql>(&self, column: &str) -> rusqlite::Result<T> {
-        match self.places.get(column) {
-            Some(place) => self.row.get(*place),
+        let (before, after) = self.names.split_at_checked(self.next.get()).unwrap_or_default();
+        let found = after.iter().position(|name| name == column);
+        let found = found.map(|place| place.saturating_add(before.len()));
+        let found = found.or_else(|| before.iter().position(|name| name == column));
+        match found {
+            Some(place) => {
+                self.next.set(place.saturating_add(1));
+                self.row.get(place)
+            }
             None => Err(rusqlite::Error::InvalidColumnName(column.to_owned())),
         }
     }
@@ -154,13 +164,11 @@ pub(crate) fn rows<T>(
     parameters: impl rusqlite::Params,
     convert: impl Fn(&Fields<'_>) -> Result<T, ReadError>,
 ) -> Result<Vec<T>, ReadError> {
-    let names = statement.column_names();
-    let places = names.into_iter().enumerate().map(|(place, name)| (name.to_owned(), place));
-    let places: HashMap<String, usize> = places.collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query(parameters)?;
     let mut converted = Vec::new();
     while let Some(row) = rows.next()? {
-        converted.push(convert(&Fields { row, places: &places })?);
+        converted.push(convert(&Fields { row, names: &names, next: Cell::new(0) })?);
     }
     Ok(converted)
 }
