@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
@@ -15,13 +16,13 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::answer::empty;
 use super::body::Body;
@@ -196,6 +197,18 @@ impl AsyncWrite for Metered {
         Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_flush(context)
     }
@@ -203,6 +216,36 @@ impl AsyncWrite for Metered {
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
+}
+
+/// Sends a binary message as it is: the library would copy it.
+///
+/// Is one frame, the last of its message and not masked (RFC 6455, 5.1 and 5.2). When this is cancelled, the WebSocket is
+/// of no more use.
+///
+/// # Errors
+///
+/// The client has gone.
+pub(crate) async fn send_long(socket: &mut WebSocket, message: Bytes) -> Result<(), Error> {
+    const FINAL_BINARY: u8 = 0x82;
+    // What was said before goes first, and all of it: an answer to a ping may be under way.
+    socket.flush().await?;
+    let mut frame = BytesMut::with_capacity(10);
+    frame.put_u8(FINAL_BINARY);
+    // The shortest form that the length has is the only one that is allowed.
+    match (u8::try_from(message.len()), u16::try_from(message.len())) {
+        (Ok(length @ ..126), _) => frame.put_u8(length),
+        (_, Ok(length)) => {
+            frame.put_u8(126);
+            frame.put_u16(length);
+        }
+        _ => {
+            frame.put_u8(127);
+            frame.put_u64(u64::try_from(message.len()).unwrap_or(u64::MAX));
+        }
+    }
+    socket.get_mut().write_all_buf(&mut frame.chain(message)).await?;
+    Ok(())
 }
 
 /// Says why the conversation is over, and waits for a while until the client has heard it.

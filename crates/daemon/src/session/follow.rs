@@ -153,7 +153,11 @@ impl Follower {
             match next {
                 Ok(Some(pieces)) => {
                     for bytes in self.marked(pieces) {
-                        if socket.feed(Message::Binary(bytes)).await.is_err() {
+                        let sent = match bytes.len() {
+                            LONG.. => websocket::send_long(&mut socket, bytes).await,
+                            _ => socket.feed(Message::Binary(bytes)).await,
+                        };
+                        if sent.is_err() {
                             return;
                         }
                     }

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
 use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, fstatvfs};
+use rustix::io::{Errno, pread};
 
 use crate::files::Files;
 
@@ -137,8 +139,20 @@ impl Spool {
 
     fn read_here(&self, block: Block, from: u64, most: usize) -> io::Result<Bytes> {
         let left = usize::try_from(block.length.saturating_sub(from)).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; most.min(left)];
-        self.file()?.read_exact_at(&mut bytes, block.offset.saturating_add(from))?;
+        let wanted = most.min(left);
+        let mut bytes = Vec::with_capacity(wanted);
+        let file = self.file()?;
+        while bytes.len() < wanted {
+            let at = from.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            let at = block.offset.saturating_add(at);
+            // More than is wanted may be had: the room can be larger, and so can the file.
+            match pread(&file, spare_capacity(&mut bytes), at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        bytes.truncate(wanted);
         Ok(bytes.into())
     }
 
