@@ -1,6 +1,6 @@
 //! Sandboxes: made, found, listed, started, stopped, connected to, deleted.
 //!
-//! Every sandbox is in memory, so that nothing but lists reads the database. What a caller may ask next is decided at
+//! Every sandbox is in memory, so that nothing but the order of lists is read from the database. What a caller may ask next is decided at
 //! once, by the state machine in `model`; the work itself is done by the sandbox's [`owner`], one piece after another,
 //! and goes on when the caller goes away.
 
@@ -12,6 +12,7 @@ mod directory;
 mod entry;
 mod error;
 mod flush;
+mod list;
 mod owner;
 mod request;
 mod resize;
@@ -30,7 +31,7 @@ use pitlane_model::{
     Sandbox, SandboxId, SandboxName, SandboxSpec, SandboxState, Snapshot, SnapshotId,
     SnapshotState, Transition, TransitionError,
 };
-use pitlane_store::{SandboxPage, SandboxSlice, Store, StoredSandbox};
+use pitlane_store::{Store, StoredSandbox};
 use tokio::sync::{broadcast, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -248,50 +249,6 @@ impl Sandboxes {
         self.entry(principal, id_or_name).map(|entry| entry.view())
     }
 
-    /// Lists sandboxes of the caller's organization from a cursor on.
-    ///
-    /// The last activity shown may be a few seconds old.
-    ///
-    /// # Errors
-    ///
-    /// [`ListError::Cursor`]: begin anew. [`ListError::Store`]: try again.
-    pub async fn list(
-        &self,
-        principal: &Principal,
-        request: ListSandboxes,
-    ) -> Result<SandboxPage, ListError> {
-        let ListSandboxes { filter, order, limit, cursor } = request;
-        if cursor.as_ref().is_some_and(|cursor| cursor.order() != order) {
-            return Err(ListError::Cursor);
-        }
-        let limit = limit.min(ListSandboxes::MAX_LIMIT);
-        self.owner.behind.settled().await;
-        let page =
-            self.platform().store.sandboxes(principal.organization, filter, order, cursor, limit);
-        page.await.map_err(|cause| ListError::Store { cause })
-    }
-
-    /// Lists a numbered page of the sandboxes of the caller's organization.
-    ///
-    /// The last activity shown may be a few seconds old.
-    ///
-    /// # Errors
-    ///
-    /// [`ListError::Store`]: try again.
-    pub async fn list_page(
-        &self,
-        principal: &Principal,
-        request: PageSandboxes,
-    ) -> Result<SandboxSlice, ListError> {
-        let PageSandboxes { filter, order, limit, page } = request;
-        let limit = limit.min(ListSandboxes::MAX_LIMIT);
-        let skip = u64::from(page.saturating_sub(1)) * u64::from(limit);
-        self.owner.behind.settled().await;
-        let slice =
-            self.platform().store.sandbox_slice(principal.organization, filter, order, skip, limit);
-        slice.await.map_err(|cause| ListError::Store { cause })
-    }
-
     /// Starts a stopped or archived sandbox on the disk it had. Starting a started one succeeds.
     ///
     /// Returns when it is usable, or after [`ANSWER_AFTER`] with what it is then. Dropping the future does not undo it.
@@ -481,7 +438,7 @@ impl Sandboxes {
         flush::flush(&self.owner).await;
     }
 
-    fn platform(&self) -> &Platform {
+    pub(crate) fn platform(&self) -> &Platform {
         &self.owner.platform
     }
 

@@ -167,7 +167,7 @@ impl Server {
         self.control.sandboxes().find(&self.principal, id_or_name).ok().map(|found| found.state)
     }
 
-    /// Every row, by name.
+    /// The rows of every sandbox that is listed, by name.
     async fn rows(&self) -> Vec<Sandbox> {
         let request = ListSandboxes {
             filter: SandboxFilter::default(),
@@ -175,8 +175,12 @@ impl Server {
             limit: u32::MAX,
             cursor: None,
         };
-        let page = self.control.sandboxes().list(&self.principal, request).await.unwrap();
-        let mut rows = page.items;
+        let sandboxes = self.control.sandboxes();
+        let page = sandboxes.list(&self.principal, request).await.unwrap();
+        let is_listed = |row: &Sandbox| page.items.iter().any(|item| item.spec.id == row.spec.id);
+        let stored = sandboxes.platform().store.all_sandboxes().await.unwrap();
+        let rows = stored.into_iter().map(|row| row.sandbox);
+        let mut rows: Vec<Sandbox> = rows.filter(is_listed).collect();
         rows.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
         rows
     }

@@ -25,8 +25,9 @@ mod worker;
 
 pub use error::{OpenError, ReadError, WriteError};
 pub use list::{
-    Bounds, Cursor, ParseCursorError, SandboxFilter, SandboxOrder, SandboxPage, SandboxSlice,
-    SnapshotFilter, SnapshotSlice, SnapshotSort, SnapshotSortField, SortDirection, SortField,
+    Bounds, Cursor, ListedSandbox, ParseCursorError, SandboxFilter, SandboxOrder, SandboxPage,
+    SandboxSlice, SnapshotFilter, SnapshotSlice, SnapshotSort, SnapshotSortField, SortDirection,
+    SortField,
 };
 pub use previews::{PreviewSecret, PreviewToken};
 pub use sandboxes::StoredSandbox;

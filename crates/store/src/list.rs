@@ -2,7 +2,7 @@
 
 mod cursor;
 
-use pitlane_model::{Labels, Sandbox, SandboxId, SandboxState, Snapshot, Timestamp};
+use pitlane_model::{Labels, SandboxId, SandboxState, Snapshot, Timestamp};
 
 pub(crate) use self::cursor::CursorValue;
 pub use self::cursor::{Cursor, ParseCursorError};
@@ -98,20 +98,29 @@ impl SandboxOrder {
         Self { field: SortField::LastActivityAt, direction: SortDirection::Descending };
 }
 
+/// A sandbox in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedSandbox {
+    /// Which.
+    pub id: SandboxId,
+    /// When it was last used, as far as its place in the list goes.
+    pub last_activity_at: Timestamp,
+}
+
 /// A stretch of a list of sandboxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SandboxPage {
+pub struct SandboxPage<T = ListedSandbox> {
     /// The sandboxes.
-    pub items: Vec<Sandbox>,
+    pub items: Vec<T>,
     /// Where the list goes on; `None` at its end.
     pub next: Option<Cursor>,
 }
 
 /// A numbered page of a list of sandboxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SandboxSlice {
+pub struct SandboxSlice<T = ListedSandbox> {
     /// The sandboxes.
-    pub items: Vec<Sandbox>,
+    pub items: Vec<T>,
     /// How many the whole list has.
     pub total: u64,
 }

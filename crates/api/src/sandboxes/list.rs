@@ -3,11 +3,15 @@
 mod cursor;
 mod wish;
 
+use std::sync::Arc;
+
 use axum::extract::State as FromState;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use pitlane_control::{ListSandboxes, PageSandboxes};
+use pitlane_model::Sandbox;
 use pitlane_wire::control as wire;
+use serde::{Serialize, Serializer};
 
 use crate::address::Origin;
 use crate::authentication::Caller;
@@ -39,14 +43,28 @@ pub(crate) async fn list(
         return Ok(Json(all(&state, &caller, &origin, &query).await?).into_response());
     }
     let Some(filter) = filter else {
-        let nothing = wire::SandboxPage { items: Vec::new(), next_cursor: None };
-        return Ok(Json(nothing).into_response());
+        let items = Items { sandboxes: &[], origin: &origin };
+        return Ok(Json(wire::SandboxPage { items, next_cursor: None }).into_response());
     };
     let request = ListSandboxes { filter, order, limit, cursor };
     let page = state.control().sandboxes().list(caller.principal(), request).await?;
-    let items = page.items.iter().map(|item| convert::sandbox_core(item, &origin)).collect();
+    let items = Items { sandboxes: &page.items, origin: &origin };
     let next = page.next.map(|next| cursor::seal(caller.organization(), &query, &next));
     Ok(Json(wire::SandboxPage { items, next_cursor: next }).into_response())
+}
+
+/// Sandboxes that are converted one by one while they are written: in a list of two hundred, what takes the time is
+/// memory, and so each has the memory of the one before.
+struct Items<'a> {
+    sandboxes: &'a [Arc<Sandbox>],
+    origin: &'a Origin,
+}
+
+impl Serialize for Items<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let items = self.sandboxes.iter();
+        serializer.collect_seq(items.map(|item| convert::sandbox_core(item, self.origin)))
+    }
 }
 
 /// Every sandbox that is asked for, page by page.

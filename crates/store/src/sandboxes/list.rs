@@ -1,14 +1,14 @@
-//! Lists of sandboxes: the filters and orders as SQL.
+//! Lists of sandboxes: the filters and orders as SQL. Whoever lists has the sandboxes themselves in memory: their ids do.
 
-use pitlane_model::{DesiredState, OrganizationId, Sandbox, SandboxState, Timestamp};
-use rusqlite::{Transaction, params_from_iter, types::Value};
+use pitlane_model::{DesiredState, OrganizationId, Sandbox, SandboxId, SandboxState, Timestamp};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Row, Transaction, params_from_iter};
 
-use super::sandbox;
 use crate::list::CursorValue;
-use crate::row::{json, rows};
+use crate::row::json;
 use crate::{
-    Bounds, Cursor, ReadError, SandboxFilter, SandboxOrder, SandboxPage, SandboxSlice,
-    SortDirection, SortField, Store,
+    Bounds, Cursor, ListedSandbox, ReadError, SandboxFilter, SandboxOrder, SandboxPage,
+    SandboxSlice, SortDirection, SortField, Store,
 };
 
 impl Store {
@@ -38,8 +38,8 @@ impl Store {
             if goes_on {
                 items.pop();
             }
-            let next = items.last().filter(|_| goes_on).map(|last| cursor_at(order, last));
-            Ok(SandboxPage { items, next })
+            let next = items.last().filter(|_| goes_on).map(|last| last.cursor(order));
+            Ok(SandboxPage { items: items.iter().map(|found| found.listed).collect(), next })
         })
         .await
     }
@@ -61,7 +61,7 @@ impl Store {
             let query = Query::of(organization, &filter);
             let total = query.count(transaction)?;
             let items = query.select(transaction, order, u64::from(limit), skip)?;
-            Ok(SandboxSlice { items, total })
+            Ok(SandboxSlice { items: items.iter().map(|found| found.listed).collect(), total })
         })
         .await
     }
@@ -78,16 +78,31 @@ const fn column(field: SortField) -> &'static str {
     }
 }
 
-fn cursor_at(order: SandboxOrder, last: &Sandbox) -> Cursor {
-    let value = match order.field {
-        SortField::Name => CursorValue::Text(last.spec.name.as_str().to_owned()),
-        SortField::CpuCount => CursorValue::Number(last.spec.limits.cpu_count().into()),
-        SortField::MemoryGib => CursorValue::Number(last.spec.limits.memory_gib().into()),
-        SortField::DiskGib => CursorValue::Number(last.spec.limits.disk_gib().into()),
-        SortField::LastActivityAt => CursorValue::Number(last.last_activity_at.as_micros()),
-        SortField::CreatedAt => CursorValue::Number(last.created_at.as_micros()),
-    };
-    Cursor { order, value, id: last.spec.id }
+/// A row of a list, and what the list is sorted by.
+struct Found {
+    listed: ListedSandbox,
+    value: CursorValue,
+}
+
+impl Found {
+    fn of(row: &Row<'_>) -> Result<Self, ReadError> {
+        let (id, last_activity_at) = (row.get(0)?, row.get(1)?);
+        let listed = ListedSandbox {
+            id: SandboxId::from_bytes(id),
+            last_activity_at: Timestamp::from_micros(last_activity_at),
+        };
+        let value = match row.get_ref(2)? {
+            ValueRef::Integer(number) => CursorValue::Number(number),
+            value => {
+                CursorValue::Text(value.as_str().map_err(ReadError::value("name"))?.to_owned())
+            }
+        };
+        Ok(Self { listed, value })
+    }
+
+    fn cursor(&self, order: SandboxOrder) -> Cursor {
+        Cursor { order, value: self.value.clone(), id: self.listed.id }
+    }
 }
 
 /// When a sandbox goes by itself; nothing for one that does not.
@@ -229,11 +244,16 @@ impl Query {
         order: SandboxOrder,
         limit: u64,
         skip: u64,
-    ) -> Result<Vec<Sandbox>, ReadError> {
+    ) -> Result<Vec<Found>, ReadError> {
         let mut select = transaction.prepare_cached(&self.text(order))?;
         let number = |count: u64| Value::Integer(i64::try_from(count).unwrap_or(i64::MAX));
         let values = self.values.iter().cloned().chain([number(limit), number(skip)]);
-        rows(&mut select, params_from_iter(values), sandbox)
+        let mut rows = select.query(params_from_iter(values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(Found::of(row)?);
+        }
+        Ok(found)
     }
 
     fn text(&self, order: SandboxOrder) -> String {
@@ -243,7 +263,7 @@ impl Query {
             SortDirection::Descending => "DESC",
         };
         format!(
-            "SELECT * FROM sandboxes WHERE {}
+            "SELECT id, last_activity_at, {column} FROM sandboxes WHERE {}
              ORDER BY {column} {direction}, id {direction} LIMIT ? OFFSET ?",
             self.condition(),
         )

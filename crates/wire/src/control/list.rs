@@ -8,9 +8,9 @@ use super::{Sandbox, SandboxListItem, Snapshot};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct SandboxPage {
+pub struct SandboxPage<Items = Vec<SandboxListItem>> {
     /// The sandboxes of this page.
-    pub items: Vec<SandboxListItem>,
+    pub items: Items,
     /// What to send as `cursor` for the next page; `null` after the last.
     pub next_cursor: Option<String>,
 }

@@ -30,7 +30,7 @@ fn a_sandbox_with_fields_of_a_later_version_is_read() {
 
 #[test]
 fn the_last_page_says_null_and_does_not_leave_the_cursor_out() {
-    let page = SandboxPage { items: Vec::new(), next_cursor: None };
+    let page: SandboxPage = SandboxPage { items: Vec::new(), next_cursor: None };
     assert_eq!(serde_json::to_value(page).unwrap(), json!({"items": [], "nextCursor": null}));
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use pitlane_model::{
-    Environment, ImageName, Lifecycle, Limits, NetworkPolicy, Organization, SandboxId, SandboxName,
+    Environment, ImageName, Lifecycle, Limits, NetworkPolicy, Organization, SandboxName,
     SandboxSpec,
 };
 use tempfile::TempDir;
@@ -80,7 +80,11 @@ async fn plan(store: &Store, filter: SandboxFilter, order: SandboxOrder, goes_on
     let plan = store.read(move |transaction| {
         let mut query = Query::of(OWNER, &filter);
         if goes_on {
-            query.go_on(order, cursor_at(order, &row(1).sandbox));
+            let value = match order.field {
+                SortField::Name => CursorValue::Text(String::from("a")),
+                _ => CursorValue::Number(1),
+            };
+            query.go_on(order, Cursor { order, value, id: row(1).sandbox.spec.id });
         }
         let mut explain =
             transaction.prepare(&format!("EXPLAIN QUERY PLAN {}", query.text(order)))?;
@@ -159,7 +163,7 @@ async fn who_stays_is_shown_once_while_others_come_and_go() {
         loop {
             let filter = SandboxFilter::default();
             let page = store.sandboxes(OWNER, filter, order, cursor, 7).await.unwrap();
-            shown.extend(page.items.into_iter().map(|item| item.spec.name.to_string()));
+            shown.extend(page.items.into_iter().map(|item| item.id));
             for number in [89 - 3 * round, 3 * round + 2] {
                 store.delete_sandbox(row(number).sandbox.spec.id).await.unwrap();
             }
@@ -170,9 +174,10 @@ async fn who_stays_is_shown_once_while_others_come_and_go() {
                 None => break,
             }
         }
-        let stayed: Vec<String> =
-            (0..90).filter(|n| stays(*n)).map(|n| row(n).sandbox.spec.name.to_string()).collect();
-        let mut found: Vec<_> = shown.iter().filter(|name| stayed.contains(name)).collect();
+        let mut stayed: Vec<SandboxId> =
+            (0..90).filter(|n| stays(*n)).map(|n| row(n).sandbox.spec.id).collect();
+        stayed.sort();
+        let mut found: Vec<_> = shown.iter().filter(|id| stayed.contains(id)).collect();
         found.sort();
         assert_eq!(found, stayed.iter().collect::<Vec<_>>(), "{order:?}");
         let mut once = shown.clone();
