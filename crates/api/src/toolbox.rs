@@ -202,12 +202,12 @@ async fn connect(
     speak(state, connection, way).await.map_err(unreachable)
 }
 
-/// Whether a request's body may go past the server's memory, if its connection is held.
-pub(crate) fn is_bypassable(request: &http::Request<hyper::body::Incoming>) -> bool {
-    let path = request.uri().path();
-    let is_upload =
-        request.method() == Method::POST && path.starts_with(PREFIX) && path.contains("/files/");
-    is_upload && request.body().size_hint().exact().is_some_and(|bytes| bytes >= bypass::LEAST)
+/// Whether a request's body may go past the server's memory, if its connection is held. Says so of none that anything but
+/// [`pass_on`] answers: nobody else lets go of the connection before it reads the body.
+pub(crate) fn is_bypassable<B: http_body::Body>(request: &http::Request<B>) -> bool {
+    request.method() == Method::POST
+        && target::is_of_files(request.uri().path())
+        && request.body().size_hint().exact().is_some_and(|bytes| bytes >= bypass::LEAST)
 }
 
 /// Room for a body that is long.

@@ -55,6 +55,12 @@ impl Target {
     }
 }
 
+/// Whether a path is one of the file API of a sandbox, and of nothing else: an application may have such paths as well.
+pub(super) fn is_of_files(path: &str) -> bool {
+    let rest = path.strip_prefix(PREFIX).and_then(|rest| rest.split_once('/'));
+    rest.is_some_and(|(_id, rest)| rest.starts_with("files/"))
+}
+
 /// Reads any text as what follows a sandbox's id in the address of a toolbox request.
 #[cfg(fuzzing)]
 pub(crate) fn read_any(text: &str) {
@@ -110,6 +116,22 @@ mod tests {
         let target = Target::of(&uri).ok()?;
         assert_eq!(target.sandbox.to_string(), ID);
         Some(target.path_and_query.to_string())
+    }
+
+    #[test]
+    fn only_the_file_api_is_of_files() {
+        assert!(is_of_files("/toolbox/x/files/upload-v2"));
+        for other in [
+            "/toolbox/x/proxy/3000/files/upload",
+            "/toolbox/x//files/upload",
+            "/toolbox/x/file",
+            "/toolbox/files/upload",
+            "/toolbox/x/files",
+            "/files/upload",
+            "/api/toolbox/x/files/upload",
+        ] {
+            assert!(!is_of_files(other), "{other}");
+        }
     }
 
     #[test]
