@@ -14,6 +14,7 @@ use pitlane_model::OrganizationId;
 use tracing::Instrument as _;
 
 use self::line::{Line, Received, Told};
+use crate::bypass::Hold;
 use crate::refusal;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -85,6 +86,9 @@ pub(crate) async fn rim(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(notes.clone());
     let mut line = Line::begin(id, &method, &path);
     let received = line.received();
+    if let Some(hold) = request.extensions().get::<Hold>() {
+        hold.count_in(&received);
+    }
     let request = request.map(|body| Received::count(body, received));
     let span = line.span();
 

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request};
 use axum::response::{IntoResponse as _, Response};
+use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode, Uri};
@@ -140,17 +141,29 @@ async fn pass_on(
     let upgrade = headers::take_upgrade(&mut request);
     let client_side = upgrade.as_ref().map(|_| hyper::upgrade::on(&mut request));
     let outgoing = rewritten(request, &target.path_and_query, upgrade.as_ref(), request_id)?;
+    let mut watch = None;
     let outgoing = match hold.zip(daemon.pipe.clone()).zip(outgoing.body().size_hint().exact()) {
         Some(((hold, pipe), whole)) => {
+            watch = Some(hold.watch());
             outgoing.map(|body| Body::new(Bypassed::new(body, whole, hold, pipe)))
         }
         None => outgoing,
     };
     let guard = CancelOnDrop::new(state.clone(), organization, target.sandbox, request_id);
 
-    let mut response = send(state, daemon, outgoing).await?;
+    let mut response = match &watch {
+        Some(watch) => tokio::select! {
+            biased;
+            answer = send(state, daemon, outgoing) => answer?,
+            () = watch.gone() => return Err(Refusal::bad_request("the client has gone")),
+        },
+        None => send(state, daemon, outgoing).await?,
+    };
     metrics::daemon_answered(begun.elapsed());
     headers::clean_answer(response.headers_mut());
+    if watch.is_some() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         guard.disarm();
         let Some((client_side, protocol)) = client_side.zip(upgrade) else {
@@ -206,6 +219,7 @@ async fn connect(
 /// [`pass_on`] answers: nobody else lets go of the connection before it reads the body.
 pub(crate) fn is_bypassable<B: http_body::Body>(request: &http::Request<B>) -> bool {
     request.method() == Method::POST
+        && !request.headers().contains_key(UPGRADE)
         && target::is_of_files(request.uri().path())
         && request.body().size_hint().exact().is_some_and(|bytes| bytes >= bypass::LEAST)
 }

@@ -54,9 +54,6 @@ impl Bypassed {
         let Some(hold) = self.hold.as_ref().filter(|_| self.left > 0) else {
             return Poll::Ready(None);
         };
-        if !self.pipe.is_empty(context) {
-            return Poll::Pending;
-        }
         let most = usize::try_from(self.left).unwrap_or(usize::MAX);
         let moved = match ready!(hold.poll_move(context, &self.pipe, most)) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -65,6 +62,9 @@ impl Bypassed {
         Poll::Ready(Some(match moved {
             Ok(moved) => {
                 self.left = self.left.saturating_sub(u64::try_from(moved).unwrap_or(u64::MAX));
+                if self.left == 0 {
+                    hold.end();
+                }
                 Ok(Frame::data(PLACEHOLDERS.slice(..moved)))
             }
             Err(error) => Err(axum::Error::new(error)),
@@ -90,7 +90,10 @@ impl http_body::Body for Bypassed {
             // As long as it may have something left of what it has read.
             Some(hold) if !hold.is_asked(context) => Poll::Pending,
             Some(hold) if self.left >= LEAST / 2 => {
-                hold.hand_over();
+                if !hold.hand_over() {
+                    // The connection is closed: the end of what hyper had of it comes.
+                    return Poll::Pending;
+                }
                 self.pipe.begin(self.whole.saturating_sub(self.left));
                 self.is_past = true;
                 self.poll_move(context)

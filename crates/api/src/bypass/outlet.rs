@@ -93,7 +93,8 @@ impl PipedBody {
         let Some(first) = next.next() else { return Poll::Ready(Ok(0)) };
         let is_beginning = self.pipe.begins_at().is_none();
         if is_beginning {
-            let count = ready!(Pin::new(connection).poll_write_vectored(context, slices))?;
+            let written = ready!(Pin::new(connection).poll_write_vectored(context, slices));
+            let count = written.inspect_err(|_error| self.pipe.break_off())?;
             let mut left = count;
             for slice in slices {
                 let written = slice.get(..left).unwrap_or(slice);
@@ -104,7 +105,8 @@ impl PipedBody {
         }
         let meant = first.get(..self.meant(first)).unwrap_or_default();
         if !meant.is_empty() {
-            let count = ready!(Pin::new(connection).poll_write(context, meant))?;
+            let written = ready!(Pin::new(connection).poll_write(context, meant));
+            let count = written.inspect_err(|_error| self.pipe.break_off())?;
             self.written = self.written.after(meant.get(..count).unwrap_or_default());
             return Poll::Ready(Ok(count));
         }
@@ -117,7 +119,12 @@ impl PipedBody {
             let drain = || self.pipe.drain(socket.as_fd(), placeholders);
             match socket.try_io(Interest::WRITABLE, drain) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                drained => return Poll::Ready(drained),
+                drained => {
+                    if drained.is_err() {
+                        self.pipe.break_off();
+                    }
+                    return Poll::Ready(drained);
+                }
             }
         }
     }

@@ -16,6 +16,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
+use crate::patient::Patient;
+
 use super::{Bypassed, Hold, Inlet, LEAST, Outlet, Pipe};
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -58,9 +60,16 @@ async fn pass_on(
     daemon: Connection,
 ) -> Response<Body> {
     let pipe = Arc::new(Pipe::new().unwrap());
-    let outlet = Outlet::new(daemon, Some(Arc::clone(&pipe)));
+    let (patient, _answered) = Patient::new(Outlet::new(daemon, Some(Arc::clone(&pipe))));
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(outlet)).await.unwrap();
+        hyper::client::conn::http1::handshake(TokioIo::new(patient)).await.unwrap();
+    let watch = hold.as_ref().map(Hold::watch);
+    let gone = async {
+        match watch {
+            Some(watch) => watch.gone().await,
+            None => std::future::pending().await,
+        }
+    };
     let whole = http_body::Body::size_hint(request.body()).exact().unwrap();
     let request = request.map(|body| match hold {
         Some(hold) => Body::new(Bypassed::new(Body::new(body), whole, hold, Arc::clone(&pipe))),
@@ -72,6 +81,7 @@ async fn pass_on(
         biased;
         _ = &mut moving => sending.await,
         answer = &mut sending => answer,
+        () = gone => return Response::new(Body::empty()),
     };
     let begin = HeaderValue::from(pipe.begins_at().unwrap_or(u64::MAX));
     match answer {
@@ -170,10 +180,13 @@ proptest! {
 async fn a_client_that_breaks_off_gives_the_daemon_no_whole_body() {
     let (daemon, server_side) = UnixStream::pair().unwrap();
     let (mut client, mut serving) = connected(server_side).await;
-    client.write_all(&head("/held", 2 * least())).await.unwrap();
-    client.write_all(&pattern(least())).await.unwrap();
-    drop(client);
-    let received = tokio::time::timeout(DEADLINE, read_whole(daemon)).await.unwrap();
+    let sending = async {
+        client.write_all(&head("/held", 2 * least())).await.unwrap();
+        client.write_all(&pattern(least())).await.unwrap();
+        drop(client);
+    };
+    let both = async { tokio::join!(read_whole(daemon), sending).0 };
+    let received = tokio::time::timeout(DEADLINE, both).await.unwrap();
     assert!(received.is_empty(), "{} bytes", received.len());
     tokio::time::timeout(DEADLINE, serving.join_next()).await.unwrap().unwrap().unwrap();
 }
@@ -215,6 +228,58 @@ async fn a_daemon_that_answers_early_is_heard_by_a_client_that_still_sends() {
     let both = Box::pin(async { tokio::join!(daemon_side, client_side) });
     let (_daemon, answer) = tokio::time::timeout(DEADLINE, both).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 507"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_a_daemon_does_not_hear_any_more_is_dropped_and_its_answer_comes() {
+    let (mut daemon, server_side) = UnixStream::pair().unwrap();
+    let (mut client, _serving) = connected(server_side).await;
+    let talking = async {
+        let mut first = vec![0; 1 << 20];
+        daemon.read_exact(&mut first).await.unwrap();
+        rustix::net::shutdown(&daemon, rustix::net::Shutdown::Read).unwrap();
+        // What is on its way already comes, and nothing more.
+        daemon.read_to_end(&mut first).await.unwrap();
+        daemon
+    };
+    let sending = async {
+        client.write_all(&head("/held", 4 * least())).await.unwrap();
+        client.write_all(&pattern(4 * least())).await.unwrap();
+    };
+    let both = async { tokio::join!(talking, sending).0 };
+    let mut daemon = tokio::time::timeout(DEADLINE, both).await.unwrap();
+    daemon
+        .write_all(b"HTTP/1.1 507 Insufficient Storage\r\ncontent-length: 4\r\n\r\nfull")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    let hearing = client.read_to_string(&mut answer);
+    tokio::time::timeout(DEADLINE, hearing).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 507") && answer.ends_with("full"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_it_is_answered_is_missed() {
+    let (mut daemon, server_side) = UnixStream::pair().unwrap();
+    let (mut client, mut serving) = connected(server_side).await;
+    let body = pattern(least());
+    client.write_all(&head("/held", body.len())).await.unwrap();
+    let hearing = async {
+        // It reads everything and says nothing.
+        let (mut all, mut piece) = (Vec::new(), vec![0; 1 << 20]);
+        while !all.ends_with(&body) {
+            let count = daemon.read(&mut piece).await.unwrap();
+            assert!(count > 0, "{} bytes", all.len());
+            all.extend_from_slice(&piece[..count]);
+        }
+    };
+    let both = async { tokio::join!(hearing, client.write_all(&body)).1 };
+    tokio::time::timeout(DEADLINE, both).await.unwrap().unwrap();
+    drop(client);
+    let mut rest = Vec::new();
+    let hung_up = daemon.read_to_end(&mut rest);
+    assert_eq!(tokio::time::timeout(DEADLINE, hung_up).await.unwrap().unwrap(), 0);
+    tokio::time::timeout(DEADLINE, serving.join_next()).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
