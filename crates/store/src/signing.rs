@@ -34,7 +34,7 @@ impl Store {
     }
 
     /// Notes a rotation; synced, so that no power cut brings the earlier key back. Changes nothing if a later one was
-    /// noted already.
+    /// noted already, or the sandbox has no row any more.
     ///
     /// # Errors
     ///
@@ -46,7 +46,8 @@ impl Store {
     ) -> Result<(), WriteError> {
         self.write(Survives::PowerCut, move |transaction| {
             transaction.execute(
-                "INSERT INTO signing_salts (sandbox, rotation, salt) VALUES (?1, ?2, ?3)
+                "INSERT INTO signing_salts (sandbox, rotation, salt)
+                 SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM sandboxes WHERE id = ?1)
                  ON CONFLICT (sandbox) DO UPDATE SET rotation = ?2, salt = ?3 WHERE rotation < ?2",
                 (sandbox.to_bytes(), salt.rotation, salt.bytes),
             )?;
