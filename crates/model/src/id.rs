@@ -35,7 +35,7 @@ fn parse(text: &str) -> Result<[u8; 16], ParseIdError> {
 }
 
 fn write(bytes: [u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    // Every list has two of them in each row: in one piece, it costs a tenth.
+    // Every list has two of them in each row, and formatting byte by byte was a visible part of its time.
     let mut text = [b'-'; 36];
     let places =
         text.iter_mut().enumerate().filter(|(place, _)| !matches!(place, 8 | 13 | 18 | 23));
