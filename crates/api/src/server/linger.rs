@@ -18,6 +18,9 @@ use super::place::Place;
 /// How long a client may go on sending what nobody reads.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// How often something is read before others have their turn.
+const AT_ONCE: usize = 16;
+
 /// A stream whose shutdown waits for the other side to end, for ten seconds or until the server stops.
 pub(super) struct Lingering<S> {
     stream: S,
@@ -90,16 +93,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
                 }
             })
         });
+        // Asked first: a client that sends without pause leaves no turn for it.
+        if end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
         let mut dropped = [0; 4096];
-        loop {
+        for _ in 0..AT_ONCE {
             let mut buffer = ReadBuf::new(&mut dropped);
-            match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer)).ok();
+            if buffer.filled().is_empty() {
                 // The other side ended or broke off: nobody is left to be told anything.
-                Poll::Ready(_) => return Poll::Ready(Ok(())),
-                Poll::Pending => return end.as_mut().poll(context).map(Ok),
+                return Poll::Ready(Ok(()));
             }
         }
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -136,6 +144,14 @@ mod tests {
     async fn a_client_that_never_ends_is_left_after_a_while() {
         let (_client, server) = tokio::io::duplex(16);
         let mut server = Lingering::new(server, place().await, CancellationToken::new());
+        server.patience = Duration::from_millis(1);
+        tokio::time::timeout(LINGER, server.shutdown()).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_without_pause_is_left_after_a_while() {
+        let flood = tokio::io::join(tokio::io::repeat(0), tokio::io::sink());
+        let mut server = Lingering::new(flood, place().await, CancellationToken::new());
         server.patience = Duration::from_millis(1);
         tokio::time::timeout(LINGER, server.shutdown()).await.unwrap().unwrap();
     }
