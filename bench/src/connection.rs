@@ -86,13 +86,11 @@ impl Connection {
         Ok(sandbox)
     }
 
-    /// Creates one with as much memory as a sandbox can have by default. What it keeps of its files in memory counts as its
-    /// own: with less, copies of 1 GiB beside bare ones, which have the machine's memory, would measure the disk.
+    /// Creates one with as much memory and disk as a sandbox can have by default. What it keeps of its files in memory counts
+    /// as its own, and a file system that is almost full waits for its disk: with less, copies of 1 GiB beside bare ones,
+    /// which have the machine's memory and disk, would measure that.
     pub(crate) async fn create_large(&mut self) -> anyhow::Result<Sandbox> {
-        let sandbox = self.create().await?;
-        let path = format!("/api/sandbox/{}/resize", sandbox.id);
-        self.call(Method::POST, &path, Some(json!({ "memory": 8 }))).await?;
-        Ok(sandbox)
+        self.create_of(&json!({ "memory": 8, "disk": 10 })).await
     }
 
     /// Runs `true`.

@@ -181,7 +181,7 @@ fn transfers(transfer: &Transfer) -> [(String, &Samples, String); 4] {
         (
             "upload",
             &transfer.upload,
-            "the same bytes as a form to `files/upload-v2` of a sandbox with 8 GiB of memory",
+            "the same bytes as a form to `files/upload-v2` of a sandbox with 8 GiB of memory and a disk of 10 GiB",
         ),
         (
             "bare download",
@@ -217,7 +217,7 @@ fn sessions(sessions: &Sessions) -> [(String, &Samples, String); 7] {
         (
             said("log"),
             &sessions.stream,
-            "the same command in a session of a sandbox with 8 GiB of memory, followed over a WebSocket from before its start",
+            "the same command in a session of a sandbox with 8 GiB of memory and a disk of 10 GiB, followed over a WebSocket from before its start",
         ),
         (said("log"), &sessions.again, "followed after the command's end"),
     ]
