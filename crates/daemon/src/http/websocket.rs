@@ -1,6 +1,7 @@
 //! WebSockets: taken over from a request, and closed so that the other side hears why (RFC 6455).
 
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -14,19 +15,22 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, Interest, ReadBuf};
+use tokio::net::UnixStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_util::either::Either;
 
 use super::answer::empty;
 use super::body::Body;
-use super::intake::{Held, Intake};
+use super::intake::{Held, Intake, TooMuch};
 use super::refusal::Refusal;
 
 /// How long a client may take to answer a close before the connection is cut.
@@ -43,7 +47,9 @@ pub(crate) type WebSocket = WebSocketStream<Metered>;
 /// A connection that counts what is read of a message, as long as it is not complete.
 #[derive(Debug)]
 pub(crate) struct Metered {
-    stream: TokioIo<Upgraded>,
+    stream: Either<UnixStream, TokioIo<Upgraded>>,
+    /// What was read before the WebSocket was there.
+    early: Bytes,
     meter: Meter,
 }
 
@@ -124,8 +130,13 @@ impl Handover {
             .read_buffer_size(BUFFER)
             .write_buffer_size(BUFFER);
         let metering = Metering { held: intake.hold(), most: 0, current: 0, is_over: false };
+        // Files are sent to the socket itself.
+        let (stream, early) = match upgraded.downcast::<TokioIo<UnixStream>>() {
+            Ok(Parts { io, read_buf, .. }) => (Either::Left(io.into_inner()), read_buf),
+            Err(upgraded) => (Either::Right(TokioIo::new(upgraded)), Bytes::new()),
+        };
         let meter = Meter(Arc::new(Mutex::new(metering)));
-        let stream = Metered { stream: TokioIo::new(upgraded), meter };
+        let stream = Metered { stream, early, meter };
         Some(WebSocketStream::from_raw_socket(stream, Role::Server, Some(limits)).await)
     }
 }
@@ -153,13 +164,25 @@ impl Meter {
     }
 }
 
+impl Metering {
+    /// Counts what was read of a message.
+    fn count(&mut self, bytes: usize) -> Result<(), TooMuch> {
+        self.current = self.current.saturating_add(bytes);
+        let more = self.current.saturating_sub(self.most);
+        self.most = self.most.saturating_add(more);
+        let counted = self.held.grow(more);
+        self.is_over = counted.is_err();
+        counted
+    }
+}
+
 impl AsyncRead for Metered {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, meter } = self.get_mut();
+        let Self { stream, early, meter } = self.get_mut();
         let mut metering = meter.lock();
         if metering.is_over {
             // The client has to get rid of the rest before it listens.
@@ -173,15 +196,15 @@ impl AsyncRead for Metered {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(stream).poll_read(context, buffer))?;
+        if early.is_empty() {
+            ready!(Pin::new(stream).poll_read(context, buffer))?;
+        } else {
+            buffer.put_slice(&early.split_to(early.len().min(buffer.remaining())));
+        }
         let count = buffer.filled().len().saturating_sub(before);
-        metering.current = metering.current.saturating_add(count);
-        let more = metering.current.saturating_sub(metering.most);
-        metering.most = metering.most.saturating_add(more);
-        metering.held.grow(more).map_err(|too_much| {
-            buffer.set_filled(before);
+        metering.count(count).map_err(|too_much| {
             // What was read before is still there.
-            metering.is_over = true;
+            buffer.set_filled(before);
             io::Error::other(too_much)
         })?;
         Poll::Ready(Ok(()))
@@ -227,29 +250,88 @@ impl AsyncWrite for Metered {
 ///
 /// The client has gone.
 pub(crate) async fn send_long(socket: &mut WebSocket, message: Bytes) -> Result<(), Error> {
-    const FINAL_BINARY: u8 = 0x82;
     // What was said before goes first, and all of it: an answer to a ping may be under way.
     socket.flush().await?;
-    let mut frame = BytesMut::with_capacity(10);
-    frame.put_u8(FINAL_BINARY);
-    // The shortest form that the length has is the only one that is allowed.
-    match (u8::try_from(message.len()), u16::try_from(message.len())) {
-        (Ok(length @ ..126), _) => frame.put_u8(length),
-        (_, Ok(length)) => {
-            frame.put_u8(126);
-            frame.put_u16(length);
-        }
-        _ => {
-            frame.put_u8(127);
-            frame.put_u64(u64::try_from(message.len()).unwrap_or(u64::MAX));
-        }
-    }
-    socket.get_mut().write_all_buf(&mut frame.chain(message)).await?;
+    let head = head(message.len());
+    socket.get_mut().write_all_buf(&mut head.chain(message)).await?;
     Ok(())
 }
 
+/// The socket under a WebSocket, for whoever puts the bytes of a message into it without the way through this process.
+#[derive(Debug)]
+pub(crate) struct Raw<'a> {
+    stream: &'a UnixStream,
+    descriptor: Arc<OwnedFd>,
+}
+
+impl Raw<'_> {
+    /// Begins a binary message, of which `length` bytes must follow; `None` where that is not possible, and nothing was
+    /// sent.
+    ///
+    /// # Errors
+    ///
+    /// The client has gone.
+    pub(crate) async fn begin(
+        socket: &mut WebSocket,
+        length: usize,
+    ) -> Result<Option<Raw<'_>>, Error> {
+        let Either::Left(stream) = &socket.get_ref().stream else { return Ok(None) };
+        // Without a descriptor there are other ways.
+        let Ok(descriptor) = stream.as_fd().try_clone_to_owned() else { return Ok(None) };
+        // What was said before goes first, and all of it: an answer to a ping may be under way.
+        socket.flush().await?;
+        socket.get_mut().write_all_buf(&mut head(length)).await?;
+        let Either::Left(stream) = &socket.get_ref().stream else { return Ok(None) };
+        Ok(Some(Raw { stream, descriptor: Arc::new(descriptor) }))
+    }
+
+    /// Waits until the socket takes something.
+    ///
+    /// # Errors
+    ///
+    /// The socket cannot be asked.
+    pub(crate) async fn writable(&self) -> io::Result<Arc<OwnedFd>> {
+        // The kernel is asked: what others write the runtime does not know of.
+        let ask = || {
+            let mut asked = [PollFd::new(self.stream, PollFlags::OUT)];
+            let ready = poll(&mut asked, Some(&Timespec::default()))?;
+            if ready == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        };
+        self.stream.async_io(Interest::WRITABLE, ask).await?;
+        Ok(Arc::clone(&self.descriptor))
+    }
+}
+
+/// What is before the bytes of a binary message (RFC 6455, 5.2).
+fn head(length: usize) -> BytesMut {
+    const FINAL_BINARY: u8 = 0x82;
+    let mut head = BytesMut::with_capacity(10);
+    head.put_u8(FINAL_BINARY);
+    // The shortest form that the length has is the only one that is allowed.
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(length @ ..126), _) => head.put_u8(length),
+        (_, Ok(length)) => {
+            head.put_u8(126);
+            head.put_u16(length);
+        }
+        _ => {
+            head.put_u8(127);
+            head.put_u64(u64::try_from(length).unwrap_or(u64::MAX));
+        }
+    }
+    head
+}
+
+/// Waits until the other side has taken everything that was put into the socket, or has gone. Nothing can be said after it.
+pub(crate) async fn until_taken(mut socket: WebSocket) {
+    // It ends its side once it has found the end of this one.
+    if socket.get_mut().shutdown().await.is_ok() {
+        tokio::io::copy(socket.get_mut(), &mut tokio::io::sink()).await.ok();
+    }
+}
+
 /// Says why the conversation is over, and waits for a while until the client has heard it.
-pub(crate) async fn close(mut socket: WebSocket, code: CloseCode, reason: &str) {
+pub(crate) async fn close(socket: &mut WebSocket, code: CloseCode, reason: &str) {
     let reason = reason.get(..reason.floor_char_boundary(MAX_REASON)).unwrap_or_default();
     let frame = CloseFrame { code, reason: reason.into() };
     let farewell = async {

@@ -7,18 +7,19 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::command::Command;
 use super::log::{Log, Next, Piece};
 use super::spool::Reader;
 use super::view::Marks;
-use crate::http::{Answer, INTAKE, Pipe, pipe, websocket, with_body};
+use crate::http::websocket::{self, Meter};
+use crate::http::{Answer, INTAKE, Pipe, pipe, with_body};
 use crate::toolbox::Toolbox;
 
 /// Followers have nothing to say.
@@ -35,7 +36,6 @@ const LONG: usize = 32 << 10;
 /// A place in a log.
 struct Follower {
     log: Arc<Log>,
-    /// The log keeps a little in memory while there is one of these.
     changes: watch::Receiver<()>,
     offset: u64,
     marks: Marks,
@@ -99,7 +99,7 @@ impl Follower {
         let mut all = Vec::new();
         let mut joined = BytesMut::new();
         for piece in pieces {
-            joined.extend_from_slice(self.marks.before(&piece));
+            joined.extend_from_slice(self.marks.before(piece.stream));
             if piece.bytes.len() < LONG {
                 joined.extend_from_slice(&piece.bytes);
                 continue;
@@ -135,39 +135,89 @@ impl Follower {
         }
     }
 
+    /// Sends what comes next from the disk to the socket, if it is there; whether it was.
+    async fn send_stored(&mut self, socket: &mut websocket::WebSocket) -> Result<bool, Error> {
+        let Some(extent) = self.log.extent(self.offset, self.reader.share()) else {
+            return Ok(false);
+        };
+        let mark = self.marks.before(extent.stream);
+        if !mark.is_empty() {
+            socket.feed(Message::Binary(Bytes::from_static(mark))).await?;
+        }
+        let Some(raw) = websocket::Raw::begin(socket, extent.length).await? else {
+            return Ok(false);
+        };
+        let mut sent: usize = 0;
+        while sent < extent.length {
+            let taken = self.log.send(&extent, sent, raw.writable().await?).await?;
+            sent = sent.saturating_add(taken);
+        }
+        // A client that takes everything at once does not keep everybody else waiting.
+        tokio::task::yield_now().await;
+        self.offset = self.offset.saturating_add(u64::try_from(sent).unwrap_or(u64::MAX));
+        Ok(true)
+    }
+
     async fn send(mut self, mut socket: websocket::WebSocket) {
         let meter = socket.get_ref().meter();
+        // Otherwise the client has gone, or the socket is in the middle of a message.
+        if let Ok(end) = self.send_all(&mut socket, &meter).await {
+            let (code, reason) = match &end {
+                Ok(()) => (CloseCode::Normal, ""),
+                Err(reason) => (CloseCode::Error, reason.as_str()),
+            };
+            websocket::close(&mut socket, code, reason).await;
+            // What is in the socket may be the disk's own pages, which are cleared when a log goes.
+            websocket::until_taken(socket).await;
+        }
+    }
+
+    /// Sends everything; whether that was all of the log, or why not. An error is the end of the conversation.
+    async fn send_all(
+        &mut self,
+        socket: &mut websocket::WebSocket,
+        meter: &Meter,
+    ) -> Result<Result<(), String>, Error> {
         loop {
+            // However much there is to be sent, a client is heard.
+            while let Some(heard) = socket.next().now_or_never() {
+                hear(heard, meter)?;
+            }
+            if self.send_stored(socket).await? {
+                continue;
+            }
             let next = tokio::select! {
                 biased;
                 next = self.next() => next,
-                message = socket.next() => match message {
-                    // Pings are answered on the way; nothing else means anything here.
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                    Some(Ok(_)) => {
-                        meter.next_message();
-                        continue;
-                    }
-                },
-            };
-            match next {
-                Ok(Some(pieces)) => {
-                    for bytes in self.marked(pieces) {
-                        let sent = match bytes.len() {
-                            LONG.. => websocket::send_long(&mut socket, bytes).await,
-                            _ => socket.feed(Message::Binary(bytes)).await,
-                        };
-                        if sent.is_err() {
-                            return;
-                        }
-                    }
-                    if socket.flush().await.is_err() {
-                        return;
-                    }
+                heard = socket.next() => {
+                    hear(heard, meter)?;
+                    continue;
                 }
-                Ok(None) => return websocket::close(socket, CloseCode::Normal, "").await,
-                Err(reason) => return websocket::close(socket, CloseCode::Error, &reason).await,
+            };
+            let pieces = match next {
+                Ok(Some(pieces)) => pieces,
+                Ok(None) => return Ok(Ok(())),
+                Err(reason) => return Ok(Err(reason)),
+            };
+            for bytes in self.marked(pieces) {
+                match bytes.len() {
+                    LONG.. => websocket::send_long(socket, bytes).await?,
+                    _ => socket.feed(Message::Binary(bytes)).await?,
+                }
             }
+            socket.flush().await?;
+        }
+    }
+}
+
+/// What a client says: pings are answered on the way, and nothing else but its end means anything here.
+fn hear(heard: Option<Result<Message, Error>>, meter: &Meter) -> Result<(), Error> {
+    match heard {
+        Some(Ok(Message::Close(_))) | None => Err(Error::ConnectionClosed),
+        Some(Err(error)) => Err(error),
+        Some(Ok(_)) => {
+            meter.next_message();
+            Ok(())
         }
     }
 }

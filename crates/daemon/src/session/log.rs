@@ -1,16 +1,24 @@
 //! What a command says, split and in order, kept for as long as the command is.
 //!
-//! A little is in memory, the rest in the [`Spool`]. Readers come and go and read at their own pace; none of them holds
-//! up the command. Those that keep up get everything from memory: what was stored last stays there for a while. When the disk has no room, the log ends there: the rest is read and dropped, so that the command
-//! goes on, and the log says how much is missing.
+//! A little is in memory, the rest in the [`Spool`]; a command that says much is written there at once. Readers come and
+//! go and read at their own pace; none of them holds up the command. When the disk has no room, the log ends there: the
+//! rest is read and dropped, so that the command goes on, and the log says how much is missing.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod runs;
+mod state;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 
-use super::spool::{Block, MOST_IN_HAND, Reader, Spool};
+use self::runs::Runs;
+use self::state::{State, Stored};
+use super::spool::{Block, Poured, Reader, Spool};
 
 /// What is in memory of a log before it is stored, in bytes.
 const MUCH: usize = 512 << 10;
@@ -19,13 +27,10 @@ const LITTLE: usize = 16 << 10;
 const PLENTY: usize = 16 << 20;
 /// What may wait in memory while the disk takes what came before it: a command is not faster than the disk for long.
 const MOST_WAITING: usize = 4 * MUCH;
-/// What stays in memory of what is stored already, for those who follow closely.
-const KEPT: usize = 2 << 20;
-const MOST_KEPT: usize = 256;
-/// Pieces that are shorter are joined.
-const SHORT: usize = 32 << 10;
-/// What a piece takes beside its bytes.
-const OVERHEAD: usize = 128;
+/// What was written so lately is in the kernel's memory, if it is not more than a sandbox with little memory has there.
+/// Who takes that memory away has the daemon of its own sandbox wait for the disk.
+const FRESH: u64 = 32 << 20;
+const FRESH_FOR: Duration = Duration::from_secs(2);
 
 /// One of a command's outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,17 @@ pub(super) enum Next {
     End,
 }
 
+/// A part of one output that is on the disk.
+#[derive(Debug)]
+pub(super) struct Extent {
+    pub(super) stream: Stream,
+    pub(super) length: usize,
+    block: Block,
+    from: u64,
+    /// When the first of it was written, if it is among the last.
+    since: Option<Instant>,
+}
+
 /// How much of a log is in memory and not on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Load {
@@ -72,43 +88,8 @@ pub(super) struct Log {
     changed: watch::Sender<()>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    stored: Vec<Stored>,
-    /// What is in memory. The first ones may be stored already.
-    sealed: VecDeque<Piece>,
-    /// How many of those are, and what they take with overhead.
-    kept: usize,
-    kept_weight: usize,
-    /// What comes after them.
-    growing: Option<(Stream, Vec<u8>)>,
-    /// Where `sealed` begins.
-    memory_start: u64,
-    /// What is in memory, with overhead.
-    weight: usize,
-    length: u64,
-    dropped: u64,
-    /// Why the log takes no more.
-    full: Option<String>,
-    is_ended: bool,
-}
-
-/// A block of the spool, and what is in it.
-#[derive(Debug, Clone)]
-struct Stored {
-    start: u64,
-    end: u64,
-    runs: Runs,
-    block: Block,
-}
-
-/// Which bytes of a block are whose.
-#[derive(Debug, Clone, Copy)]
-enum Runs {
-    One(Stream),
-    /// Streams and lengths are at the end of the block, five bytes each.
-    Many,
-}
+/// While this lives, what is added to a log waits: something is being written to the disk that comes before it.
+struct Pouring(Arc<Log>);
 
 impl Log {
     pub(super) fn new(spool: Spool) -> Self {
@@ -137,19 +118,19 @@ impl Log {
 
     /// Whether something is to be moved to the disk.
     pub(super) fn load(&self) -> Load {
-        let unstored = {
+        let weight = {
             let state = self.lock();
             // What does not fit on the disk stays where it is.
             if state.full.is_some() {
                 return Load::Little;
             }
-            state.weight.saturating_sub(state.kept_weight)
+            state.weight
         };
         let is_plenty = self.spool.in_memory() > PLENTY;
         let (much, most) = if is_plenty { (LITTLE, LITTLE) } else { (MUCH, MOST_WAITING) };
-        match unstored {
-            unstored if unstored > most => Load::TooMuch,
-            unstored if unstored > much => Load::Much,
+        match weight {
+            weight if weight > most => Load::TooMuch,
+            weight if weight > much => Load::Much,
             _ => Load::Little,
         }
     }
@@ -161,38 +142,54 @@ impl Log {
         let (pieces, start) = {
             let mut state = self.lock();
             state.seal();
-            let pieces: Vec<Piece> = state.sealed.iter().skip(state.kept).cloned().collect();
+            let pieces: Vec<Piece> = state.sealed.iter().cloned().collect();
             (pieces, state.stored_end())
         };
-        if !pieces.is_empty() {
-            let (runs, contents) = Runs::lay_out(&pieces);
-            let length: u64 = pieces.iter().map(|piece| length(&piece.bytes)).sum();
-            let written = self.spool.write(contents).await;
-            let mut state = self.lock();
-            match written {
-                Ok(block) => {
-                    let end = start.saturating_add(length);
-                    state.stored.push(Stored { start, end, runs, block });
-                    state.kept = state.kept.saturating_add(pieces.len());
-                    let weight = pieces.iter().map(weight).sum();
-                    state.kept_weight = state.kept_weight.saturating_add(weight);
-                }
-                // What is in memory stays there; nothing is added.
-                Err(reason) => state.full = Some(reason),
-            }
+        if pieces.is_empty() {
+            return;
         }
-        self.forget();
+        let (runs, contents) = Runs::lay_out(&pieces);
+        let length: u64 = pieces.iter().map(|piece| length(&piece.bytes)).sum();
+        let written = self.spool.write(contents).await;
+        let mut state = self.lock();
+        match written {
+            Ok(block) => {
+                let end = start.saturating_add(length);
+                state.stored.push(Stored { start, end, runs, block, since: Instant::now() });
+                let before = state.weight;
+                state.forget(pieces.len());
+                self.spool.remove_memory(before.saturating_sub(state.weight));
+            }
+            // What is in memory stays there; nothing is added.
+            Err(reason) => state.full = Some(reason),
+        }
     }
 
-    /// Frees the memory of what is stored, but for a little while somebody follows.
-    fn forget(&self) {
-        let mut state = self.lock();
-        let is_followed = self.changed.receiver_count() > 0 && !state.is_ended;
-        let is_plenty = self.spool.in_memory() > PLENTY;
-        let most = if is_followed && !is_plenty { KEPT } else { 0 };
-        let before = state.weight;
-        state.forget(most);
-        self.spool.remove_memory(before.saturating_sub(state.weight));
+    /// Moves what is in a pipe to the disk without keeping it in memory, and for a while what comes into it meanwhile; how
+    /// much came out of the pipe. What is in memory goes to the disk first; what is added meanwhile comes after it. Await it
+    /// to its end: what is too little to be written would be lost.
+    pub(super) async fn pour(self: &Arc<Self>, stream: Stream, pipe: Arc<Receiver>) -> u64 {
+        self.store().await;
+        let _one_at_a_time = self.storing.lock().await;
+        let (pouring, last) = {
+            let mut state = self.lock();
+            if state.full.is_some() || state.weight > 0 || state.held_back.is_some() {
+                return 0;
+            }
+            state.held_back = Some(Vec::new());
+            let last = state.stored.last().filter(|last| last.runs == Runs::One(stream));
+            (Pouring(Arc::clone(self)), last.map(|last| last.block))
+        };
+        let written = move |block| pouring.add(stream, block);
+        let Poured { count, rest, refusal } = self.spool.pour(pipe, last, written).await;
+        let rest_length = length(&rest);
+        if refusal.is_some() {
+            self.lock().full = refusal;
+        }
+        if !rest.is_empty() {
+            self.push(stream, rest);
+        }
+        count.saturating_add(rest_length)
     }
 
     /// Frees memory when all logs together take much of it: call it when a command has ended.
@@ -219,8 +216,13 @@ impl Log {
                 self.spool.add_memory(added);
             }
         }
-        self.forget();
         self.changed.send_replace(());
+    }
+
+    /// Whether what comes is worth writing to the disk at once.
+    pub(super) fn is_long(&self) -> bool {
+        let state = self.lock();
+        state.full.is_none() && state.length > length_of(MUCH)
     }
 
     /// How long it is now.
@@ -246,7 +248,7 @@ impl Log {
     pub(super) async fn read(&self, offset: u64, most: usize) -> Result<Next, String> {
         let stored = {
             let state = self.lock();
-            if offset >= state.memory_start {
+            if offset >= state.stored_end() {
                 return Ok(state.read_memory(offset, most));
             }
             let index = state.stored.partition_point(|stored| stored.end <= offset);
@@ -264,7 +266,41 @@ impl Log {
         Ok(Next::Pieces(stored.runs.cut(&table, &text, skip)))
     }
 
-    /// What is in memory of the first `end` bytes, if that is all of them.
+    /// Where what follows the first `offset` bytes is, if that is on the disk, up to `most` bytes of one output.
+    pub(super) fn extent(&self, offset: u64, most: usize) -> Option<Extent> {
+        let state = self.lock();
+        let index = state.stored.partition_point(|stored| stored.end <= offset);
+        let Stored { start, end, runs: Runs::One(stream), block, since } =
+            *state.stored.get(index)?
+        else {
+            return None;
+        };
+        let length = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX).min(most);
+        let since = (state.length.saturating_sub(offset) <= FRESH).then_some(since);
+        Some(Extent { stream, block, from: offset.saturating_sub(start), length, since })
+    }
+
+    /// Puts an extent but for its first `skip` bytes into a socket, as much as that takes at this moment.
+    ///
+    /// # Errors
+    ///
+    /// The disk cannot be read, or the other end of the socket has gone.
+    pub(super) async fn send(
+        &self,
+        extent: &Extent,
+        skip: usize,
+        socket: Arc<OwnedFd>,
+    ) -> io::Result<usize> {
+        let from = extent.from.saturating_add(length_of(skip));
+        let left = extent.length.saturating_sub(skip);
+        // A thread of its own costs more than the sending.
+        if extent.since.is_some_and(|since| since.elapsed() < FRESH_FOR) {
+            return self.spool.send_here(extent.block, from, left, &socket);
+        }
+        self.spool.send(extent.block, from, left, socket).await
+    }
+
+    /// All pieces, if all of them are in memory.
     pub(super) fn whole(&self) -> Option<Vec<Piece>> {
         let state = self.lock();
         if !state.stored.is_empty() {
@@ -278,93 +314,27 @@ impl Log {
     }
 }
 
-impl State {
-    /// Where what is on the disk ends.
-    fn stored_end(&self) -> u64 {
-        self.stored.last().map_or(0, |stored| stored.end)
+impl Pouring {
+    fn add(&self, stream: Stream, block: Block) {
+        let Self(log) = self;
+        log.lock().add_stored(stream, block);
+        log.changed.send_replace(());
     }
+}
 
-    /// Takes what is stored from memory, the oldest first, until `most` of it is left.
-    fn forget(&mut self, most: usize) {
-        while self.kept > 0 && (self.kept_weight > most || self.kept > MOST_KEPT) {
-            let Some(piece) = self.sealed.pop_front() else { return };
-            self.kept = self.kept.saturating_sub(1);
-            self.kept_weight = self.kept_weight.saturating_sub(weight(&piece));
-            self.weight = self.weight.saturating_sub(weight(&piece));
-            self.memory_start = self.memory_start.saturating_add(length(&piece.bytes));
-        }
-    }
-
-    fn push(&mut self, stream: Stream, bytes: Bytes) {
-        if self.full.is_some() {
-            self.dropped = self.dropped.saturating_add(length(&bytes));
-        } else {
-            self.append(stream, bytes);
-        }
-    }
-
-    fn append(&mut self, stream: Stream, bytes: Bytes) {
-        self.length = self.length.saturating_add(length(&bytes));
-        self.weight = self.weight.saturating_add(bytes.len());
-        if let Some((growing, text)) = &mut self.growing
-            && *growing == stream
-            && bytes.len() < SHORT
+impl Drop for Pouring {
+    fn drop(&mut self) {
+        let Self(log) = self;
         {
-            text.extend_from_slice(&bytes);
-            if text.len() >= SHORT {
-                self.seal();
+            let mut state = log.lock();
+            let before = state.weight;
+            for (stream, bytes) in state.held_back.take().unwrap_or_default() {
+                state.append(stream, bytes);
             }
-            return;
+            log.spool.add_memory(state.weight.saturating_sub(before));
         }
-        self.seal();
-        self.weight = self.weight.saturating_add(OVERHEAD);
-        if bytes.len() < SHORT {
-            self.growing = Some((stream, bytes.into()));
-        } else {
-            self.sealed.push_back(Piece { stream, bytes });
-        }
-    }
-
-    fn seal(&mut self) {
-        if let Some((stream, bytes)) = self.growing.take() {
-            self.sealed.push_back(Piece { stream, bytes: bytes.into() });
-        }
-    }
-
-    fn read_memory(&self, offset: u64, most: usize) -> Next {
-        let mut skip =
-            usize::try_from(offset.saturating_sub(self.memory_start)).unwrap_or(usize::MAX);
-        let (mut pieces, mut left) = (Vec::new(), most);
-        for piece in &self.sealed {
-            let bytes = piece.bytes.get(skip..).unwrap_or_default();
-            let bytes = bytes.get(..left).unwrap_or(bytes);
-            if !bytes.is_empty() {
-                left = left.saturating_sub(bytes.len());
-                // Where readers are many, a part is not to keep all of a piece in memory.
-                let is_shared = most >= MOST_IN_HAND;
-                let bytes = if is_shared {
-                    piece.bytes.slice_ref(bytes)
-                } else {
-                    Bytes::copy_from_slice(bytes)
-                };
-                pieces.push(Piece { stream: piece.stream, bytes });
-                if left == 0 {
-                    return Next::Pieces(pieces);
-                }
-            }
-            skip = skip.saturating_sub(piece.bytes.len());
-        }
-        if let Some((stream, text)) = &self.growing
-            && let Some(bytes) = text.get(skip..).filter(|bytes| !bytes.is_empty())
-        {
-            let bytes = bytes.get(..left).unwrap_or(bytes);
-            pieces.push(Piece { stream: *stream, bytes: Bytes::copy_from_slice(bytes) });
-        }
-        match (pieces.is_empty(), self.is_ended) {
-            (false, _) => Next::Pieces(pieces),
-            (true, true) => Next::End,
-            (true, false) => Next::Wait,
-        }
+        // The end may have waited for this.
+        log.changed.send_replace(());
     }
 }
 
@@ -379,58 +349,12 @@ impl Drop for Log {
     }
 }
 
-impl Runs {
-    /// What is written for pieces.
-    fn lay_out(pieces: &[Piece]) -> (Self, Vec<Bytes>) {
-        let mut contents: Vec<Bytes> = pieces.iter().map(|piece| piece.bytes.clone()).collect();
-        match pieces {
-            [first, rest @ ..] if rest.iter().all(|piece| piece.stream == first.stream) => {
-                (Self::One(first.stream), contents)
-            }
-            _ => {
-                let mut table = Vec::new();
-                for piece in pieces {
-                    let length = u32::try_from(piece.bytes.len()).unwrap_or(u32::MAX);
-                    table.push(u8::from(piece.stream == Stream::Stderr));
-                    table.extend_from_slice(&length.to_le_bytes());
-                }
-                contents.push(table.into());
-                (Self::Many, contents)
-            }
-        }
-    }
-
-    /// The pieces of a block that are in `text`, before which there are `skip` bytes of it. The table follows them all.
-    fn cut(self, table: &[u8], text: &Bytes, skip: u64) -> Vec<Piece> {
-        if let Self::One(stream) = self {
-            return vec![Piece { stream, bytes: text.clone() }];
-        }
-        let mut skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        let (mut pieces, mut at) = (Vec::new(), 0usize);
-        for [stream, length @ ..] in table.as_chunks::<ENTRY>().0 {
-            let stream = if *stream == 0 { Stream::Stdout } else { Stream::Stderr };
-            let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
-            let end = at.saturating_add(length.saturating_sub(skip)).min(text.len());
-            skip = skip.saturating_sub(length);
-            if at < end {
-                pieces.push(Piece { stream, bytes: text.slice(at..end) });
-            }
-            at = end;
-        }
-        pieces
-    }
-}
-
-/// Bytes of an entry: whose, and how many.
-const ENTRY: usize = 5;
-
-/// What a piece takes in memory.
-fn weight(piece: &Piece) -> usize {
-    piece.bytes.len().saturating_add(OVERHEAD)
-}
-
 fn length(bytes: &Bytes) -> u64 {
-    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+    length_of(bytes.len())
+}
+
+fn length_of(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use rustix::io::ioctl_fionread;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::oneshot;
 
@@ -27,7 +28,7 @@ const WIDE: usize = 512 << 10;
 #[derive(Debug)]
 struct Source {
     stream: Stream,
-    receiver: Option<Receiver>,
+    receiver: Option<Arc<Receiver>>,
     is_wide: bool,
 }
 
@@ -129,6 +130,13 @@ impl Sink {
         self.storing = Some(Box::pin(async move { log.store().await }));
     }
 
+    /// Moves what is in a pipe to the disk at once; how much it was.
+    async fn pour(&mut self, stream: Stream, pipe: &Arc<Receiver>) -> usize {
+        self.settle().await;
+        let poured = self.log.pour(stream, Arc::clone(pipe)).await;
+        usize::try_from(poured).unwrap_or(usize::MAX)
+    }
+
     async fn settle(&mut self) {
         if let Some(storing) = self.storing.take() {
             storing.await;
@@ -137,8 +145,8 @@ impl Sink {
 }
 
 impl Source {
-    const fn new(stream: Stream, receiver: Receiver) -> Self {
-        Self { stream, receiver: Some(receiver), is_wide: false }
+    fn new(stream: Stream, receiver: Receiver) -> Self {
+        Self { stream, receiver: Some(Arc::new(receiver)), is_wide: false }
     }
 
     /// Waits until there is something to be read, or the end; for ever after it.
@@ -154,8 +162,13 @@ impl Source {
     async fn read(&mut self, sink: &mut Sink) -> usize {
         let Some(receiver) = &self.receiver else { return 0 };
         // No more than there is: what is kept as it was read takes all of its buffer.
-        let waiting = rustix::io::ioctl_fionread(receiver.as_fd()).unwrap_or(0);
-        let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
+        let waiting = self.waiting();
+        if waiting >= PIECE && sink.log.is_long() {
+            let poured = sink.pour(self.stream, receiver).await;
+            if poured > 0 {
+                return poured;
+            }
+        }
         sink.buffer.reserve(waiting.clamp(LEAST, WIDE));
         let count = match receiver.try_read_buf(&mut sink.buffer) {
             Ok(count) if count > 0 => count,
@@ -177,12 +190,19 @@ impl Source {
 
     /// Takes what is in the pipe now. What others still write is not waited for.
     async fn drain(&mut self, sink: &mut Sink) {
-        let Some(receiver) = &self.receiver else { return };
-        let waiting = rustix::io::ioctl_fionread(receiver.as_fd()).unwrap_or(0);
-        let mut waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
-        while waiting > 0 && self.receiver.is_some() {
+        let mut left = self.waiting();
+        while left > 0 {
             self.ready().await;
-            waiting = waiting.saturating_sub(self.read(sink).await);
+            left = left.saturating_sub(self.read(sink).await);
+            // Whoever holds the other end may read it, too.
+            left = left.min(self.waiting());
         }
+    }
+
+    /// How much is in the pipe.
+    fn waiting(&self) -> usize {
+        let waiting = self.receiver.as_ref().map(|receiver| ioctl_fionread(receiver.as_fd()));
+        let waiting = waiting.and_then(Result::ok).unwrap_or_default();
+        usize::try_from(waiting).unwrap_or(usize::MAX)
     }
 }

@@ -140,7 +140,11 @@ impl Running<'_> {
         self.toolbox.tasks().spawn(pump([stdout, stderr], Arc::clone(&command.log), asked));
         command.begin(input).await;
         let (stage, end) = self.outcome().await;
-        drain(ask).await;
+        tokio::select! {
+            () = drain(ask) => {}
+            // Nobody reads its log any more.
+            () = self.session.deletion.cancelled() => {}
+        }
         command.finish(stage);
         if order.text.len() > MUCH_TEXT {
             // It takes memory until the next one; a failure leaves it there.

@@ -5,14 +5,17 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
-use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, fstatvfs};
+use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, fstatvfs, sendfile};
 use rustix::io::{Errno, pread};
+
+use tokio::net::unix::pipe::Receiver;
 
 use crate::files::Files;
 
@@ -22,6 +25,11 @@ const ALIGNMENT: u64 = 4096;
 const LEAST_FREE: u64 = 32 << 20;
 const MOST_FREE: u64 = 1 << 30;
 const FREE_SHARE: u64 = 16;
+/// What is moved from a pipe before others have their turn, and each piece of it. The first one is not shorter: what is
+/// known of blocks takes memory.
+const MOST_POURED: u64 = 2 << 20;
+const POURED_AT_ONCE: usize = 256 << 10;
+const LEAST_POURED: usize = 16 << 10;
 /// What readers of logs may have in their hands, all together and each.
 const MOST_IN_HANDS: usize = 8 << 20;
 const LEAST_IN_HAND: usize = 16 << 10;
@@ -35,7 +43,7 @@ pub(super) struct Spool(Arc<Shared>);
 struct Shared {
     files: Files,
     file: Mutex<Option<Arc<File>>>,
-    end: AtomicU64,
+    end: Mutex<u64>,
     in_memory: AtomicUsize,
     readers: AtomicUsize,
     /// Why the disk took nothing when it was last asked.
@@ -53,12 +61,23 @@ pub(super) struct Block {
     length: u64,
 }
 
+/// What came out of a pipe.
+#[derive(Debug, Default)]
+pub(super) struct Poured {
+    /// How much of it was written.
+    pub(super) count: u64,
+    /// What came after that and was not.
+    pub(super) rest: Bytes,
+    /// Why the disk takes no more.
+    pub(super) refusal: Option<String>,
+}
+
 impl Spool {
     pub(super) fn new(files: Files) -> Self {
         let shared = Shared {
             files,
             file: Mutex::default(),
-            end: AtomicU64::new(0),
+            end: Mutex::default(),
             in_memory: AtomicUsize::new(0),
             readers: AtomicUsize::new(0),
             refusal: Mutex::default(),
@@ -112,13 +131,9 @@ impl Spool {
     fn write_here(&self, pieces: &[Bytes]) -> io::Result<Block> {
         let length: usize = pieces.iter().map(Bytes::len).sum();
         let length = u64::try_from(length).unwrap_or(u64::MAX);
-        let file = self.file()?;
-        if !has_room(&file, length)? {
-            return Err(io::Error::other("the sandbox's disk is almost full"));
-        }
-        let room = length.next_multiple_of(ALIGNMENT);
-        let offset = self.0.end.fetch_add(room, Ordering::Relaxed);
-        let block = Block { offset, length };
+        let file = self.file_with_room(length)?;
+        let block = self.take_room(length, None);
+        let offset = block.offset;
         let mut at = offset;
         for piece in pieces {
             if let Err(error) = file.write_all_at(piece, at) {
@@ -128,6 +143,115 @@ impl Spool {
             at = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
         }
         Ok(block)
+    }
+
+    /// Room for so much at the end of the file: right behind `last` if that is there, otherwise where it can be given back
+    /// on its own.
+    fn take_room(&self, length: u64, last: Option<Block>) -> Block {
+        let mut end = self.0.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_last = last.is_some_and(|last| last.end() == *end);
+        let offset = if is_last { *end } else { end.next_multiple_of(ALIGNMENT) };
+        *end = offset.saturating_add(length);
+        Block { offset, length }
+    }
+
+    /// Writes what comes out of a pipe, until it is empty or has given [`MOST_POURED`]. After each piece `written` gets the
+    /// place of it, which is right behind `last` where possible; it is dropped before the answer.
+    ///
+    /// Goes on when the future is dropped, and `written` hears of it all the same.
+    pub(super) async fn pour(
+        &self,
+        pipe: Arc<Receiver>,
+        last: Option<Block>,
+        written: impl FnMut(Block) + Send + 'static,
+    ) -> Poured {
+        let spool = self.clone();
+        let poured = self.0.files.run(move || spool.pour_here(&pipe, last, written)).await;
+        let poured = poured.unwrap_or_else(|error| Poured {
+            refusal: Some(error.to_string()),
+            ..Poured::default()
+        });
+        self.set_refusal(poured.refusal.clone());
+        poured
+    }
+
+    fn pour_here(
+        &self,
+        pipe: &Receiver,
+        mut last: Option<Block>,
+        mut written: impl FnMut(Block),
+    ) -> Poured {
+        let mut poured = Poured::default();
+        let mut buffer = vec![0; POURED_AT_ONCE];
+        while poured.count < MOST_POURED {
+            let file = match self.file_with_room(count(buffer.len())) {
+                Ok(file) => file,
+                Err(error) => {
+                    poured.refusal = Some(error.to_string());
+                    break;
+                }
+            };
+            let (piece, is_empty) = fill(pipe, &mut buffer);
+            if piece.len() < LEAST_POURED && poured.count == 0 {
+                poured.rest = Bytes::copy_from_slice(piece);
+                break;
+            }
+            let block = self.take_room(count(piece.len()), last);
+            if let Err(error) = file.write_all_at(piece, block.offset) {
+                block.punch(&file);
+                poured.rest = Bytes::copy_from_slice(piece);
+                poured.refusal = Some(error.to_string());
+                break;
+            }
+            poured.count = poured.count.saturating_add(block.length);
+            last = Some(block);
+            written(block);
+            if is_empty {
+                break;
+            }
+        }
+        poured
+    }
+
+    /// Puts a part of a block into a socket that does not block, from the kernel's cache where it is there: as much as it
+    /// takes at this moment.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or the other end of the socket has gone.
+    pub(super) async fn send(
+        &self,
+        block: Block,
+        from: u64,
+        most: usize,
+        socket: Arc<OwnedFd>,
+    ) -> io::Result<usize> {
+        let spool = self.clone();
+        let sending = self.0.files.run(move || spool.send_here(block, from, most, &socket));
+        sending.await.map_err(io::Error::other)?
+    }
+
+    /// The same without waiting for a thread, for what is in the kernel's cache: this thread waits for anything else.
+    pub(super) fn send_here(
+        &self,
+        block: Block,
+        from: u64,
+        most: usize,
+        socket: &OwnedFd,
+    ) -> io::Result<usize> {
+        let file = self.file()?;
+        let mut offset = block.offset.saturating_add(from);
+        let mut sent: usize = 0;
+        while sent < most {
+            match sendfile(socket, &file, Some(&mut offset), most.saturating_sub(sent)) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(more) => sent = sent.saturating_add(more),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(sent)
     }
 
     /// Reads a part of a block, or what there is of it.
@@ -170,6 +294,15 @@ impl Spool {
         });
     }
 
+    fn file_with_room(&self, length: u64) -> io::Result<Arc<File>> {
+        let file = self.file()?;
+        if has_room(&file, length)? {
+            Ok(file)
+        } else {
+            Err(io::Error::other("the sandbox's disk is almost full"))
+        }
+    }
+
     fn file(&self) -> io::Result<Arc<File>> {
         let mut file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
         match &*file {
@@ -184,6 +317,27 @@ impl Spool {
             }
         }
     }
+}
+
+/// Reads what there is; whether that was all.
+fn fill<'a>(pipe: &Receiver, buffer: &'a mut [u8]) -> (&'a [u8], bool) {
+    let (mut filled, mut is_empty) = (0_usize, false);
+    while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match rustix::io::read(pipe, room) {
+            Err(Errno::INTR) => {}
+            Ok(count) if count > 0 => filled = filled.saturating_add(count),
+            // Nothing is there, or the end: whoever waits for more finds the same.
+            Ok(_) | Err(_) => {
+                is_empty = true;
+                break;
+            }
+        }
+    }
+    (buffer.get(..filled).unwrap_or_default(), is_empty)
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 /// Whether there is room for so much beside what stays free.
@@ -209,9 +363,36 @@ impl Drop for Reader {
 }
 
 impl Block {
+    const fn end(self) -> u64 {
+        self.offset.saturating_add(self.length)
+    }
+
+    /// Both as one, if `next` is right behind this one.
+    pub(super) fn join(self, next: Self) -> Option<Self> {
+        let length = self.length.saturating_add(next.length);
+        (self.end() == next.offset).then_some(Self { offset: self.offset, length })
+    }
+
+    pub(super) const fn length(self) -> u64 {
+        self.length
+    }
+
     fn punch(self, file: &File) {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         // A file system that cannot do it gives the room back with the daemon's end.
-        fallocate(file, flags, self.offset, self.length.next_multiple_of(ALIGNMENT)).ok();
+        let end = self.end().next_multiple_of(ALIGNMENT);
+        fallocate(file, flags, self.offset, end.saturating_sub(self.offset)).ok();
+    }
+}
+
+#[cfg(test)]
+impl Spool {
+    pub(super) fn set_file(&self, file: File) {
+        *self.0.file.lock().unwrap() = Some(Arc::new(file));
+    }
+
+    /// How much of the disk it takes.
+    pub(super) fn blocks(&self) -> u64 {
+        std::os::unix::fs::MetadataExt::blocks(&self.file().unwrap().metadata().unwrap())
     }
 }

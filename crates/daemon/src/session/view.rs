@@ -75,13 +75,13 @@ impl Dialect {
 }
 
 impl Marks {
-    /// The mark that belongs before a piece, if any.
-    pub(super) fn before(&mut self, piece: &Piece) -> &'static [u8] {
-        if self.last == Some(piece.stream) {
+    /// The mark that belongs before a piece of a stream, if any.
+    pub(super) fn before(&mut self, stream: Stream) -> &'static [u8] {
+        if self.last == Some(stream) {
             return &[];
         }
-        self.last = Some(piece.stream);
-        match piece.stream {
+        self.last = Some(stream);
+        match stream {
             Stream::Stdout => &[1, 1, 1],
             Stream::Stderr => &[2, 2, 2],
         }
@@ -101,7 +101,7 @@ impl View {
         let mut text = Vec::new();
         for piece in pieces.iter().filter(|piece| self.shows(piece.stream)) {
             if self == Self::Marked {
-                text.extend_from_slice(marks.before(piece));
+                text.extend_from_slice(marks.before(piece.stream));
             }
             text.extend_from_slice(&piece.bytes);
         }
@@ -185,7 +185,7 @@ async fn write_text(log: &Log, dialect: Dialect, pipe: &Pipe) -> Result<(), Stri
     let mut reading = Reading::new(log, log.length());
     while let Some(pieces) = reading.next().await? {
         for piece in pieces {
-            let mark = if dialect == Dialect::Marked { marks.before(&piece) } else { &[] };
+            let mark = if dialect == Dialect::Marked { marks.before(piece.stream) } else { &[] };
             let is_read = mark.is_empty() || pipe.write(mark).await;
             if !(is_read && pipe.write(piece.bytes).await) {
                 return Ok(());
@@ -225,7 +225,7 @@ async fn write(log: &Log, head: String, dialect: Dialect, pipe: &Pipe) -> Result
         while let Some(pieces) = reading.next().await? {
             for piece in pieces.iter().filter(|piece| view.shows(piece.stream)) {
                 if *view == View::Marked {
-                    text.push(marks.before(piece), &mut output);
+                    text.push(marks.before(piece.stream), &mut output);
                 }
                 text.push(&piece.bytes, &mut output);
                 if !pipe.write(std::mem::take(&mut output)).await {

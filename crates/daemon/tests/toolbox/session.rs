@@ -1,11 +1,12 @@
 //! Sessions: shells that last.
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -62,16 +63,19 @@ async fn follow(daemon: &Daemon, path: &str) -> Bytes {
     body
 }
 
-/// The same as a WebSocket, and the code with which it was closed.
-async fn follow_socket(daemon: &Daemon, path: &str) -> (Vec<u8>, Option<u16>) {
-    let request = Request::get(format!("{path}/logs?follow=true"))
+fn socket_request(path: &str) -> Request<Full<Bytes>> {
+    Request::get(format!("{path}/logs?follow=true"))
         .header("connection", "Upgrade")
         .header("upgrade", "websocket")
         .header("sec-websocket-version", "13")
         .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
-        .body(Full::<Bytes>::default())
-        .expect("a request");
-    let (mut answer, _connection) = daemon.send(request).await;
+        .body(Full::default())
+        .expect("a request")
+}
+
+/// The same as a WebSocket, and the code with which it was closed.
+async fn follow_socket(daemon: &Daemon, path: &str) -> (Vec<u8>, Option<u16>) {
+    let (mut answer, _connection) = daemon.send(socket_request(path)).await;
     assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
     let upgraded = hyper::upgrade::on(&mut answer).await.expect("a connection");
     let mut socket =
@@ -274,6 +278,58 @@ async fn a_long_log_is_the_same_in_every_form() {
     assert_eq!(followed[0], wanted.as_bytes());
     assert_eq!(followed[1], b"e\xc3\xa9\xff".repeat(3));
     assert_eq!(split(&follow_socket(&daemon, &path).await.0), followed);
+}
+
+#[tokio::test]
+async fn a_flood_comes_whole_to_those_who_follow_it_and_after_its_end() {
+    let daemon = with_session().await;
+    let path = begin(&daemon, "seq 1000000; seq 9 >&2; seq 500000").await;
+    let (socket, plain) = tokio::join!(follow_socket(&daemon, &path), follow(&daemon, &path));
+    assert_eq!(socket.1, Some(1000));
+    let lines = |last: u32| (1..=last).map(|number| format!("{number}\n")).collect::<String>();
+    let wanted = [lines(1_000_000) + &lines(500_000), lines(9)];
+    for bytes in [&socket.0[..], &plain, &follow_socket(&daemon, &path).await.0] {
+        let [stdout, stderr] = split(bytes);
+        assert!(stdout == wanted[0].as_bytes(), "{} bytes, {}", stdout.len(), wanted[0].len());
+        assert_eq!(stderr, wanted[1].as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn a_follower_is_heard_in_the_middle_of_a_flood() {
+    let daemon = with_session().await;
+    let path = begin(&daemon, "head -c 50000000 /dev/zero").await;
+    assert_eq!(exit_code(&daemon, &path).await, 0);
+    let (mut answer, _connection) = daemon.send(socket_request(&path)).await;
+    let upgraded = hyper::upgrade::on(&mut answer).await.expect("a connection");
+    let mut socket =
+        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await;
+    socket.send(Message::Ping(Bytes::from_static(b"?"))).await.expect("a ping");
+    let mut before = 0;
+    loop {
+        match socket.next().await.expect("an answer").expect("a message") {
+            Message::Binary(piece) => before += piece.len(),
+            Message::Pong(text) => break assert_eq!(text, "?"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(before < 5_000_000, "{before} bytes came before it");
+}
+
+#[tokio::test]
+async fn a_follower_that_leaves_in_the_middle_of_a_flood_holds_nobody_up() {
+    let daemon = with_session().await;
+    let path = begin(&daemon, "head -c 50000000 /dev/zero").await;
+    for _ in 0..3 {
+        let (mut answer, connection) = daemon.send(socket_request(&path)).await;
+        assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
+        let upgraded = hyper::upgrade::on(&mut answer).await.expect("a connection");
+        let mut socket = TokioIo::new(upgraded);
+        socket.read_exact(&mut [0; 100_000]).await.expect("a part of the log");
+        drop((socket, connection));
+    }
+    assert_eq!(exit_code(&daemon, &path).await, 0);
+    assert_eq!(split(&follow_socket(&daemon, &path).await.0)[0].len(), 50_000_000);
 }
 
 #[tokio::test]

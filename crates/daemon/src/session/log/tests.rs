@@ -1,5 +1,13 @@
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use proptest::prelude::*;
+use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use tokio::net::unix::pipe::Receiver;
 
 use super::{Log, Next, Piece, Runs, Stream};
 use crate::files::Files;
@@ -60,23 +68,139 @@ async fn what_is_stored_takes_no_memory() {
     assert_eq!(spool.in_memory(), 0);
 }
 
+/// A pipe with so many bytes in it, and its end behind them.
+fn filled(byte: u8, size: usize) -> Arc<Receiver> {
+    let (reader, writer) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
+    fcntl_setpipe_size(&writer, 1 << 20).unwrap();
+    File::from(writer).write_all(&vec![byte; size]).unwrap();
+    Arc::new(Receiver::from_owned_fd(reader).unwrap())
+}
+
 #[tokio::test]
-async fn what_is_stored_stays_in_memory_for_those_who_follow_until_the_end() {
-    let log = empty();
-    let follower = log.changes();
-    let mut wanted = Vec::new();
-    for number in 0..8 {
-        let bytes = vec![number; 600 << 10];
-        wanted.extend_from_slice(&bytes);
-        log.push(Stream::Stdout, bytes.into());
-        log.store().await;
+async fn what_is_poured_has_its_place_among_what_is_pushed_and_stored() {
+    let spool = Spool::new(Files::new(None));
+    let logs = [(); 2].map(|()| Arc::new(Log::new(spool.clone())));
+    let mut wanted = [(); 2].map(|()| [Vec::new(), Vec::new()]);
+    let sizes = [70_000, 5000, 1, 300_000, 4096, 1 << 20, 3, 8192, 99_999, 12, 4095, 600_000];
+    for (number, size) in sizes.into_iter().cycle().take(60).enumerate() {
+        let byte = u8::try_from(number).unwrap();
+        // Now and then the other log's bytes come between those of one.
+        let log = usize::from(number % 7 > 3);
+        let stream = if number % 5 == 0 { Stream::Stderr } else { Stream::Stdout };
+        wanted[log][usize::from(stream == Stream::Stderr)].extend(vec![byte; size]);
+        match number % 4 {
+            0 => logs[log].push(stream, vec![byte; size].into()),
+            1 => {
+                logs[log].push(stream, vec![byte; size].into());
+                logs[log].store().await;
+            }
+            _ => assert_eq!(logs[log].pour(stream, filled(byte, size)).await, size as u64),
+        }
     }
-    let in_memory = log.spool.in_memory();
-    assert!((1 << 20..=2 << 20).contains(&in_memory), "{in_memory}");
-    assert_eq!(read(&log, 0).await, ([wanted, Vec::new()], false));
+    for (log, wanted) in logs.iter().zip(&wanted) {
+        assert_eq!(&read(log, 0).await, &(wanted.clone(), false));
+        assert_eq!(log.length(), wanted.concat().len() as u64);
+    }
+    // What goes with a log is nobody else's.
+    let [first, second] = logs;
+    let before = spool.blocks();
+    drop(first);
+    while spool.blocks() >= before {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(read(&second, 0).await, (wanted[1].clone(), false));
+}
+
+#[tokio::test]
+async fn what_is_pushed_while_something_is_poured_comes_after_it() {
+    let log = Arc::new(empty());
+    let mut wanted = Vec::new();
+    for number in 0..100 {
+        // Then it begins at once.
+        log.store().await;
+        let pushes = async {
+            log.push(Stream::Stderr, vec![number; 5].into());
+            read(&log, 0).await
+        };
+        let pour = log.pour(Stream::Stdout, filled(number, 50_000));
+        let (poured, seen) = tokio::join!(pour, pushes);
+        assert_eq!(poured, 50_000);
+        assert!(seen.0[0].len() >= wanted.len(), "{number}");
+        wanted.extend(vec![number; 50_000]);
+    }
     log.end();
+    let said: Vec<u8> = (0..100).flat_map(|number| [number; 5]).collect();
+    assert_eq!(read(&log, 0).await, ([wanted, said], true));
+    assert_eq!(log.length(), 50_005 * 100);
+}
+
+#[tokio::test]
+async fn what_is_too_little_for_a_block_of_its_own_stays_in_memory() {
+    let log = Arc::new(empty());
+    assert_eq!(log.pour(Stream::Stdout, filled(1, 1000)).await, 1000);
+    assert!(log.extent(0, 1).is_none());
+    assert_eq!(log.pour(Stream::Stdout, filled(2, 20_000)).await, 20_000);
     assert_eq!(log.spool.in_memory(), 0);
-    drop(follower);
+    assert_eq!(read(&log, 0).await.0[0], [vec![1; 1000], vec![2; 20_000]].concat());
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_ends_a_log_and_lets_the_command_go_on() {
+    let log = Arc::new(empty());
+    log.pour(Stream::Stdout, filled(1, 20_000)).await;
+    // A file that nobody may write.
+    log.spool.set_file(File::open("/dev/null").unwrap());
+    assert_eq!(log.pour(Stream::Stdout, filled(2, 300_000)).await, 256 << 10);
+    assert_eq!(log.pour(Stream::Stdout, filled(3, 300_000)).await, 0);
+    log.push(Stream::Stdout, vec![4; 10].into());
+    log.end();
+    let Next::Pieces(said) = log.read(20_000, MOST_IN_HAND).await.unwrap() else { panic!() };
+    let said = String::from_utf8_lossy(&said[0].bytes).into_owned();
+    assert!(said.starts_with("\n[pitlane: 262154 bytes of output were dropped: "), "{said}");
+}
+
+#[tokio::test]
+async fn an_empty_pipe_and_one_at_its_end_give_nothing() {
+    let log = Arc::new(empty());
+    log.push(Stream::Stdout, vec![1; 10].into());
+    assert_eq!(log.pour(Stream::Stdout, filled(0, 0)).await, 0);
+    let (reader, _writer) = pipe_with(PipeFlags::NONBLOCK).unwrap();
+    let empty = Arc::new(Receiver::from_owned_fd(reader).unwrap());
+    assert_eq!(log.pour(Stream::Stdout, empty).await, 0);
+    assert_eq!(read(&log, 0).await, ([vec![1; 10], Vec::new()], false));
+}
+
+#[tokio::test]
+async fn what_is_on_the_disk_goes_into_a_socket_from_any_place() {
+    let log = Arc::new(empty());
+    let mut wanted = Vec::new();
+    // More than what counts as written lately.
+    for number in 0..45 {
+        wanted.extend(vec![number; 1 << 20]);
+        log.pour(Stream::Stdout, filled(number, 1 << 20)).await;
+    }
+    let (near, mut far) = UnixStream::pair().unwrap();
+    near.set_nonblocking(true).unwrap();
+    let near = Arc::new(OwnedFd::from(near));
+    for (offset, most) in [(0_usize, 10), (5000, 1 << 20), ((44 << 20) + 7, 2 << 20)] {
+        let extent = log.extent(offset as u64, most).unwrap();
+        assert_eq!(extent.stream, Stream::Stdout);
+        let end = (offset + most).min(wanted.len());
+        assert_eq!(extent.length, end - offset);
+        let mut sent = 0;
+        while sent < extent.length {
+            let more = log.send(&extent, sent, Arc::clone(&near)).await.unwrap();
+            let mut bytes = vec![0; more];
+            far.read_exact(&mut bytes).unwrap();
+            let at = offset + sent;
+            assert!(bytes == wanted[at..at + more], "{offset} and {sent}");
+            sent += more;
+        }
+    }
+    assert!(log.extent(log.length(), 1).is_none());
+    let extent = log.extent(0, 1).unwrap();
+    drop(far);
+    log.send(&extent, 0, near).await.unwrap_err();
 }
 
 #[tokio::test]
