@@ -322,31 +322,46 @@ fn head(length: usize) -> BytesMut {
     head
 }
 
-/// Waits until the other side has taken everything that was put into the socket, or has gone. Nothing can be said after it.
-pub(crate) async fn until_taken(mut socket: WebSocket) {
-    // It ends its side once it has found the end of this one.
-    if socket.get_mut().shutdown().await.is_ok() {
-        tokio::io::copy(socket.get_mut(), &mut tokio::io::sink()).await.ok();
-    }
-}
-
 /// Says why the conversation is over, and waits for a while until the client has heard it.
-pub(crate) async fn close(socket: &mut WebSocket, code: CloseCode, reason: &str) {
-    let reason = reason.get(..reason.floor_char_boundary(MAX_REASON)).unwrap_or_default();
-    let frame = CloseFrame { code, reason: reason.into() };
+pub(crate) async fn close(mut socket: WebSocket, code: CloseCode, reason: &str) {
     let farewell = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
-            // Cutting a connection on which something is still unread could take the farewell back.
-            let meter = socket.get_ref().meter();
-            while socket.next().await.is_some_and(|message| message.is_ok()) {
-                meter.next_message();
-            }
-            if meter.is_over() {
-                // Nothing of it is kept.
-                tokio::io::copy(socket.get_mut(), &mut tokio::io::sink()).await.ok();
-            }
+        if say_close(&mut socket, code, reason).await {
+            hear_close(&mut socket).await;
         }
     };
     // A client that does not answer has gone.
     timeout(CLOSE_DEADLINE, farewell).await.ok();
+}
+
+/// The same for a client that is to have everything that was sent, however slowly it takes it: waits until it has, or has
+/// gone.
+pub(crate) async fn close_patiently(mut socket: WebSocket, code: CloseCode, reason: &str) {
+    if !say_close(&mut socket, code, reason).await {
+        return;
+    }
+    timeout(CLOSE_DEADLINE, hear_close(&mut socket)).await.ok();
+    // The other side ends once it has found the end of this one, after everything else.
+    let stream = &mut socket.get_mut().stream;
+    if stream.shutdown().await.is_ok() {
+        tokio::io::copy(stream, &mut tokio::io::sink()).await.ok();
+    }
+}
+
+/// Whether it could be said.
+async fn say_close(socket: &mut WebSocket, code: CloseCode, reason: &str) -> bool {
+    let reason = reason.get(..reason.floor_char_boundary(MAX_REASON)).unwrap_or_default();
+    let frame = CloseFrame { code, reason: reason.into() };
+    socket.send(Message::Close(Some(frame))).await.is_ok()
+}
+
+async fn hear_close(socket: &mut WebSocket) {
+    // Cutting a connection on which something is still unread could take the farewell back.
+    let meter = socket.get_ref().meter();
+    while socket.next().await.is_some_and(|message| message.is_ok()) {
+        meter.next_message();
+    }
+    if meter.is_over() {
+        // Nothing of it is kept.
+        tokio::io::copy(socket.get_mut(), &mut tokio::io::sink()).await.ok();
+    }
 }

@@ -40,7 +40,7 @@ pub(super) async fn converse(toolbox: &Arc<Toolbox>, mut socket: WebSocket) {
         },
         Err(objection) => objection,
     };
-    close(&mut socket, code, &reason).await;
+    close(socket, code, &reason).await;
 }
 
 /// The first message; `None` when the client has gone.

@@ -70,9 +70,9 @@ pub(super) async fn serve(
     };
     drop(follower);
     // They are halves of one.
-    let Ok(mut socket) = sink.reunite(stream) else { return };
+    let Ok(socket) = sink.reunite(stream) else { return };
     let (code, reason) = over.farewell();
-    close(&mut socket, code, &reason).await;
+    close(socket, code, &reason).await;
 }
 
 async fn speak(

@@ -151,6 +151,7 @@ impl Command {
         if self.order.echoes_input {
             // Before anything that the command says about it.
             self.log.push(Stream::Stdout, data.as_bytes().to_vec().into());
+            self.log.in_order().await;
         }
         sender.write_all(data.as_bytes()).await.map_err(|error| {
             let message = format!("the command does not read its input any more: {error}");

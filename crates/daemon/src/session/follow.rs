@@ -166,9 +166,8 @@ impl Follower {
                 Ok(()) => (CloseCode::Normal, ""),
                 Err(reason) => (CloseCode::Error, reason.as_str()),
             };
-            websocket::close(&mut socket, code, reason).await;
             // What is in the socket may be the disk's own pages, which are cleared when a log goes.
-            websocket::until_taken(socket).await;
+            websocket::close_patiently(socket, code, reason).await;
         }
     }
 

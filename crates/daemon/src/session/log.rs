@@ -192,6 +192,16 @@ impl Log {
         count.saturating_add(rest_length)
     }
 
+    /// Waits until nothing that was added waits for what is on its way to the disk.
+    pub(super) async fn in_order(&self) {
+        let mut changes = self.changes();
+        while self.lock().held_back.is_some() {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Frees memory when all logs together take much of it: call it when a command has ended.
     pub(super) async fn settle(&self) {
         if self.spool.in_memory() > PLENTY {
@@ -204,6 +214,7 @@ impl Log {
         {
             let mut state = self.lock();
             state.is_ended = true;
+            state.is_end_held_back = state.held_back.is_some();
             if state.dropped > 0 {
                 let reason = state.full.clone().unwrap_or_default();
                 let note = format!(
@@ -332,6 +343,7 @@ impl Drop for Pouring {
                 state.append(stream, bytes);
             }
             log.spool.add_memory(state.weight.saturating_sub(before));
+            state.is_end_held_back = false;
         }
         // The end may have waited for this.
         log.changed.send_replace(());

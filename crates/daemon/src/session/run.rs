@@ -26,6 +26,9 @@ use crate::toolbox::Toolbox;
 /// How long a deleted session's processes have between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long what a command has said may be on its way into its log once its session is deleted.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
 /// A text that is not left in memory after its command, in bytes.
 const MUCH_TEXT: usize = 64 << 10;
 
@@ -140,11 +143,11 @@ impl Running<'_> {
         self.toolbox.tasks().spawn(pump([stdout, stderr], Arc::clone(&command.log), asked));
         command.begin(input).await;
         let (stage, end) = self.outcome().await;
-        tokio::select! {
-            () = drain(ask) => {}
-            // Nobody reads its log any more.
-            () = self.session.deletion.cancelled() => {}
-        }
+        let (stage, end) = tokio::select! {
+            () = drain(ask) => (stage, end),
+            // A program that reads its own pipe can make it last.
+            () = self.deleted_for(DRAIN_GRACE) => (Stage::Lost(deleted()), Err(deleted())),
+        };
         command.finish(stage);
         if order.text.len() > MUCH_TEXT {
             // It takes memory until the next one; a failure leaves it there.
@@ -152,6 +155,12 @@ impl Running<'_> {
         }
         command.log.settle().await;
         end
+    }
+
+    /// Waits until the session has been deleted for so long.
+    async fn deleted_for(&self, grace: Duration) {
+        self.session.deletion.cancelled().await;
+        tokio::time::sleep(grace).await;
     }
 
     /// Tells the shell of a command and waits for its answer.

@@ -192,6 +192,9 @@ impl Spool {
                 }
             };
             let (piece, is_empty) = fill(pipe, &mut buffer);
+            if piece.is_empty() {
+                break;
+            }
             if piece.len() < LEAST_POURED && poured.count == 0 {
                 poured.rest = Bytes::copy_from_slice(piece);
                 break;

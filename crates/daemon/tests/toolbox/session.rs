@@ -1,9 +1,12 @@
 //! Sessions: shells that last.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
@@ -75,11 +78,22 @@ fn socket_request(path: &str) -> Request<Full<Bytes>> {
 
 /// The same as a WebSocket, and the code with which it was closed.
 async fn follow_socket(daemon: &Daemon, path: &str) -> (Vec<u8>, Option<u16>) {
-    let (mut answer, _connection) = daemon.send(socket_request(path)).await;
+    let (socket, _connection) = connect(daemon, path).await;
+    hear(socket).await
+}
+
+async fn connect(
+    daemon: &Daemon,
+    path: &str,
+) -> (WebSocketStream<TokioIo<Upgraded>>, impl Sized + use<>) {
+    let (mut answer, connection) = daemon.send(socket_request(path)).await;
     assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
     let upgraded = hyper::upgrade::on(&mut answer).await.expect("a connection");
-    let mut socket =
-        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await;
+    let stream = TokioIo::new(upgraded);
+    (WebSocketStream::from_raw_socket(stream, Role::Client, None).await, connection)
+}
+
+async fn hear(mut socket: WebSocketStream<TokioIo<Upgraded>>) -> (Vec<u8>, Option<u16>) {
     let (mut bytes, mut code) = (Vec::new(), None);
     while let Some(Ok(message)) = socket.next().await {
         match message {
@@ -202,7 +216,7 @@ async fn what_runs_in_the_background_writes_to_its_own_log() {
     let id = begun["cmdId"].as_str().expect("an id");
     let path = format!("/process/session/s/command/{id}/logs");
     assert_eq!(run(&daemon, "touch go; wait; echo other").await, json!([0, "other\n", ""]));
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
     loop {
         let (_, logs) = daemon.call("GET", &path).await;
         if logs["stdout"] == "now\nlate\n" {
@@ -300,10 +314,7 @@ async fn a_follower_is_heard_in_the_middle_of_a_flood() {
     let daemon = with_session().await;
     let path = begin(&daemon, "head -c 50000000 /dev/zero").await;
     assert_eq!(exit_code(&daemon, &path).await, 0);
-    let (mut answer, _connection) = daemon.send(socket_request(&path)).await;
-    let upgraded = hyper::upgrade::on(&mut answer).await.expect("a connection");
-    let mut socket =
-        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await;
+    let (mut socket, _connection) = connect(&daemon, &path).await;
     socket.send(Message::Ping(Bytes::from_static(b"?"))).await.expect("a ping");
     let mut before = 0;
     loop {
@@ -317,16 +328,25 @@ async fn a_follower_is_heard_in_the_middle_of_a_flood() {
 }
 
 #[tokio::test]
+async fn a_follower_that_is_slow_at_the_end_hears_that_it_is_one() {
+    let daemon = with_session().await;
+    let path = begin(&daemon, "head -c 3000000 /dev/zero").await;
+    let (socket, _connection) = connect(&daemon, &path).await;
+    assert_eq!(exit_code(&daemon, &path).await, 0);
+    // Longer than a client has to answer.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let (bytes, code) = hear(socket).await;
+    assert_eq!((split(&bytes)[0].len(), code), (3_000_000, Some(1000)));
+}
+
+#[tokio::test]
 async fn a_follower_that_leaves_in_the_middle_of_a_flood_holds_nobody_up() {
     let daemon = with_session().await;
     let path = begin(&daemon, "head -c 50000000 /dev/zero").await;
     for _ in 0..3 {
-        let (mut answer, connection) = daemon.send(socket_request(&path)).await;
-        assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
-        let upgraded = hyper::upgrade::on(&mut answer).await.expect("a connection");
-        let mut socket = TokioIo::new(upgraded);
-        socket.read_exact(&mut [0; 100_000]).await.expect("a part of the log");
-        drop((socket, connection));
+        let (socket, connection) = connect(&daemon, &path).await;
+        socket.into_inner().read_exact(&mut [0; 100_000]).await.expect("a part of the log");
+        drop(connection);
     }
     assert_eq!(exit_code(&daemon, &path).await, 0);
     assert_eq!(split(&follow_socket(&daemon, &path).await.0)[0].len(), 50_000_000);

@@ -32,6 +32,8 @@ pub(super) struct State {
     /// Why the log takes no more.
     pub(super) full: Option<String>,
     pub(super) is_ended: bool,
+    /// Whether something that came before the end is still on its way to the disk.
+    pub(super) is_end_held_back: bool,
 }
 
 /// A block of the spool, and what is in it.
@@ -144,7 +146,7 @@ impl State {
             let bytes = bytes.get(..left).unwrap_or(bytes);
             pieces.push(Piece { stream: *stream, bytes: Bytes::copy_from_slice(bytes) });
         }
-        match (pieces.is_empty(), self.is_ended && self.held_back.is_none()) {
+        match (pieces.is_empty(), self.is_ended && !self.is_end_held_back) {
             (false, _) => Next::Pieces(pieces),
             (true, true) => Next::End,
             (true, false) => Next::Wait,

@@ -135,6 +135,17 @@ async fn what_is_pushed_while_something_is_poured_comes_after_it() {
 }
 
 #[tokio::test]
+async fn what_is_poured_after_the_end_keeps_nobody_from_it() {
+    let log = Arc::new(empty());
+    log.end();
+    for number in 0..100 {
+        let end = async { log.read(log.length(), MOST_IN_HAND).await.unwrap() };
+        let (_, next) = tokio::join!(log.pour(Stream::Stdout, filled(number, 50_000)), end);
+        assert_ne!(next, Next::Wait);
+    }
+}
+
+#[tokio::test]
 async fn what_is_too_little_for_a_block_of_its_own_stays_in_memory() {
     let log = Arc::new(empty());
     assert_eq!(log.pour(Stream::Stdout, filled(1, 1000)).await, 1000);
